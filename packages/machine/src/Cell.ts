@@ -46,4 +46,7 @@ export const commit = <State, Action, In extends Input<unknown>>(
 export const pending = <State, Action>(cell: Cell<State, Action>): Action | undefined => cell.actions[cell.ticked]
 
 /** Marks one action as carried out, in the same synchronous turn as carrying it out. @since 0.1.0 */
-export const tick = <State, Action>(cell: Cell<State, Action>): Cell<State, Action> => ({ ...cell, ticked: cell.ticked + 1 })
+export const tick = <State, Action>(cell: Cell<State, Action>): Cell<State, Action> => ({
+  ...cell,
+  ticked: cell.ticked + 1
+})

@@ -8,9 +8,7 @@
  */
 
 /** @since 0.1.0 @category models */
-export type Decoded<A> =
-  | { readonly ok: true; readonly value: A }
-  | { readonly ok: false; readonly reason: string }
+export type Decoded<A> = { readonly ok: true; readonly value: A } | { readonly ok: false; readonly reason: string }
 
 /** @since 0.1.0 @category models */
 export type Decoder<A> = (input: unknown) => Decoded<A>

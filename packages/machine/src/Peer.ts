@@ -38,6 +38,7 @@ export const decode: Codec.Decoder<Peer> = (input) => {
   const [id, incarnation, address] = fields.value
   if (!isNodeId(id)) return Codec.refuse("peer: id is not twelve hexadecimal digits")
   if (!Codec.isCount(incarnation, incarnationMax)) return Codec.refuse("peer: incarnation is not a count")
-  if (!Codec.isText(address, addressLengthMax)) return Codec.refuse("peer: address is not a text of at most 255 characters")
+  if (!Codec.isText(address, addressLengthMax))
+    return Codec.refuse("peer: address is not a text of at most 255 characters")
   return Codec.accept({ id, incarnation, address })
 }

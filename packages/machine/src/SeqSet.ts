@@ -103,7 +103,8 @@ export const encode = (set: SeqSet): ReadonlyArray<unknown> => set.flat()
 
 /** At most 1,024 intervals are accepted (our choice: far beyond what reordering makes). @since 0.1.0 @category codec */
 export const decode: Codec.Decoder<SeqSet> = (input) => {
-  if (!Array.isArray(input) || input.length % 2 !== 0 || input.length > 2048) return Codec.refuse("sequence set: expected pairs")
+  if (!Array.isArray(input) || input.length % 2 !== 0 || input.length > 2048)
+    return Codec.refuse("sequence set: expected pairs")
   const out: Array<readonly [number, number]> = []
   let previous = -1
   for (let i = 0; i < input.length; i += 2) {
