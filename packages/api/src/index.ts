@@ -1,1 +1,5 @@
-export {}
+/** The HTTP API, its typed client and the OTLP intake. Import the module you need; this page only lists them. */
+export * as Api from "./Api.ts"
+export * as Client from "./Client.ts"
+export * as Problems from "./Problems.ts"
+export * as Schemas from "./Schemas.ts"
