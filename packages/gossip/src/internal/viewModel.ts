@@ -1,0 +1,239 @@
+/**
+ * What the view manager speaks and remembers. `ViewManager` is the door to all of this; the types live here so that its
+ * helpers need not import the door.
+ */
+import type { Machine, NodeId, Peer, Rng } from "@starling/machine"
+import type * as HashMap from "effect/HashMap"
+
+export type Event =
+  | Machine.ShellEvent<Message, Timer>
+  | { readonly _tag: "Started" }
+  | { readonly _tag: "Remembered"; readonly peers: ReadonlyArray<Peer.Peer> }
+  | {
+      readonly _tag: "Integrate"
+      readonly received: ReadonlyArray<Peer.Peer>
+      readonly sent: ReadonlyArray<Peer.Peer>
+    }
+  | { readonly _tag: "Leave" }
+
+export type Cause = "closed" | "refused" | "timeout" | "left" | "evicted" | "replaced"
+
+export type Output =
+  | {
+      readonly _tag: "Views"
+      readonly version: number
+      readonly active: ReadonlyArray<Machine.Neighbor>
+      readonly passive: ReadonlyArray<Peer.Peer>
+    }
+  | { readonly _tag: "NeighborUp"; readonly neighbor: Machine.Neighbor }
+  | {
+      readonly _tag: "NeighborDown"
+      readonly peer: Peer.Peer
+      readonly link: Machine.LinkId
+      readonly cause: Exclude<Cause, "refused">
+    }
+  | { readonly _tag: "NeighborRefused"; readonly peer: Peer.Peer; readonly cause: "refused" }
+
+export type Action = Machine.Action<Message, Timer, Output>
+
+export type DisconnectReason = "evicted" | "replaced" | "left" | "asymmetric"
+
+/** The component a node believes to be in: its lowest node, and how often that node has been heard to live. */
+export interface Label {
+  readonly leader: Peer.Peer["id"]
+  readonly incarnation: number
+  readonly beat: number
+  /** The label has not changed its leader for `labelStableMs`. */
+  readonly stable: boolean
+}
+
+export type Message =
+  | { readonly _tag: "Join"; readonly peer: Peer.Peer }
+  | { readonly _tag: "ForwardJoin"; readonly peer: Peer.Peer; readonly ttl: number }
+  | { readonly _tag: "Neighbor"; readonly peer: Peer.Peer; readonly priority: "high" | "low" }
+  | { readonly _tag: "NeighborReply"; readonly accepted: boolean; readonly sample: ReadonlyArray<Peer.Peer> }
+  | { readonly _tag: "Disconnect"; readonly reason: DisconnectReason; readonly sample: ReadonlyArray<Peer.Peer> }
+  | { readonly _tag: "Ping"; readonly seq: number; readonly claim: boolean; readonly label: Label }
+  | { readonly _tag: "Pong"; readonly seq: number; readonly claim: boolean; readonly label: Label }
+  | {
+      readonly _tag: "Probe"
+      readonly peer: Peer.Peer
+      readonly label: Label
+      readonly sample: ReadonlyArray<Peer.Peer>
+    }
+  | { readonly _tag: "ProbeReply"; readonly label: Label; readonly sample: ReadonlyArray<Peer.Peer> }
+
+export type Timer =
+  | { readonly _tag: "Tick"; readonly round: number }
+  | { readonly _tag: "Repair"; readonly round: number }
+
+/** Everything in the configuration that has a default. */
+export interface Settings {
+  /** Links a node keeps: log10(n) + c with c = 1. Paper, §4.1 and §5.1: 5 at n = 10,000. */
+  readonly activeMax: number
+  /** Known peers in reserve: k(log10(n) + c) with k = 6. Paper, §5.1: 30. */
+  readonly passiveMax: number
+  /** Hops of a ForwardJoin (active random walk length). Paper, §5.1: 6. */
+  readonly arwl: number
+  /** Hops left when a ForwardJoin leaves the newcomer in a passive view. Paper, §5.1: 3. */
+  readonly prwl: number
+  /** Peers in a sample beside a refusal or a goodbye. Our choice: as many as a shuffle carries (paper, §5.1: 8). */
+  readonly sampleMax: number
+  /** Period of the keepalive, milliseconds. Our choice: idle links break in silence, and a broadcast may be rare. */
+  readonly keepaliveMs: number
+  /** A neighbour silent for this long is given up. Our choice: four keepalives may be late. */
+  readonly silenceMs: number
+  /** How long a dial, or an answer to a request, is waited for. Our choice: one lost SYN and its repetition. */
+  readonly handshakeMs: number
+  /** A link that nobody made a neighbour's is closed after this. Our choice: enough for one shuffle reply. */
+  readonly idleMs: number
+  /** The views are told again this often, so that a lost change heals. Our choice. */
+  readonly snapshotMs: number
+  /** Mean pause before a free slot is filled; drawn from 0..2x. Our choice: neighbours of a dead node do not march. */
+  readonly repairMs: number
+  /** A peer that refused is not asked again for this long, doubled at every further refusal. Our choice. */
+  readonly refusedMs: number
+  /** First pause after all known addresses were tried in vain, doubled up to `rejoinMaxMs`. Our choice. */
+  readonly rejoinMinMs: number
+  readonly rejoinMaxMs: number
+  /** A peer that closed the link on us, or could not be dialled, is not picked for this long. Our choice. */
+  readonly cooldownMs: number
+  /** How long a run of a node that left or was superseded stays barred. Our choice: longer than its id can circulate. */
+  readonly tombstoneMs: number
+  /** Period of the probe of a known address outside both views. Our choice. */
+  readonly probeMs: number
+  /** Refill time of one eviction for the sake of a Join, a walk's end or a merge. Our choice: four a second. */
+  readonly forcedMs: number
+  /** Evictions of that kind that may come at once. Our choice. */
+  readonly forcedBurst: number
+  /** A component label not refreshed for this long is dropped. Our choice: 20 keepalives, several diameters. */
+  readonly labelMs: number
+  /** A label must have had one leader for this long before two labels are taken for two components. Our choice. */
+  readonly labelStableMs: number
+}
+
+export interface Config extends Settings {
+  readonly self: Peer.Peer
+  /** Addresses (`host:port`) given by the operator. Tried for ever, in random order, when nothing better is known. */
+  readonly contacts: ReadonlyArray<string>
+}
+
+/** What a link is to this node. `asked`: our request is under way and holds a slot. */
+export type Role = "idle" | "asked" | "probing" | "active"
+
+export interface Link {
+  readonly link: Machine.LinkId
+  readonly peer: Peer.Peer
+  readonly role: Role
+  /** Since when it has this role. */
+  readonly since: Machine.Instant
+  readonly heardAt: Machine.Instant
+  readonly pingSeq: number
+  /** When the ping `pingSeq` left, or null if it is answered. */
+  readonly pingAt: Machine.Instant | null
+  readonly rttMs: number | null
+}
+
+/**
+ * Why a dial is under way. `fill` holds a slot; `swap` ends a ForwardJoin at a full node; `verify` looks whether a lost
+ * neighbour still listens; `probe` looks for another component.
+ */
+export type Purpose = "fill" | "swap" | "verify" | "probe"
+
+export interface Attempt {
+  readonly attempt: number
+  readonly address: string
+  /** Whom we expect there, if the address came with a peer. */
+  readonly peer: Peer.Peer | undefined
+  readonly purpose: Purpose
+  /** The address came from the last resort: a remembered peer or a contact, hence a Join if we are isolated. */
+  readonly lastResort: boolean
+  readonly at: Machine.Instant
+}
+
+/** A neighbour whose link broke without a goodbye. */
+export interface Lost {
+  readonly peer: Peer.Peer
+  readonly verified: boolean
+}
+
+/**
+ * Not to be picked before `until`. `refused`: had no slot; `cooling`: closed the link on us; `dead`: could not be
+ * dialled, and is not taken into the passive view either.
+ */
+export interface Pause {
+  readonly id: NodeId.NodeId
+  readonly incarnation: number
+  readonly kind: "refused" | "cooling" | "dead"
+  readonly strikes: number
+  readonly until: Machine.Instant
+}
+
+/** Runs of a node below `incarnation` are barred until `until`. */
+export interface Floor {
+  readonly incarnation: number
+  readonly until: Machine.Instant
+}
+
+export interface Counters {
+  readonly joins: number
+  readonly accepted: number
+  readonly refusedOthers: number
+  readonly refusedByOthers: number
+  readonly evictions: number
+  readonly dials: number
+  readonly dialFailures: number
+  readonly handshakeTimeouts: number
+  readonly silent: number
+  readonly asymmetric: number
+  readonly violations: number
+  readonly strayFrames: number
+  readonly barred: number
+  readonly linksRefused: number
+  readonly stalls: number
+  readonly merges: number
+  readonly floorsDropped: number
+}
+
+export interface State {
+  readonly config: Config
+  readonly rng: Rng.Rng
+  readonly started: boolean
+  readonly leaving: boolean
+  /** Number of the last `Views`. */
+  readonly version: number
+  readonly viewsAt: Machine.Instant
+  readonly active: ReadonlyArray<Machine.Neighbor>
+  readonly passive: ReadonlyArray<Peer.Peer>
+  readonly links: HashMap.HashMap<Machine.LinkId, Link>
+  readonly attempts: ReadonlyArray<Attempt>
+  readonly lastAttempt: number
+  readonly remembered: ReadonlyArray<Peer.Peer>
+  readonly lost: ReadonlyArray<Lost>
+  /** Peers likely to have a free slot, told by who evicted us; tried first. */
+  readonly hints: ReadonlyArray<NodeId.NodeId>
+  readonly pauses: ReadonlyArray<Pause>
+  readonly floors: HashMap.HashMap<NodeId.NodeId, Floor>
+  /** Who was found behind a contact's address. */
+  readonly contactIds: ReadonlyArray<readonly [address: string, id: NodeId.NodeId]>
+  readonly tick: { readonly round: number; readonly due: Machine.Instant }
+  readonly repair: {
+    readonly round: number
+    readonly due: Machine.Instant
+    readonly armed: boolean
+    /** Refusals in a row. */
+    readonly refusals: number
+  }
+  /** The round through all last-resort addresses. */
+  readonly resort: {
+    readonly tried: ReadonlyArray<string>
+    readonly failures: number
+    readonly notBefore: Machine.Instant
+  }
+  readonly probeAt: Machine.Instant
+  readonly forced: { readonly tokens: number; readonly at: Machine.Instant }
+  readonly label: Label & { readonly since: Machine.Instant; readonly heardAt: Machine.Instant }
+  /** The last leader given up on, with its last beat: an echo of it proves nothing. */
+  readonly deadLabel: Label | undefined
+  readonly counters: Counters
+}
