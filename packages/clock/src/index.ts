@@ -1,1 +1,4 @@
-export {}
+/** Distributed monotonic clock stamps. Import the module you need; this page only lists them. */
+export * as Clock from "./Clock.ts"
+export * as Hlc from "./Hlc.ts"
+export * as Stamp from "./Stamp.ts"
