@@ -32,9 +32,10 @@ export interface Input extends Machine.Input<Event> {
   readonly reading: Hlc.Reading
 }
 
-/** The physical clock may be followed up to `limit`: hand it to `Hlc.extend`. @since 0.1.0 @category models */
+/** In this epoch the physical clock may be followed up to `limit`: hand it to `Hlc.extend`. @since 0.1.0 @category models */
 export interface Output {
   readonly _tag: "Lease"
+  readonly epoch: number
   readonly limit: number
 }
 
@@ -221,7 +222,7 @@ const onWritten = (state: State, token: number): Machine.Step<State, Action> => 
   const counters = { ...state.counters, leases: state.counters.leases + 1 }
   return [
     { ...state, counters, durable: writing.mark, writing: undefined },
-    [{ _tag: "Emit", output: { _tag: "Lease", limit: writing.mark.wall } }]
+    [{ _tag: "Emit", output: { _tag: "Lease", epoch: writing.mark.epoch, limit: writing.mark.wall } }]
   ]
 }
 

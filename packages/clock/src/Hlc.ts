@@ -73,9 +73,11 @@ export const receive = (reading: Reading, received: Stamp.Stamp, wallNow: number
   if (received.epoch < reading.epoch || refuses(reading, received)) return advance(reading, now)
   if (received.epoch > reading.epoch) {
     // The old wall part is left behind with its epoch: that is what a reset is for.
-    return now > received.wall
-      ? { ...reading, epoch: received.epoch, wall: now, counter: 0 }
-      : bump(reading, received.epoch, received.wall, received.counter + 1)
+    const next =
+      now > received.wall
+        ? { ...reading, epoch: received.epoch, wall: now, counter: 0 }
+        : bump(reading, received.epoch, received.wall, received.counter + 1)
+    return unleased(next)
   }
   const wall = Math.max(reading.wall, received.wall, now)
   if (wall === reading.wall) {
@@ -106,11 +108,16 @@ export const refuses = (reading: Reading, received: Stamp.Stamp): boolean =>
 export const reset = (reading: Reading, expectedEpoch: number, wallNow: number): Reading | undefined =>
   reading.epoch !== expectedEpoch || reading.epoch >= Stamp.epochMax
     ? undefined
-    : { ...reading, epoch: reading.epoch + 1, wall: physical(reading, wallNow), counter: 0 }
+    : unleased({ ...reading, epoch: reading.epoch + 1, wall: physical(reading, wallNow), counter: 0 })
 
-/** Follows the physical clock up to `limit`, which is durable. A limit never moves back. @since 0.1.0 */
-export const extend = (reading: Reading, limit: number): Reading =>
-  limit > reading.limit ? { ...reading, limit } : reading
+/**
+ * Follows the physical clock up to the limit of a lease, which is durable. A limit never moves back, and a lease of an
+ * epoch that was left meanwhile says nothing about this one.
+ *
+ * @since 0.1.0
+ */
+export const extend = (reading: Reading, lease: { readonly epoch: number; readonly limit: number }): Reading =>
+  lease.epoch === reading.epoch && lease.limit > reading.limit ? { ...reading, limit: lease.limit } : reading
 
 /** The reading as a stamp of `node`: not later than the next one it gives. @since 0.1.0 */
 export const last = (reading: Reading, node: NodeId.NodeId): Stamp.Stamp => ({
@@ -119,6 +126,9 @@ export const last = (reading: Reading, node: NodeId.NodeId): Stamp.Stamp => ({
   counter: reading.counter,
   node
 })
+
+/** Of the new epoch nothing is durable yet: no following of the physical clock until there is. */
+const unleased = (reading: Reading): Reading => ({ ...reading, limit: Math.min(reading.limit, reading.wall) })
 
 const advance = (reading: Reading, now: number): Reading =>
   now > reading.wall
