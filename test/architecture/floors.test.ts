@@ -2,27 +2,53 @@ import { assert, describe, it } from "@effect/vitest"
 import { readdirSync, readFileSync } from "node:fs"
 
 /** Each package may only lean on packages of a lower floor. */
-const floors = [["machine"], ["clock", "gossip", "actor", "wire"], ["fleet", "sim"], ["member"], ["agent"], ["api", "platform-node", "testing"]]
+const floors = [
+  ["machine"],
+  ["clock", "gossip", "actor", "wire"],
+  ["fleet", "sim"],
+  ["member"],
+  ["agent"],
+  ["api", "platform-node", "testing"]
+]
 
 const scope = "@starling/"
-const packages = new URL("../../packages/", import.meta.url)
+const root = new URL("../../", import.meta.url)
 const floorOf = (name: string): number => floors.findIndex((floor) => floor.includes(name))
+
+const json = (path: string): unknown => JSON.parse(readFileSync(new URL(path, root), "utf8"))
+const siblings = (dependencies: Record<string, string> = {}): ReadonlyArray<string> =>
+  Object.keys(dependencies).filter((name) => name.startsWith(scope)).map((name) => name.slice(scope.length))
+const manifest = (folder: string) =>
+  json(`${folder}/package.json`) as {
+    readonly dependencies?: Record<string, string>
+    readonly devDependencies?: Record<string, string>
+  }
 
 describe("floors", () => {
   it("every package stands on exactly one floor", () => {
-    assert.deepStrictEqual(readdirSync(packages).toSorted(), floors.flat().toSorted())
+    assert.deepStrictEqual(readdirSync(new URL("packages/", root)).toSorted(), floors.flat().toSorted())
   })
 
   for (const name of floors.flat()) {
     it(`${name} leans only downwards`, () => {
-      const manifest = readFileSync(new URL(`${name}/package.json`, packages), "utf8")
-      const { dependencies } = JSON.parse(manifest) as { readonly dependencies: Record<string, string> }
-      for (const dep of Object.keys(dependencies)) {
-        if (!dep.startsWith(scope)) continue
-        const sibling = dep.slice(scope.length)
+      const { dependencies, devDependencies } = manifest(`packages/${name}`)
+      for (const sibling of [...siblings(dependencies), ...siblings(devDependencies)]) {
         assert.isAtLeast(floorOf(sibling), 0, `${name} -> ${sibling} is on no floor`)
         assert.isBelow(floorOf(sibling), floorOf(name), `${name} -> ${sibling}`)
       }
     })
   }
+
+  for (const folder of [...floors.flat().map((name) => `packages/${name}`), "apps/starling", "apps/lab"]) {
+    it(`${folder} has a compiler reference for each dependency, and no other`, () => {
+      const { references = [] } = json(`${folder}/tsconfig.json`) as { readonly references?: ReadonlyArray<{ path: string }> }
+      const referenced = references.map(({ path }) => path.split("/").at(-1) ?? "")
+      assert.deepStrictEqual(referenced.toSorted(), siblings(manifest(folder).dependencies).toSorted())
+    })
+  }
+
+  it("the table in docs/architecture.md names every package", () => {
+    const page = readFileSync(new URL("docs/architecture.md", root), "utf8")
+    for (const name of floors.flat()) assert.include(page, `\`${name}\``)
+  })
 })

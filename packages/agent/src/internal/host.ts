@@ -1,0 +1,257 @@
+/**
+ * What outlives the fibers of an agent's components: their cells, the clock cell, who waits for an answer.
+ *
+ * A component actor owns no state. Its handler calls `handle`, which commits one step to the component's cell and
+ * carries the actions out in order, ticking each off in the same synchronous turn. When the actor crashes, the next
+ * incarnation calls `resume` and finishes what is not ticked; a second crash within the period rebuilds the component.
+ *
+ * Nothing here waits and nothing here is an Effect: it runs on the component's own turn.
+ */
+import { Hlc } from "@starling/clock"
+import { Cell, type Machine, type Peer, Rng } from "@starling/machine"
+import { Component, Ledger, Parts, Wiring } from "@starling/member"
+import type { CrashPoint } from "../Agent.ts"
+
+/** What a component's actions are carried out with. None of these waits or throws. */
+export interface Ports {
+  readonly monotonic: () => Machine.Instant
+  readonly wall: () => number
+  readonly tell: (delivery: Wiring.Delivery) => void
+  readonly open: (component: Component.Component, attempt: number, address: string) => void
+  readonly send: (link: Machine.LinkId, channel: number, payload: ReadonlyArray<unknown>) => void
+  readonly close: (link: Machine.LinkId, reason: Machine.CloseReason) => void
+  readonly setTimer: (delayMs: number, fire: () => void) => void
+  readonly write: (rows: ReadonlyArray<Machine.StoreRow>, written: () => void) => void
+  readonly application: (output: Wiring.ToApplication) => void
+  /** Live links that finished their handshake. */
+  readonly links: () => ReadonlyArray<Machine.Neighbor>
+}
+
+interface Slot<C extends Component.Component> {
+  cell: Cell.Cell<Component.StateOf<C>, Component.ActionOf<C>>
+  generation: number
+  crashedAt: ReadonlyArray<Machine.Instant>
+  crash: CrashPoint | undefined
+  /** The event whose handling crashed, for the report. */
+  lastLost: string | undefined
+}
+
+/** @internal */
+export type Slots = { readonly [C in Component.Component]: Slot<C> }
+
+/** Counted over the life of the agent. */
+export interface Counters {
+  stepsTotal: number
+  eventsLostTotal: number
+  crashesTotal: number
+  rebuildsTotal: number
+  broadcastsDeliveredTotal: number
+  broadcastsRedeliveredTotal: number
+}
+
+/** */
+export interface Host {
+  readonly settings: Parts.Settings
+  readonly stored: Parts.Stored
+  readonly ports: Ports
+  readonly slots: Slots
+  /** The clock cell: read and advanced synchronously, never asked of an actor. */
+  reading: Hlc.Reading
+  ledger: Ledger.Ledger
+  rng: Rng.Rng
+  readonly counters: Counters
+}
+
+/** Thrown by a crash on purpose. */
+export class InjectedCrash extends Error {
+  override readonly name = "InjectedCrash"
+}
+
+export const make = (
+  settings: Parts.Settings,
+  stored: Parts.Stored,
+  ports: Ports,
+  seed: number
+): Host => {
+  const [states, reading] = Parts.boot(settings, stored, Rng.make(seed), ports.wall())
+  const slot = <C extends Component.Component>(component: C): Slot<C> => ({
+    cell: Cell.make(states[component]),
+    generation: 0,
+    crashedAt: [],
+    crash: undefined,
+    lastLost: undefined
+  })
+  return {
+    settings,
+    stored,
+    ports,
+    reading,
+    ledger: Ledger.empty,
+    rng: Rng.split(Rng.make(seed), "host"),
+    slots: {
+      "view-manager": slot("view-manager"),
+      shuffler: slot("shuffler"),
+      "broadcast-tree": slot("broadcast-tree"),
+      "lazy-push-repair": slot("lazy-push-repair"),
+      clock: slot("clock"),
+      facts: slot("facts")
+    },
+    counters: {
+      stepsTotal: 0,
+      eventsLostTotal: 0,
+      crashesTotal: 0,
+      rebuildsTotal: 0,
+      broadcastsDeliveredTotal: 0,
+      broadcastsRedeliveredTotal: 0
+    }
+  }
+}
+
+/** The last committed state of a component: what questions are answered from. */
+export const stateOf = <C extends Component.Component>(host: Host, component: C): Component.StateOf<C> =>
+  host.slots[component].cell.state
+
+/**
+ * One turn of a component: commit, then carry out. Throws what the step threw; the event is then lost, once, and
+ * counted.
+ */
+export const handle = <C extends Component.Component>(host: Host, component: C, event: Component.EventOf<C>): void => {
+  const slot: Slot<C> = host.slots[component]
+  try {
+    strike(slot, "before")
+    const delivery = { to: component, event } as Wiring.Delivery
+    const moment = momentOf(host, delivery)
+    const spec = Component.specs[component]
+    const input = spec.input(event, moment) as Component.InputOf<C>
+    slot.cell = Cell.commit(slot.cell, spec.step, input)
+    host.counters.stepsTotal++
+  } catch (error) {
+    slot.lastLost = (event as { readonly _tag: string })._tag
+    host.counters.eventsLostTotal++
+    throw error
+  }
+  strike(slot, "committed")
+  finish(host, component)
+}
+
+/** A new incarnation of a component takes over: it finishes the last step, or starts anew after a second crash. */
+export const resume = <C extends Component.Component>(host: Host, component: C): void => {
+  const slot: Slot<C> = host.slots[component]
+  if (slot.crashedAt.length >= 2) rebuild(host, component)
+  else finish(host, component)
+}
+
+/** Called when a component's actor has crashed, before its next incarnation. */
+export const onCrash = (host: Host, component: Component.Component): void => {
+  const slot = host.slots[component]
+  const now = host.ports.monotonic()
+  host.counters.crashesTotal++
+  slot.crashedAt = [...slot.crashedAt.filter((at) => now - at <= Parts.crashPeriodMs), now]
+}
+
+/** Arms a crash: it strikes the next time the component gets to that point. */
+export const arm = (host: Host, component: Component.Component, at: CrashPoint): void => {
+  host.slots[component].crash = at
+}
+
+/** A fresh stamp for what this node says now. */
+export const stamp = (host: Host) => {
+  const [reading, drawn] = Hlc.stamp(host.reading, host.ports.wall(), host.settings.self.id)
+  host.reading = reading
+  return drawn
+}
+
+const strike = <C extends Component.Component>(slot: Slot<C>, at: CrashPoint): void => {
+  if (slot.crash !== at) return
+  slot.crash = undefined
+  throw new InjectedCrash(`crashed on purpose: ${at}`)
+}
+
+/** What rides on an event: the time, and for facts a stamp that sorts after every stamp the event brings. */
+const momentOf = (host: Host, delivery: Wiring.Delivery): Component.Moment => {
+  const wall = host.ports.wall()
+  const brought = Wiring.stampOf(delivery)
+  if (brought !== undefined) host.reading = Hlc.receive(host.reading, brought, wall)
+  return { now: host.ports.monotonic(), wall, reading: host.reading, stamp: () => stamp(host) }
+}
+
+const finish = <C extends Component.Component>(host: Host, component: C): void => {
+  const slot: Slot<C> = host.slots[component]
+  for (let action = Cell.pending(slot.cell); action !== undefined; action = Cell.pending(slot.cell)) {
+    if (slot.cell.ticked > 0) strike(slot, "acting")
+    slot.cell = Cell.tick(slot.cell)
+    carryOut(host, component, action)
+  }
+}
+
+const carryOut = <C extends Component.Component>(host: Host, component: C, action: Component.ActionOf<C>): void => {
+  const { ports } = host
+  switch (action._tag) {
+    case "Open":
+      return ports.open(component, action.attempt, action.address)
+    case "Send":
+      return ports.send(action.link, Component.channels[component], Component.specs[component].encode(action.message))
+    case "Close":
+      return ports.close(action.link, action.reason)
+    case "SetTimer": {
+      const slot: Slot<C> = host.slots[component]
+      const { generation } = slot
+      const delivery = { to: component, event: { _tag: "TimerFired", timer: action.timer } } as Wiring.Delivery
+      // A timer of a state that was rebuilt since is nobody's any more.
+      return ports.setTimer(action.delayMs, () => {
+        if (slot.generation === generation) ports.tell(delivery)
+      })
+    }
+    case "Write": {
+      const delivery = { to: component, event: { _tag: "Written", token: action.token } } as Wiring.Delivery
+      return ports.write(action.rows, () => ports.tell(delivery))
+    }
+    case "Emit":
+      for (const routed of Wiring.route(component, action.output)) hand(host, routed)
+  }
+}
+
+const hand = (host: Host, routed: Wiring.Routed): void => {
+  switch (routed.to) {
+    case "application":
+      if (routed.output._tag === "Delivered" && !isFirst(host, routed.output.id)) return
+      return host.ports.application(routed.output)
+    case "clock-cell":
+      host.reading = { ...host.reading, limit: routed.lease.limit }
+      return
+    default:
+      if (routed.to === "facts" && routed.event._tag === "Delivered" && !isFirst(host, routed.event.id)) return
+      return host.ports.tell(routed)
+  }
+}
+
+/** Exactly once is the receiver's claim: it looks at its own ledger, whatever the broadcast tree remembers. */
+const isFirst = (host: Host, id: Parameters<typeof Ledger.has>[1]): boolean => {
+  if (Ledger.has(host.ledger, id)) {
+    host.counters.broadcastsRedeliveredTotal++
+    return false
+  }
+  host.ledger = Ledger.record(host.ledger, id)
+  host.counters.broadcastsDeliveredTotal++
+  return true
+}
+
+const rebuild = <C extends Component.Component>(host: Host, component: C): void => {
+  const slot: Slot<C> = host.slots[component]
+  slot.generation++
+  host.counters.rebuildsTotal++
+  slot.cell = Cell.make(
+    Parts.rebuild(component, {
+      settings: host.settings,
+      stored: host.stored,
+      rng: Rng.split(host.rng, `${component}/${slot.generation}`),
+      wall: host.ports.wall(),
+      links: host.ports.links(),
+      ledger: host.ledger
+    })
+  )
+  host.ports.tell({ to: component, event: { _tag: "Started" } } as Wiring.Delivery)
+}
+
+/** */
+export type Links = ReadonlyMap<Machine.LinkId, Peer.Peer>

@@ -1,0 +1,40 @@
+/**
+ * Which broadcasts have been handed over by the broadcast tree: the receiver's side of exactly-once.
+ *
+ * Written in the same synchronous turn as the delivery, outside the component. When a broadcast tree has to be rebuilt
+ * instead of trusted, it starts from here and never delivers twice.
+ *
+ * @since 0.1.0
+ */
+import type { MessageId } from "@starling/gossip"
+import { type NodeId, SeqSet } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+
+/** By origin, the windows of its newest incarnations, newest first. @since 0.1.0 @category models */
+export type Ledger = HashMap.HashMap<NodeId.NodeId, ReadonlyArray<readonly [incarnation: number, SeqSet.SeqSet]>>
+
+/** An origin's run before the one before is over; nothing of it travels any more (our choice). */
+const incarnationsMax = 2
+
+/** Gaps of an origin that are remembered; the lowest are closed first (our choice). */
+const intervalsMax = 64
+
+/** @since 0.1.0 @category constructors */
+export const empty: Ledger = HashMap.empty()
+
+/** @since 0.1.0 */
+export const has = (ledger: Ledger, id: MessageId.MessageId): boolean =>
+  windows(ledger, id.origin).some(([incarnation, set]) => incarnation === id.incarnation && SeqSet.has(set, id.seq))
+
+/** @since 0.1.0 */
+export const record = (ledger: Ledger, id: MessageId.MessageId): Ledger => {
+  const before = windows(ledger, id.origin)
+  const known = before.find(([incarnation]) => incarnation === id.incarnation)
+  const set = SeqSet.compact(SeqSet.add(known?.[1] ?? SeqSet.empty, id.seq), intervalsMax)
+  const rest = before.filter(([incarnation]) => incarnation !== id.incarnation)
+  const after = [[id.incarnation, set] as const, ...rest].toSorted((a, b) => b[0] - a[0]).slice(0, incarnationsMax)
+  return HashMap.set(ledger, id.origin, after)
+}
+
+const windows = (ledger: Ledger, origin: NodeId.NodeId) => Option.getOrElse(HashMap.get(ledger, origin), () => [])

@@ -1,0 +1,144 @@
+/**
+ * How the six components of a member are made: at the start, from what is durable; and again, after a second crash, from
+ * what can be trusted without their states.
+ *
+ * @since 0.1.0
+ */
+import { Clock, type Hlc } from "@starling/clock"
+import { Facts } from "@starling/fleet"
+import { BroadcastTree, LazyPushRepair, Shuffler, ViewManager } from "@starling/gossip"
+import { type Machine, type Peer, Rng } from "@starling/machine"
+import type { Component, StateOf } from "./Component.ts"
+import type * as Ledger from "./Ledger.ts"
+
+/** Every table with its rows, by key, as the store holds them. @since 0.1.0 @category models */
+export type Stored = ReadonlyMap<string, ReadonlyMap<string, unknown>>
+
+/**
+ * What each table holds, and who writes it.
+ *
+ * | table | written by | key | value |
+ * | --- | --- | --- | --- |
+ * | `meta` | the shell | `id`, `incarnation` | the node's identity |
+ * | `meta` | clock | `high-water` | no stamp was given out above it |
+ * | `meta` | broadcast tree | `sequence` | the last sequence of this incarnation |
+ * | `windows` | broadcast tree | origin | what was delivered of it |
+ * | `config` | facts | dot | a configuration entry |
+ * | `events` | facts | event id | an event |
+ * | `peers` | facts | node id | a node that was known |
+ *
+ * @since 0.1.0
+ */
+export const tables: ReadonlyArray<string> = ["meta", "windows", "config", "events", "peers"]
+
+/** A second crash of a component within this time rebuilds it. Our choice. @since 0.1.0 */
+export const crashPeriodMs = 5000
+
+/**
+ * Who the member is and how its machines are set; what is left out takes the machine's documented default.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Settings {
+  readonly self: Peer.Peer
+  readonly name: string
+  readonly datacenter: string
+  readonly labels: Readonly<Record<string, string>>
+  /** Addresses to join at. */
+  readonly contacts: ReadonlyArray<string>
+  readonly viewManager?: Partial<ViewManager.Settings>
+  readonly shuffler?: Partial<Shuffler.Settings>
+  readonly broadcastTree?: Partial<BroadcastTree.Settings>
+  readonly lazyPushRepair?: Partial<LazyPushRepair.Settings>
+  readonly clock?: Partial<Clock.Settings>
+  readonly facts?: Partial<Facts.Settings>
+}
+
+/** @since 0.1.0 @category models */
+export type States = { readonly [C in Component]: StateOf<C> }
+
+/** @since 0.1.0 @category constructors */
+export const boot = (
+  settings: Settings,
+  stored: Stored,
+  rng: Rng.Rng,
+  wall: number
+): readonly [States, Hlc.Reading] => {
+  const at = (component: Component): Rng.Rng => Rng.split(rng, component)
+  const facts = Facts.make(factsConfig(settings, wall), stored, at("facts"), wall)
+  return [
+    {
+      "view-manager": ViewManager.make(viewManagerConfig(settings), at("view-manager"), Facts.remembered(facts)),
+      shuffler: Shuffler.make(shufflerConfig(settings), at("shuffler")),
+      "broadcast-tree": BroadcastTree.make(broadcastTreeConfig(settings), stored, at("broadcast-tree")),
+      "lazy-push-repair": LazyPushRepair.make(repairConfig(settings), stored, at("lazy-push-repair")),
+      clock: Clock.make(clockConfig(settings)),
+      facts
+    },
+    Clock.initial(stored, wall)
+  ]
+}
+
+/** What is left when a component's state is not trusted. @since 0.1.0 @category models */
+export interface Remains {
+  readonly settings: Settings
+  readonly stored: Stored
+  readonly rng: Rng.Rng
+  readonly wall: number
+  readonly links: ReadonlyArray<Machine.Neighbor>
+  readonly ledger: Ledger.Ledger
+}
+
+/** @since 0.1.0 @category constructors */
+export const rebuild = <C extends Component>(component: C, remains: Remains): StateOf<C> => rebuilders[component](remains)
+
+const rebuilders: { readonly [C in Component]: (remains: Remains) => StateOf<C> } = {
+  "view-manager": ({ settings, links, rng, stored, wall }) =>
+    ViewManager.rebuild(
+      viewManagerConfig(settings),
+      links,
+      Facts.remembered(Facts.make(factsConfig(settings, wall), stored, rng, wall)),
+      rng
+    ),
+  shuffler: ({ settings, rng }) => Shuffler.rebuild(shufflerConfig(settings), rng),
+  "broadcast-tree": ({ settings, stored, ledger, rng }) =>
+    BroadcastTree.rebuild(broadcastTreeConfig(settings), stored, ledger, rng),
+  "lazy-push-repair": ({ settings, ledger, rng }) => LazyPushRepair.rebuild(repairConfig(settings), ledger, rng),
+  clock: ({ settings }) => Clock.make(clockConfig(settings)),
+  facts: ({ settings, stored, rng, wall }) => Facts.make(factsConfig(settings, wall), stored, rng, wall)
+}
+
+const viewManagerConfig = (settings: Settings): ViewManager.Config => ({
+  ...ViewManager.defaults,
+  ...settings.viewManager,
+  self: settings.self,
+  contacts: settings.contacts
+})
+
+const shufflerConfig = (settings: Settings): Shuffler.Config => ({
+  ...Shuffler.defaults,
+  ...settings.shuffler,
+  self: settings.self
+})
+
+const broadcastTreeConfig = (settings: Settings): BroadcastTree.Config => ({
+  ...BroadcastTree.defaults,
+  ...settings.broadcastTree,
+  self: settings.self
+})
+
+const repairConfig = (settings: Settings): LazyPushRepair.Config => ({
+  ...LazyPushRepair.defaults,
+  ...settings.lazyPushRepair,
+  self: settings.self
+})
+
+const clockConfig = (settings: Settings): Clock.Config => ({ ...Clock.defaults, ...settings.clock })
+
+const factsConfig = (settings: Settings, wall: number): Facts.Config => ({
+  ...Facts.defaults,
+  ...settings.facts,
+  self: { ...settings.self, name: settings.name, datacenter: settings.datacenter, labels: settings.labels },
+  startedAt: wall
+})
