@@ -1,1 +1,2 @@
-export {}
+/** What a node needs of Node.js. Import the module you need; this page only lists them. */
+export * as TcpTransport from "./TcpTransport.ts"

@@ -25,6 +25,7 @@ export const parse = (text: string): Codec.Decoded<Address> => {
   const plain = /^([A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_.])?):([0-9]{1,5})$/.exec(text)
   const parts = bracketed ?? plain
   if (parts === null) {
+    if (text.includes("//")) return wrong("expected host:port without a scheme, like node-1.example:7740")
     if (text.split(":").length > 2) return wrong("an IPv6 address is written in brackets, like [::1]:7740")
     return wrong("expected host:port, like node-1.example:7740")
   }

@@ -127,6 +127,7 @@ const listen = Effect.fnUntraced(function* (
     return yield* new ListenError({ reason: "InUse", address, message, next })
   }
   const backlog = yield* Queue.dropping<Connection>(backlogMax)
+  const accepted = new Set<Connection>()
   let dropped = 0
   yield* Effect.acquireRelease(
     Effect.sync(() => {
@@ -141,12 +142,19 @@ const listen = Effect.fnUntraced(function* (
       Effect.gen(function* () {
         network.listeners.delete(address)
         for (const connection of yield* Queue.clear(backlog)) yield* connection.close
+        for (const connection of accepted) yield* connection.close
       })
   )
   return {
     address,
     accept: Effect.uninterruptibleMask((restore) =>
-      Effect.tap(restore(Queue.take(backlog)), (connection) => Effect.addFinalizer(() => connection.close))
+      Effect.tap(restore(Queue.take(backlog)), (connection) => {
+        accepted.add(connection)
+        return Effect.addFinalizer(() => {
+          accepted.delete(connection)
+          return connection.close
+        })
+      })
     ),
     dropped: () => dropped
   }

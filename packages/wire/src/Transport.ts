@@ -83,7 +83,7 @@ export interface Listener {
 export const backlogMax = 128
 
 /**
- * - `listen`: until the scope closes; connections that were accepted outlive it in scopes of their own.
+ * - `listen`: until the scope closes; then the connections that came in are closed, too.
  * - `dial`: names are resolved anew at each call and every address is tried; ends within the connect timeout.
  *
  * @since 0.1.0
