@@ -209,7 +209,8 @@ const renew = (state: State, input: Input): Machine.Step<State, Action> => {
     { epoch: reading.epoch, wall: wanted }
   )
   if (durable !== undefined && !isAbove(mark, durable)) return [{ ...state, counters }, []]
-  const token = state.token + 1
+  // Never that of a write that a crashed predecessor asked for: its answer may still come.
+  const token = Math.max(state.token + 1, Math.floor(input.now))
   return [
     { ...state, counters, token, writing: { token, mark, since: input.now } },
     [{ _tag: "Write", token, rows: [rowOf(mark)] }]

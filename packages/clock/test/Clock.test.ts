@@ -1,0 +1,240 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Hlc, Stamp } from "@starling/clock"
+import type { Machine } from "@starling/machine"
+import * as fc from "fast-check"
+
+const node = "a1b2c3d4e5f6"
+const base = 1_700_000_000_000
+const none: Clock.Stored = new Map()
+const storedAt = (value: unknown): Clock.Stored => new Map([[Clock.table, new Map([[Clock.key, value]])]])
+
+const input = (event: Clock.Event, wall: number, reading: Hlc.Reading, now = 0): Clock.Input => ({
+  now,
+  wall,
+  reading,
+  event
+})
+
+const started: Clock.Event = { _tag: "Started" }
+const tick = (round: number): Clock.Event => ({ _tag: "TimerFired", timer: { _tag: "Tick", round } })
+const written = (token: number): Clock.Event => ({ _tag: "Written", token })
+
+const write = (token: number, epoch: number, wall: number): Clock.Action => ({
+  _tag: "Write",
+  token,
+  rows: [{ table: "meta", key: "high-water", value: [epoch, wall] }]
+})
+
+const armed = (round: number): Clock.Action => ({ _tag: "SetTimer", delayMs: 1000, timer: { _tag: "Tick", round } })
+
+describe("Clock", () => {
+  it("a node that starts for the first time writes a mark five seconds ahead and arms the tick", () => {
+    const [, actions] = Clock.step(Clock.make(Clock.defaults, none), input(started, base, Clock.initial(none, base)))
+    assert.deepStrictEqual(actions, [write(1, 0, base + 5000), armed(1)])
+  })
+
+  it("a lease is handed out when its mark is durable, not before", () => {
+    const cell = Clock.initial(none, base)
+    const [state] = Clock.step(Clock.make(Clock.defaults, none), input(started, base, cell))
+    assert.deepStrictEqual(Clock.step(state, input(written(7), base, cell))[1], [])
+    const [, actions] = Clock.step(state, input(written(1), base, cell))
+    assert.deepStrictEqual(actions, [{ _tag: "Emit", output: { _tag: "Lease", epoch: 0, limit: base + 5000 } }])
+  })
+
+  it("a lease is renewed when less than half is left, also if a received stamp used it up", () => {
+    const cell = Clock.initial(none, base)
+    const [first] = Clock.step(Clock.make(Clock.defaults, none), input(started, base, cell))
+    const [leased] = Clock.step(first, input(written(1), base, cell))
+    assert.deepStrictEqual(Clock.step(leased, input(tick(1), base + 2500, cell))[1], [armed(2)])
+    assert.deepStrictEqual(Clock.step(leased, input(tick(1), base + 2501, cell))[1], [
+      write(2, 0, base + 7501),
+      armed(2)
+    ])
+    const ahead = Hlc.receive(cell, { epoch: 0, wall: base + 60_000, counter: 0, node }, base)
+    assert.deepStrictEqual(Clock.step(leased, input(tick(1), base, ahead))[1], [write(2, 0, base + 65_000), armed(2)])
+    const reset = Hlc.reset(cell, 0, base) as Hlc.Reading
+    assert.deepStrictEqual(Clock.step(leased, input(tick(1), base, reset))[1], [write(2, 1, base + 5000), armed(2)])
+  })
+
+  it("one write is waited for at a time, and asked for again after five seconds", () => {
+    const cell = Clock.initial(none, base)
+    const [state] = Clock.step(Clock.make(Clock.defaults, none), input(started, base, cell))
+    assert.deepStrictEqual(Clock.step(state, input(tick(1), base, cell, 4999))[1], [armed(2)])
+    const [later, actions] = Clock.step(state, input(tick(1), base, cell, 5000))
+    assert.deepStrictEqual(actions, [write(5000, 0, base + 5000), armed(2)])
+    assert.strictEqual(later.counters.lateWrites, 1)
+  })
+
+  it("a rebuilt component does not take the answer to its predecessor's write for its own", () => {
+    const cell = Clock.initial(none, base)
+    const [old] = Clock.step(Clock.make(Clock.defaults, none), input(started, base, cell, 10))
+    const [young] = Clock.step(Clock.rebuild(Clock.defaults, none), input(started, base + 1, cell, 11))
+    assert.deepStrictEqual(Clock.step(young, input(written(old.token), base + 1, cell, 11)), [young, []])
+  })
+
+  it("a stale tick, a link and a frame change nothing", () => {
+    const cell = Clock.initial(none, base)
+    const [state] = Clock.step(Clock.make(Clock.defaults, none), input(started, base, cell))
+    const strange: ReadonlyArray<Clock.Event> = [
+      tick(0),
+      tick(2),
+      { _tag: "LinkUp", link: 1, peer: { id: node, incarnation: 1, address: "a:1" } },
+      { _tag: "LinkDown", link: 1, reason: { _tag: "Reset" } }
+    ]
+    for (const event of strange) assert.deepStrictEqual(Clock.step(state, input(event, base, cell)), [state, []])
+  })
+
+  it("a restart begins above the stored mark, even if the wall was set back", () => {
+    const cell = Clock.initial(storedAt([2, base + 5000]), base - 3_600_000)
+    assert.deepStrictEqual(cell, { epoch: 2, wall: base + 5100, counter: 0, limit: base + 10_100 })
+    assert.deepStrictEqual(Clock.rowsOf(cell), [{ table: "meta", key: "high-water", value: [2, base + 10_100] }])
+  })
+
+  it("a mark that cannot be read counts as none, and is reported", () => {
+    for (const wrong of ["x", [], [1], [-1, 0], [0, Stamp.wallMax + 1], ["0", 0]]) {
+      assert.deepStrictEqual(Clock.initial(storedAt(wrong), base), Clock.initial(none, base))
+      assert.strictEqual(Clock.make(Clock.defaults, storedAt(wrong)).counters.damagedMark, 1)
+    }
+  })
+
+  it("no message is understood", () => {
+    fc.assert(
+      fc.property(fc.anything(), (raw) => {
+        const read = Clock.decode(raw)
+        assert.isTrue(!read.ok && read.reason.startsWith("unknown kind"))
+      })
+    )
+  })
+})
+
+/** A node with a disk: the shell's duties for the clock, and nothing else. */
+class Node {
+  wall = base
+  now = 0
+  disk: Clock.Stored = none
+  /** Asked for and not yet durable, in order. */
+  pending: Array<Extract<Clock.Action, { readonly _tag: "Write" }>> = []
+  timers: Array<{ readonly at: number; readonly timer: Clock.Timer }> = []
+  cell: Hlc.Reading = Hlc.make(0)
+  state: Clock.State = Clock.make(Clock.defaults, none)
+  last: Stamp.Stamp | undefined = undefined
+
+  constructor() {
+    this.boot()
+  }
+
+  boot(): void {
+    this.cell = Clock.initial(this.disk, this.wall)
+    this.save(Clock.rowsOf(this.cell))
+    this.pending = []
+    this.timers = []
+    this.state = Clock.make(Clock.defaults, this.disk)
+    this.feed(started)
+  }
+
+  save(rows: ReadonlyArray<Machine.StoreRow>): void {
+    for (const row of rows) this.disk = new Map([[row.table, new Map([[row.key, row.value]])]])
+  }
+
+  feed(event: Clock.Event): void {
+    const [state, actions] = Clock.step(this.state, input(event, this.wall, this.cell, this.now))
+    this.state = state
+    assert.deepStrictEqual(Clock.invariants(state), [])
+    for (const action of actions) {
+      if (action._tag === "Write") this.pending.push(action)
+      if (action._tag === "SetTimer") this.timers.push({ at: this.now + action.delayMs, timer: action.timer })
+      if (action._tag === "Emit") this.cell = Hlc.extend(this.cell, action.output)
+    }
+  }
+
+  flush(): void {
+    for (const { token, rows } of this.pending.splice(0)) {
+      this.save(rows)
+      this.feed(written(token))
+    }
+  }
+
+  pass(ms: number): void {
+    this.now += ms
+    this.wall += ms
+    const due = this.timers.filter(({ at }) => at <= this.now)
+    this.timers = this.timers.filter(({ at }) => at > this.now)
+    for (const { timer } of due) this.feed({ _tag: "TimerFired", timer })
+  }
+
+  stamp(): Stamp.Stamp {
+    const [cell, at] = Hlc.stamp(this.cell, this.wall, node)
+    this.cell = cell
+    if (this.last !== undefined && Stamp.compare(this.last, at) >= 0) {
+      assert.fail(`${Stamp.toText(at)} follows ${Stamp.toText(this.last)}`)
+    }
+    this.last = at
+    return at
+  }
+}
+
+interface Model {
+  running: boolean
+}
+
+const command = (name: string, run: (node: Node) => void): fc.Command<Model, Node> => ({
+  check: () => true,
+  run: (_model, node) => run(node),
+  toString: () => name
+})
+
+const commands = fc.commands(
+  [
+    fc.integer({ min: 1, max: 4000 }).map((ms) => command(`${ms} ms pass`, (node) => node.pass(ms))),
+    fc
+      .constantFrom(-86_400_000, -5000, -1, 1, 4000, 3_600_000)
+      .map((by) => command(`the wall jumps by ${by}`, (node) => (node.wall += by))),
+    fc.integer({ min: 1, max: 20 }).map((count) =>
+      command(`${count} stamps`, (node) => {
+        for (let i = 0; i < count; i++) node.stamp()
+      })
+    ),
+    fc.constant(command("the disk answers", (node) => node.flush())),
+    fc.constant(command("crash and restart", (node) => node.boot())),
+    fc.constant(
+      command("the component is rebuilt", (node) => {
+        node.state = Clock.rebuild(Clock.defaults, node.disk)
+        node.feed(started)
+      })
+    )
+  ],
+  { maxCommands: 100, size: "max" }
+)
+
+describe("a node's clock over its life", () => {
+  it("stamps strictly increase through restarts, slow disks and wall jumps, and stay below the durable mark", () => {
+    fc.assert(
+      fc.property(commands, (run) => {
+        const node = new Node()
+        fc.modelRun(() => ({ model: { running: true }, real: node }), run)
+        const at = node.stamp()
+        const mark = Clock.make(Clock.defaults, node.disk).durable
+        assert.isTrue(mark !== undefined && at.wall <= mark.wall)
+      })
+    )
+  })
+
+  it("sixty-five thousand stamps under an exhausted lease do not reach what a restart gives", () => {
+    const node = new Node()
+    node.wall += 3_600_000
+    for (let i = 0; i < 200_000; i++) node.stamp()
+    node.wall = base
+    node.boot()
+    node.stamp()
+  })
+
+  it("with a disk that answers, the wall part follows the wall", () => {
+    const node = new Node()
+    for (let i = 0; i < 60; i++) {
+      node.flush()
+      node.pass(500)
+      assert.strictEqual(node.stamp().wall, node.wall)
+    }
+    assert.strictEqual(node.state.counters.exhausted, 0)
+  })
+})
