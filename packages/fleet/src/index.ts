@@ -1,1 +1,10 @@
+/** The replicated facts about a fleet. Import the module you need; this page only lists them. */
+export * as Config from "./Config.ts"
 export * as Document from "./Document.ts"
+export * as EventLog from "./EventLog.ts"
+export * as Facts from "./Facts.ts"
+export * as Liveness from "./Liveness.ts"
+export * as NodeDoc from "./NodeDoc.ts"
+export * as Publishers from "./Publishers.ts"
+export * as Query from "./Query.ts"
+export * as Selector from "./Selector.ts"

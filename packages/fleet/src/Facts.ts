@@ -1,0 +1,433 @@
+/**
+ * The replicated facts about a fleet, as a machine: node documents, configuration, events.
+ *
+ * Every node keeps all facts, so every question is answered where it is asked. What it takes to get there:
+ *
+ * - **Node documents** have one writer each. What changed is flooded to the neighbours in batches: the first change after
+ *   20 ms, what follows within a quarter of a second together. For each neighbour this node knows which version of each
+ *   document it has, and sends only what comes after. No broadcast, no tree, no root: deltas are idempotent.
+ * - **Configuration entries** travel on the writer's broadcast tree (`Broadcast`, `Delivered`), and are repaired by
+ *   vectors: what a neighbour's vector lacks is sent to it.
+ * - **Anti-entropy**: both ends of a new neighbour link exchange digests; every 10 s one neighbour is asked whether its
+ *   digest still has the same hash as this node's.
+ * - **Persist before you advertise**: what this node says it has received, has written or has recorded is durable.
+ *
+ * A step is one turn over a value: the handlers in `internal/` carry one `Turn` through it, which is thrown away if one
+ * of them throws.
+ *
+ * @since 0.1.0
+ */
+import type { Stamp } from "@starling/clock"
+import type { LinkGate, Machine, NodeId, Peer, Rng } from "@starling/machine"
+import type * as HashMap from "effect/HashMap"
+import type { Registers, Vector } from "./Config.ts"
+import type * as ConfigModule from "./Config.ts"
+import type { ConfigDocument, EventDocument, Severity, Signal } from "./Document.ts"
+import type { EventLog } from "./EventLog.ts"
+import type * as EventLogModule from "./EventLog.ts"
+import * as entries from "./internal/entries.ts"
+import * as events from "./internal/events.ts"
+import * as messages from "./internal/messages.ts"
+import * as own from "./internal/own.ts"
+import * as start from "./internal/start.ts"
+import * as sync from "./internal/sync.ts"
+import * as timers from "./internal/timers.ts"
+import type { Turn } from "./internal/turn.ts"
+import * as turns from "./internal/turn.ts"
+import type { DocDelta, Known, Lost, NodeDoc } from "./NodeDoc.ts"
+import * as Publishers from "./Publishers.ts"
+import type { Labels } from "./Selector.ts"
+
+/**
+ * What the shell, the other components and the application tell the facts.
+ *
+ * - `Neighbors`: the numbered neighbour set of the view manager.
+ * - `NeighborDown`: evidence; sent before the neighbour set without that neighbour.
+ * - `Delivered`: a configuration entry from the broadcast tree.
+ * - `SetConfig`, `RecordEvent`: answered by `Answer` with the same token, once durable or refused. A `value` of null
+ *   deletes the key.
+ * - `Published`: telemetry arrived at this node.
+ * - `Handles`: all key patterns that something on this node acts on (`*` within a segment, `**` across segments). It
+ *   replaces what was said before, and must be said again after `rebuild`.
+ * - `Applied`: the answer to `Apply`, or the report of a local application that asked for nothing.
+ * - `Leave`: this node is about to go. Its document says so from now on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Event =
+  | Machine.ShellEvent<Message, Timer>
+  | { readonly _tag: "Started" }
+  | { readonly _tag: "Neighbors"; readonly version: number; readonly neighbors: ReadonlyArray<Machine.Neighbor> }
+  | { readonly _tag: "NeighborDown"; readonly peer: Peer.Peer; readonly cause: DownCause }
+  | { readonly _tag: "Delivered"; readonly id: unknown; readonly topic: number; readonly payload: unknown }
+  | {
+      readonly _tag: "SetConfig"
+      readonly token: number
+      readonly key: string
+      readonly value: string | null
+      readonly selector: string
+      readonly author: string
+      readonly note: string
+      /** Default: `set`, or `delete` where the value is null. */
+      readonly operation?: "set" | "revert"
+    }
+  | {
+      readonly _tag: "RecordEvent"
+      readonly token: number
+      readonly app: string
+      readonly severity: Severity
+      readonly body: string
+      readonly attributes: Readonly<Record<string, string | number | boolean>>
+    }
+  | {
+      readonly _tag: "Published"
+      readonly app: string
+      readonly instance: string
+      readonly signal: Signal
+      readonly labels: Labels
+    }
+  | { readonly _tag: "Handles"; readonly patterns: ReadonlyArray<string> }
+  | {
+      readonly _tag: "Applied"
+      readonly key: string
+      readonly revision: string
+      readonly status: "applied" | "applying" | "failed" | "rejected"
+      readonly reason: string
+    }
+  | { readonly _tag: "Leave" }
+
+/** How the view manager lost a neighbour. Eviction and replacement accuse nobody. @since 0.1.0 @category models */
+export type DownCause = "closed" | "refused" | "timeout" | "left" | "evicted" | "replaced"
+
+/**
+ * A fresh stamp comes with every input, never given before, and `wall`: milliseconds since 1970 by this node's clock.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Input = Machine.Input<Event> & { readonly stamp: Stamp.Stamp; readonly wall: number }
+
+/**
+ * - `Digest`: which version of each document the sender has, in parts; with the last part, its configuration vector.
+ *   `reply` asks for the same.
+ * - `Delta`: what is new in some documents.
+ * - `Entries`: configuration entries, and dots whose entries nobody needs any more.
+ * - `Summary`: hashes of what a digest would say. A receiver with other hashes sends its digest.
+ * - `Pull`: the sender's configuration vector, to be sent what it lacks.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Message =
+  | {
+      readonly _tag: "Digest"
+      readonly reply: boolean
+      readonly first: boolean
+      readonly last: boolean
+      readonly docs: ReadonlyArray<readonly [NodeId.NodeId, Known]>
+      readonly config: Vector | null
+    }
+  | { readonly _tag: "Delta"; readonly docs: ReadonlyArray<DocDelta> }
+  | { readonly _tag: "Entries"; readonly entries: ReadonlyArray<ConfigModule.Entry>; readonly skipped: Vector }
+  | { readonly _tag: "Summary"; readonly docs: number; readonly config: number }
+  | { readonly _tag: "Pull"; readonly config: Vector }
+
+/**
+ * `Flush` sends what is dirty; `Tick` does the housekeeping of every second; `AntiEntropy` compares with a neighbour;
+ * `Pulse` shows that this data centre is heard from; `Pull` asks for configuration that a neighbour has and this node
+ * lacks. A timer of another round than the state's is stale and changes nothing.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Timer {
+  readonly _tag: "Flush" | "Tick" | "AntiEntropy" | "Pulse" | "Pull"
+  readonly round: number
+}
+
+/**
+ * - `Answer`: to a command with that token; `where` names the field that was wrong.
+ * - `Broadcast`: a configuration entry for the broadcast tree.
+ * - `Apply`: act on this entry, then answer `Applied`. One at a time for each key, the newest only.
+ * - `Remember`: nodes to dial when this node is lonely; at most 256.
+ * - `Changed`: an answer may differ from before. At most once in a step.
+ * - `Outdated`: somebody has seen a later incarnation of this very node.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Output =
+  | {
+      readonly _tag: "Answer"
+      readonly token: number
+      readonly answer:
+        | { readonly _tag: "Config"; readonly document: ConfigDocument }
+        | { readonly _tag: "Event"; readonly document: EventDocument }
+        | { readonly _tag: "Invalid"; readonly where: string; readonly message: string }
+    }
+  | { readonly _tag: "Broadcast"; readonly token: number; readonly topic: 0; readonly payload: unknown }
+  | { readonly _tag: "Apply"; readonly entry: ConfigDocument; readonly previous: ConfigDocument | null }
+  | { readonly _tag: "Remember"; readonly peers: ReadonlyArray<Peer.Peer> }
+  | { readonly _tag: "Changed" }
+  | { readonly _tag: "Outdated"; readonly incarnation: number }
+
+/** @since 0.1.0 @category models */
+export type Action = Machine.Action<Message, Timer, Output>
+
+/** Who this node is. @since 0.1.0 @category models */
+export interface Self {
+  readonly id: NodeId.NodeId
+  readonly incarnation: number
+  /** What peers dial, host:port. */
+  readonly address: string
+  readonly name: string
+  readonly datacenter: string
+  readonly labels: Labels
+}
+
+/** @since 0.1.0 @category models */
+export interface Config {
+  readonly self: Self
+  /** When this incarnation started, milliseconds since 1970. */
+  readonly startedAt: number
+  /** How long the first change waits for company. Our choice: less than a hop on a wide-area link. */
+  readonly leadingMs: number
+  /** How long changes are gathered while more come. Our choice, within design's 250 ms; small fleets gather for less. */
+  readonly coalesceMs: number
+  /** Bytes of one frame, about. Our choice: a quarter of the wire's hard limit. */
+  readonly frameBytesMax: number
+  /** Bytes sent to one neighbour in one flush. Our choice: an eighth of a link's outbound queue. */
+  readonly flushBytesMax: number
+  /** Rows of one digest part. Our choice: about 120 KiB. */
+  readonly digestRowsMax: number
+  /** Period of anti-entropy with one random neighbour; jittered. */
+  readonly antiEntropyMs: number
+  /** Period of housekeeping. */
+  readonly tickMs: number
+  /** One node of each data centre shows up in this time, on average. Our choice. */
+  readonly pulseMs: number
+  /** How long configuration that a neighbour has may come by tree before it is pulled. Our choice: a lazy repair's time. */
+  readonly pullMs: number
+  /** Writes that may wait for the disk. */
+  readonly pendingMax: number
+  /** Documents kept: nodes ever heard of. */
+  readonly docsMax: number
+  /** Peers handed to the view manager. */
+  readonly rememberMax: number
+  readonly publishers: Publishers.Config
+}
+
+/** @since 0.1.0 */
+export const defaults: Omit<Config, "self" | "startedAt"> = {
+  leadingMs: 20,
+  coalesceMs: 250,
+  frameBytesMax: 256 * 1024,
+  flushBytesMax: 1024 * 1024,
+  digestRowsMax: 4000,
+  antiEntropyMs: 10_000,
+  tickMs: 1000,
+  pulseMs: 5000,
+  pullMs: 500,
+  pendingMax: 1024,
+  docsMax: 20_000,
+  rememberMax: 256,
+  publishers: Publishers.defaults
+}
+
+/** Every table with its rows, by key: what the store has. @since 0.1.0 @category models */
+export type Stored = ReadonlyMap<string, ReadonlyMap<string, unknown>>
+
+/** What a neighbour is known to have. @since 0.1.0 @category models */
+export interface LinkState {
+  readonly peer: Peer.Peer
+  /** Undefined until its first digest is complete: until then nothing is flooded to it. */
+  readonly known: HashMap.HashMap<NodeId.NodeId, Known> | undefined
+  /** Parts of a digest that is still coming. */
+  readonly arriving: HashMap.HashMap<NodeId.NodeId, Known>
+  /** Documents that it may lack something of. */
+  readonly dirty: HashMap.HashMap<NodeId.NodeId, true>
+  /** Its configuration vector with what was sent since, while there is something to send; else undefined. */
+  readonly config: Vector | undefined
+  /** When it was last sent, or asked for, a digest. */
+  readonly askedAt: Machine.Instant
+}
+
+/** A node known from the store, or a row that still has to be written. @since 0.1.0 @category models */
+export interface Remembered {
+  readonly peer: Peer.Peer
+  readonly name: string
+  readonly datacenter: string
+  readonly labels: Labels
+}
+
+/** What waits for the disk. @since 0.1.0 @category models */
+export interface Pending {
+  readonly at: Machine.Instant
+  readonly rows: ReadonlyArray<Machine.StoreRow>
+  readonly entries: ReadonlyArray<ConfigModule.Entry>
+  readonly skipped: Vector
+  readonly event: EventLogModule.Event | undefined
+  /** Who to answer. */
+  readonly token: number | undefined
+}
+
+/** Where this node stands with a key it acts on. @since 0.1.0 @category models */
+export interface Acting {
+  readonly revision: string
+  readonly status: "applying" | "applied" | "failed" | "rejected"
+  readonly reason: string
+  readonly since: number
+  /** The record that lists it in this node's document, or null. */
+  readonly slot: number | null
+}
+
+/** @since 0.1.0 @category models */
+export interface State {
+  readonly config: Config
+  readonly rng: Rng.Rng
+  readonly timers: Readonly<Record<Timer["_tag"], { readonly round: number; readonly due: Machine.Instant | undefined }>>
+  readonly lastFlush: Machine.Instant
+  readonly gate: LinkGate.LinkGate<Message>
+  readonly links: HashMap.HashMap<Machine.LinkId, LinkState>
+  /** By node id, this node's own included. */
+  readonly docs: HashMap.HashMap<NodeId.NodeId, NodeDoc>
+  /** Changes with every change of `docs`: the same for the same set of versions. */
+  readonly docsHash: number
+  /** When each document last changed here. */
+  readonly heard: HashMap.HashMap<NodeId.NodeId, Machine.Instant>
+  readonly remembered: HashMap.HashMap<NodeId.NodeId, Remembered>
+  /** Nodes whose row in the store is not up to date. */
+  readonly unsaved: HashMap.HashMap<NodeId.NodeId, true>
+  readonly unsavedEvents: ReadonlyArray<Machine.StoreRow>
+  readonly rememberDue: boolean
+  /** Neighbours that this node lost; newest last. */
+  readonly lost: ReadonlyArray<Lost>
+  readonly leaving: Stamp.Stamp | null
+  readonly registers: Registers
+  /** Of this node's own dots. */
+  readonly generation: number
+  readonly nextSeq: number
+  /** Keys that hold a value. */
+  readonly liveKeys: number
+  readonly nextToken: number
+  readonly pending: HashMap.HashMap<number, Pending>
+  /** Dots among `pending`. */
+  readonly writing: Vector
+  readonly patterns: ReadonlyArray<string>
+  readonly acting: HashMap.HashMap<string, Acting>
+  /** Revision that the application is working on, by key. */
+  readonly running: HashMap.HashMap<string, string>
+  /** What was applied last, by key. */
+  readonly applied: HashMap.HashMap<string, ConfigDocument>
+  readonly freeSlots: ReadonlyArray<number>
+  readonly unlisted: number
+  readonly publishers: Publishers.Publishers
+  readonly events: EventLog
+  readonly nextEvent: number
+  readonly outdated: number
+  readonly counters: Readonly<Record<Counter, number>>
+}
+
+/** What was dropped, refused or overflowed. @since 0.1.0 @category models */
+export type Counter =
+  | "documentsRefused"
+  | "recordsRefused"
+  | "keysRefused"
+  | "entriesMalformed"
+  | "pendingOverflow"
+  | "publishersRefused"
+  | "publishersMalformed"
+  | "eventsDropped"
+  | "eventRowsOverflow"
+  | "deltaGaps"
+  | "appliedStale"
+  | "heldOverflow"
+  | "rewritten"
+
+/**
+ * The facts as the store has them; everything else comes back from the neighbours. `wall` is now, in milliseconds since
+ * 1970, and tells this run of the document from an earlier one of the same incarnation.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (config: Config, stored: Stored, rng: Rng.Rng, wall: number): State =>
+  start.make(config, stored, rng, wall)
+
+/**
+ * The facts after a second crash: from the store, which must have every `Write` carried out so far, and from the
+ * neighbours. `Handles` and the neighbour set must be said again.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const rebuild = make
+
+/**
+ * @since 0.1.0
+ * @category running
+ */
+export const step = (state: State, input: Input): Machine.Step<State, Action> => {
+  const turn = turns.begin(state, input)
+  timers.revive(turn)
+  onEvent(turn, input.event)
+  return turns.end(turn)
+}
+
+const onEvent = (turn: Turn, event: Event): void => {
+  switch (event._tag) {
+    case "Started":
+      return timers.started(turn)
+    case "Neighbors":
+      return sync.neighbors(turn, event.version, event.neighbors)
+    case "NeighborDown":
+      return own.neighborDown(turn, event.peer, event.cause)
+    case "Received":
+      return sync.received(turn, event.link, event.message)
+    case "LinkDown":
+      return sync.linkDown(turn, event.link)
+    case "Delivered":
+      return entries.delivered(turn, event.payload)
+    case "Written":
+      return entries.written(turn, event.token)
+    case "TimerFired":
+      return timers.fired(turn, event.timer)
+    case "SetConfig":
+      return entries.set(turn, event)
+    case "RecordEvent":
+      return events.record(turn, event)
+    case "Published":
+      return own.published(turn, event)
+    case "Handles":
+      return entries.handles(turn, event.patterns)
+    case "Applied":
+      return entries.applied(turn, event)
+    case "Leave":
+      return own.leave(turn)
+    case "LinkUp":
+    case "LinkRefused":
+      // The view manager opens links, and its neighbour set says which of them count.
+      return
+  }
+}
+
+/** @since 0.1.0 @category codec */
+export const encode: (message: Message) => ReadonlyArray<unknown> = messages.encode
+
+/** @since 0.1.0 @category codec */
+export const decode: (input: unknown) => ReturnType<typeof messages.decode> = messages.decode
+
+/**
+ * The greatest stamp that a message brings. The shell merges it into the clock before it hands the message on, so what
+ * this node records after having heard of another's fact sorts after it.
+ *
+ * @since 0.1.0
+ */
+export const stampsOf: (message: Message) => Stamp.Stamp | undefined = messages.stampsOf
+
+/** The stamp of a configuration entry as the broadcast tree delivers it. @since 0.1.0 */
+export const stampOfPayload: (payload: unknown) => Stamp.Stamp | undefined = messages.stampOfPayload
+
+/** Names of the rules that a state breaks; none, if all is well. @since 0.1.0 */
+export const invariants: (state: State) => ReadonlyArray<string> = start.invariants
