@@ -1,0 +1,58 @@
+/** What holds of one node's views after every step. */
+import * as HashMap from "effect/HashMap"
+import type { State } from "./viewModel.ts"
+import {
+  attemptsMax,
+  floorsMax,
+  isAcceptable,
+  linksMax,
+  linksWith,
+  lostMax,
+  pausesMax,
+  pendingOf,
+  rememberedMax
+} from "./viewTurn.ts"
+
+/** Names of the safety invariants that this state breaks; empty if it is sound. */
+export const invariants = (state: State): ReadonlyArray<string> => {
+  const { active, config, passive } = state
+  const activeIds = active.map((neighbor) => neighbor.peer.id)
+  const passiveIds = passive.map((peer) => peer.id)
+  const broken: Array<string> = []
+  const must = (name: string, holds: boolean) => {
+    if (!holds) broken.push(name)
+  }
+  must("the active view is within its bound", active.length <= config.activeMax)
+  must("the passive view is within its bound", passive.length <= config.passiveMax)
+  must("a node is in neither of its views", ![...activeIds, ...passiveIds].includes(config.self.id))
+  must("a node is in the active view once", new Set(activeIds).size === active.length)
+  must("a node is in the passive view once", new Set(passiveIds).size === passive.length)
+  must("no node is in both views", !activeIds.some((id) => passiveIds.includes(id)))
+  must("requests under way have a slot each", pendingOf(state) <= config.activeMax - active.length)
+  must(
+    "every neighbour has one link, and every active link a neighbour",
+    linksWith(state, "active").length === active.length &&
+      active.every((neighbor) =>
+        HashMap.some(
+          state.links,
+          (link) => link.role === "active" && link.link === neighbor.link && link.peer.id === neighbor.peer.id
+        )
+      )
+  )
+  must(
+    "no barred run of a node is in a view",
+    active.every((neighbor) => isAcceptable(state, neighbor.peer)) && passive.every((peer) => isAcceptable(state, peer))
+  )
+  must(
+    "what is kept aside is within its bounds",
+    HashMap.size(state.links) <= linksMax &&
+      state.attempts.length <= attemptsMax &&
+      state.lost.length <= lostMax &&
+      state.pauses.length <= pausesMax &&
+      state.hints.length <= config.passiveMax &&
+      state.remembered.length <= rememberedMax &&
+      state.resort.tried.length <= rememberedMax + lostMax + config.contacts.length &&
+      HashMap.size(state.floors) <= floorsMax
+  )
+  return broken
+}

@@ -1,0 +1,274 @@
+/**
+ * What the view manager does with a link: what arrives on it, and what it means that it is down.
+ *
+ * The order is the paper's: Join and its walks, Neighbor, Disconnect; then keepalive and probes, which are ours.
+ */
+import { type Machine, Peer } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
+import * as Label from "./viewLabel.ts"
+import type { Cause, Link, Message } from "./viewModel.ts"
+import * as Repair from "./viewRepair.ts"
+import {
+  activeOf,
+  addActive,
+  addPassive,
+  bar,
+  close,
+  count,
+  dropActive,
+  dropPassive,
+  freeOf,
+  isAcceptable,
+  labelOf,
+  linkOf,
+  linksWith,
+  makeRoom,
+  pause,
+  pick,
+  putLink,
+  send,
+  takeForced,
+  takeSample,
+  type Turn
+} from "./viewTurn.ts"
+
+// --- links -----------------------------------------------------------------------------------------------------------
+
+export const onLinkDown = (turn: Turn, id: Machine.LinkId, reason: Machine.DownReason): void => {
+  const link = linkOf(turn.state, id)
+  if (link === undefined) return
+  turn.state = { ...turn.state, links: HashMap.remove(turn.state.links, id) }
+  const cause = causeOf(reason)
+  if (link.role === "active") dropActive(turn, link, cause)
+  if (cause === "left") return bar(turn, link.peer.id, link.peer.incarnation + 1)
+  if (link.role === "active" && (cause === "closed" || cause === "timeout")) return Repair.lose(turn, link.peer)
+  if (link.role === "active") {
+    addPassive(turn, link.peer)
+    return pause(turn, link.peer, "cooling")
+  }
+  if (link.role !== "asked") return
+  // Broken off in the middle of a request: as if it could not be connected to. Closed in order: as if refused.
+  if (cause !== "closed" && cause !== "timeout") return Repair.refused(turn, link.peer)
+  dropPassive(turn, link.peer.id)
+  pause(turn, link.peer, "dead")
+}
+
+const causeOf = (reason: Machine.DownReason): Exclude<Cause, "refused"> => {
+  switch (reason._tag) {
+    case "Reset":
+      return "closed"
+    case "Timeout":
+    case "Overflow":
+      return "timeout"
+    case "Local":
+      return reason.reason === "silent" ? "timeout" : "replaced"
+    case "ClosedByPeer":
+      switch (reason.reason) {
+        case "left":
+          return "left"
+        case "replaced":
+          return "replaced"
+        case "silent":
+          return "timeout"
+        default:
+          // It is alive and wants this link no more.
+          return "evicted"
+      }
+  }
+}
+
+export const onReceived = (turn: Turn, id: Machine.LinkId, message: Message): void => {
+  const known = linkOf(turn.state, id)
+  if (known === undefined) return count(turn, "strayFrames")
+  const link = { ...known, heardAt: turn.now }
+  putLink(turn, link)
+  switch (message._tag) {
+    case "Join":
+      return onJoin(turn, link, message.peer)
+    case "ForwardJoin":
+      return onForwardJoin(turn, link, message.peer, Math.min(message.ttl, turn.state.config.arwl))
+    case "Neighbor":
+      return onNeighbor(turn, link, message.peer, message.priority)
+    case "NeighborReply":
+      return onNeighborReply(turn, link, message.accepted, message.sample)
+    case "Disconnect":
+      return onDisconnect(turn, link, message)
+    case "Ping":
+      return onPing(turn, link, message)
+    case "Pong":
+      return onPong(turn, link, message)
+    case "Probe":
+      return onProbe(turn, link, message.sample)
+    case "ProbeReply":
+      if (link.role !== "probing") return count(turn, "strayFrames")
+      absorb(turn, message.sample)
+      return Repair.onProbeReply(turn, link, Label.isForeign(turn.state, message.label))
+  }
+}
+
+const absorb = (turn: Turn, peers: ReadonlyArray<Peer.Peer>): void => {
+  for (const peer of peers) addPassive(turn, peer)
+}
+
+// --- requests --------------------------------------------------------------------------------------------------------
+
+/** Paper, Algorithm 1, `Receive(Join)`. The walks start whether or not the contact itself has a slot. */
+const onJoin = (turn: Turn, link: Link, peer: Peer.Peer): void => {
+  if (!isRequest(turn, link, peer)) return
+  count(turn, "joins")
+  const others = turn.state.active.filter((neighbor) => neighbor.peer.id !== peer.id)
+  if (answer(turn, link, "sparingly") === "closed") return
+  for (const { link: other } of others) {
+    if (linkOf(turn.state, other)?.role === "active")
+      send(turn, other, { _tag: "ForwardJoin", peer: link.peer, ttl: turn.state.config.arwl })
+  }
+}
+
+/** Paper, §4.3: high priority is always accepted, low priority if there is a free slot. */
+const onNeighbor = (turn: Turn, link: Link, peer: Peer.Peer, priority: "high" | "low"): void => {
+  if (isRequest(turn, link, peer)) answer(turn, link, priority === "high" ? "always" : "never")
+}
+
+/** A request comes on a fresh link and speaks for the node at its other end. */
+const isRequest = (turn: Turn, link: Link, peer: Peer.Peer): boolean => {
+  if (!Peer.same(peer, link.peer)) {
+    count(turn, "violations")
+    if (link.role === "active") {
+      dropActive(turn, link, "replaced")
+    }
+    close(turn, link.link, "violation")
+    return false
+  }
+  if (link.role === "idle") return true
+  count(turn, "strayFrames")
+  return false
+}
+
+/** Decides on a request and answers it. `evict`: whether a neighbour may have to go for it. */
+const answer = (turn: Turn, link: Link, evict: "always" | "sparingly" | "never"): "accepted" | "refused" | "closed" => {
+  const { link: id, peer } = link
+  if (!settleRivals(turn, link)) {
+    close(turn, id, "replaced")
+    return "closed"
+  }
+  const isFull = freeOf(turn.state) <= 0
+  if (isFull && (evict === "never" || (evict === "sparingly" && !takeForced(turn)))) {
+    count(turn, "refusedOthers")
+    send(turn, id, { _tag: "NeighborReply", accepted: false, sample: takeSample(turn, [peer.id]) })
+    addPassive(turn, peer)
+    return "refused"
+  }
+  if (isFull) makeRoom(turn, peer)
+  count(turn, "accepted")
+  send(turn, id, { _tag: "NeighborReply", accepted: true, sample: takeSample(turn, [peer.id]) })
+  addActive(turn, link)
+  return "accepted"
+}
+
+/**
+ * Another link to the same node is in the way: ours if both dialled at once, or a former one that the peer has given up.
+ * The link that the node with the lower id opened stays, which both ends can tell without asking. False if the new link
+ * has to go.
+ */
+const settleRivals = (turn: Turn, link: Link): boolean => {
+  const { self } = turn.state.config
+  for (const ours of linksWith(turn.state, "asked")) {
+    if (ours.peer.id !== link.peer.id) continue
+    if (self.id < link.peer.id) return false
+    close(turn, ours.link, "replaced")
+  }
+  const former = activeOf(turn.state, link.peer.id)
+  if (former === undefined) return true
+  // A request on a link older than the one that counts is a leftover.
+  if (link.link < former.link) return false
+  dropActive(turn, former, "replaced")
+  close(turn, former.link, "replaced")
+  return true
+}
+
+const onNeighborReply = (turn: Turn, link: Link, accepted: boolean, sample: ReadonlyArray<Peer.Peer>): void => {
+  if (link.role !== "asked") return count(turn, "strayFrames")
+  if (accepted) addActive(turn, link)
+  else {
+    close(turn, link.link, "done")
+    Repair.refused(turn, link.peer)
+  }
+  absorb(turn, sample)
+}
+
+// --- walks -----------------------------------------------------------------------------------------------------------
+
+/**
+ * Paper, Algorithm 1, `Receive(ForwardJoin)`. A walk has one next hop; where there is none, it ends here. At its end the
+ * newcomer is dialled, and counts only once it has accepted.
+ */
+const onForwardJoin = (turn: Turn, link: Link, peer: Peer.Peer, ttl: number): void => {
+  if (link.role !== "active") return count(turn, "strayFrames")
+  if (!isAcceptable(turn.state, peer)) return
+  const { active, config } = turn.state
+  const next = pick(
+    turn,
+    active.filter((neighbor) => neighbor.link !== link.link && neighbor.peer.id !== peer.id)
+  )
+  if (ttl === 0 || next === undefined) return Repair.welcome(turn, peer)
+  if (ttl === config.prwl) addPassive(turn, peer)
+  send(turn, next.link, { _tag: "ForwardJoin", peer, ttl: ttl - 1 })
+}
+
+// --- goodbyes --------------------------------------------------------------------------------------------------------
+
+const onDisconnect = (turn: Turn, link: Link, message: Extract<Message, { readonly _tag: "Disconnect" }>): void => {
+  const { reason, sample } = message
+  if (link.role === "active") dropActive(turn, link, reason === "asymmetric" ? "evicted" : reason)
+  close(turn, link.link, "done")
+  if (reason === "left") return bar(turn, link.peer.id, link.peer.incarnation + 1)
+  if (link.role === "asked") Repair.refused(turn, link.peer)
+  else if (link.role === "active") {
+    addPassive(turn, link.peer)
+    if (reason !== "asymmetric") pause(turn, link.peer, "cooling")
+  }
+  absorb(turn, sample)
+  const [first] = sample
+  if (reason !== "evicted" || first === undefined) return
+  const { config, hints } = turn.state
+  turn.state = { ...turn.state, hints: [first.id, ...hints.filter((id) => id !== first.id)].slice(0, config.activeMax) }
+}
+
+// --- keepalive -------------------------------------------------------------------------------------------------------
+
+const onPing = (turn: Turn, link: Link, message: Extract<Message, { readonly _tag: "Ping" }>): void => {
+  // The other end counts us as a neighbour: the reply that said so was lost with a step that crashed.
+  if (message.claim && link.role === "asked") addActive(turn, link)
+  const role = linkOf(turn.state, link.link)?.role
+  if (role === "active") {
+    Label.hear(turn, message.label)
+    return send(turn, link.link, { _tag: "Pong", seq: message.seq, claim: true, label: labelOf(turn.state) })
+  }
+  if (!message.claim) return
+  count(turn, "asymmetric")
+  send(turn, link.link, { _tag: "Disconnect", reason: "asymmetric", sample: [] })
+}
+
+const onPong = (turn: Turn, link: Link, message: Extract<Message, { readonly _tag: "Pong" }>): void => {
+  if (link.role !== "active") return
+  if (!message.claim) {
+    count(turn, "asymmetric")
+    dropActive(turn, link, "evicted")
+    close(turn, link.link, "done")
+    return addPassive(turn, link.peer)
+  }
+  Label.hear(turn, message.label)
+  if (link.pingAt === null || message.seq !== link.pingSeq) return
+  const sample = Math.max(0, turn.now - link.pingAt)
+  // The smoothing of TCP's round-trip estimate (RFC 6298, §2): one eighth of the news.
+  const rttMs = link.rttMs === null ? sample : link.rttMs + (sample - link.rttMs) / 8
+  putLink(turn, { ...link, pingAt: null, rttMs })
+}
+
+/** Somebody looks for other components. It is alive, and what it knows is news. */
+const onProbe = (turn: Turn, link: Link, sample: ReadonlyArray<Peer.Peer>): void => {
+  if (link.role !== "idle") return count(turn, "strayFrames")
+  send(turn, link.link, { _tag: "ProbeReply", label: labelOf(turn.state), sample: takeSample(turn, [link.peer.id]) })
+  addPassive(turn, link.peer)
+  absorb(turn, sample)
+}

@@ -1,0 +1,294 @@
+/**
+ * One step of the view manager in the making: the next state, and the actions so far.
+ *
+ * A turn is local to one call of `step` and thrown away if the step throws; the state it carries is replaced, never
+ * mutated. Everything that changes a view goes through a function of this module, so that the bounds hold in one place.
+ */
+import { type Machine, type NodeId, type Peer, Rng } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import type { Action, Attempt, Cause, Counters, Link, Message, Pause, Role, State } from "./viewModel.ts"
+
+/** Our choice: beyond any honest number of strangers at once; what comes after is refused and counted. */
+export const linksMax = 256
+/** Our choice: each node has at most one barred id per run of it that ended within `tombstoneMs`. */
+export const floorsMax = 1024
+/** Our choice: two passive views. */
+export const pausesMax = 64
+/** Our choice: three active views. */
+export const lostMax = 16
+/** Our choice: dials under way, for whatever purpose. */
+export const attemptsMax = 16
+/** What the facts hand over at most. */
+export const rememberedMax = 256
+
+export interface Turn {
+  readonly now: Machine.Instant
+  state: State
+  readonly actions: Array<Action>
+  /** The views changed, or are due to be told again. */
+  dirty: boolean
+}
+
+// --- chance, counters, actions ---------------------------------------------------------------------------------------
+
+export const count = (turn: Turn, key: keyof Counters): void => {
+  const { counters } = turn.state
+  turn.state = { ...turn.state, counters: { ...counters, [key]: counters[key] + 1 } }
+}
+
+export const draw = (turn: Turn, bound: number): number => {
+  const [value, rng] = Rng.nextInt(turn.state.rng, Math.max(1, bound))
+  turn.state = { ...turn.state, rng }
+  return value
+}
+
+export const pick = <A>(turn: Turn, items: ReadonlyArray<A>): A | undefined =>
+  items.length < 2 ? items[0] : items[draw(turn, items.length)]
+
+export const send = (turn: Turn, link: Machine.LinkId, message: Message): void => {
+  turn.actions.push({ _tag: "Send", link, message })
+}
+
+/** Closes a link and forgets it: whatever still arrives on it is a stray frame. */
+export const close = (turn: Turn, link: Machine.LinkId, reason: Machine.CloseReason): void => {
+  turn.actions.push({ _tag: "Close", link, reason })
+  turn.state = { ...turn.state, links: HashMap.remove(turn.state.links, link) }
+}
+
+export const linkOf = (state: State, link: Machine.LinkId): Link | undefined =>
+  Option.getOrUndefined(HashMap.get(state.links, link))
+
+export const putLink = (turn: Turn, link: Link): void => {
+  turn.state = { ...turn.state, links: HashMap.set(turn.state.links, link.link, link) }
+}
+
+export const setRole = (turn: Turn, link: Link, role: Role): void => putLink(turn, { ...link, role, since: turn.now })
+
+export const linksWith = (state: State, role: Role): ReadonlyArray<Link> => {
+  const out: Array<Link> = []
+  for (const link of HashMap.values(state.links)) if (link.role === role) out.push(link)
+  // A persistent map iterates by hash; by number is what a reader expects of an outbox.
+  return out.length < 2 ? out : out.toSorted((a, b) => a.link - b.link)
+}
+
+// --- slots -----------------------------------------------------------------------------------------------------------
+
+export const activeOf = (state: State, id: NodeId.NodeId): Machine.Neighbor | undefined =>
+  state.active.find((neighbor) => neighbor.peer.id === id)
+
+/** Slots held by requests under way. */
+export const pendingOf = (state: State): number =>
+  linksWith(state, "asked").length + state.attempts.filter((attempt) => attempt.purpose === "fill").length
+
+/** Slots that nobody holds, dials that only may become requests set aside. */
+export const freeOf = (state: State): number =>
+  state.config.activeMax - state.active.length - linksWith(state, "asked").length
+
+/** Gives up dials, then requests, until what is under way fits into the free slots. */
+export const trimPending = (turn: Turn): void => {
+  while (pendingOf(turn.state) > turn.state.config.activeMax - turn.state.active.length) {
+    const { attempts } = turn.state
+    const index = attempts.findLastIndex((attempt) => attempt.purpose === "fill")
+    if (index >= 0) turn.state = { ...turn.state, attempts: attempts.toSpliced(index, 1) }
+    else if (!withdraw(turn)) return
+  }
+}
+
+/** Takes the youngest request back: its slot is needed. The other end may have accepted it already, hence the goodbye. */
+const withdraw = (turn: Turn): boolean => {
+  const link = linksWith(turn.state, "asked").at(-1)
+  if (link === undefined) return false
+  send(turn, link.link, { _tag: "Disconnect", reason: "evicted", sample: [] })
+  close(turn, link.link, "evicted")
+  addPassive(turn, link.peer)
+  return true
+}
+
+/** One of the rate-limited evictions, if there is one to be had. */
+export const takeForced = (turn: Turn): boolean => {
+  const { config, forced } = turn.state
+  const gained = Math.floor((turn.now - forced.at) / config.forcedMs)
+  const tokens = Math.min(config.forcedBurst, forced.tokens + gained)
+  const at = tokens === config.forcedBurst ? turn.now : forced.at + gained * config.forcedMs
+  turn.state = { ...turn.state, forced: { tokens: Math.max(0, tokens - 1), at } }
+  return tokens > 0
+}
+
+// --- the active view -------------------------------------------------------------------------------------------------
+
+/** Makes a link count. The caller has seen to a free slot, and the other end knows, or is told in the same step. */
+export const addActive = (turn: Turn, link: Link): void => {
+  const { id } = link.peer
+  const neighbor: Machine.Neighbor = { peer: link.peer, link: link.link }
+  const { state } = turn
+  turn.state = {
+    ...state,
+    active: [...state.active, neighbor],
+    passive: without(state.passive, id),
+    hints: state.hints.filter((hint) => hint !== id),
+    lost: state.lost.filter((lost) => lost.peer.id !== id),
+    pauses: state.pauses.filter((pause) => pause.id !== id),
+    attempts: state.attempts.filter((attempt) => attempt.purpose === "probe" || attempt.peer?.id !== id),
+    repair: { ...state.repair, refusals: 0 },
+    resort: { tried: [], failures: 0, notBefore: turn.now }
+  }
+  turn.dirty = true
+  turn.actions.push({ _tag: "Emit", output: { _tag: "NeighborUp", neighbor } })
+  ping(turn, { ...link, role: "active", since: turn.now })
+  trimPending(turn)
+}
+
+/** Takes a neighbour out of the active view and says why. The link itself is the caller's. */
+export const dropActive = (turn: Turn, neighbor: Machine.Neighbor, cause: Exclude<Cause, "refused">): void => {
+  const { peer, link } = neighbor
+  turn.state = { ...turn.state, active: turn.state.active.filter((other) => other.link !== link) }
+  turn.dirty = true
+  turn.actions.push({ _tag: "Emit", output: { _tag: "NeighborDown", peer, link, cause } })
+}
+
+/**
+ * Paper, `dropRandomElementFromActiveView`. The newcomer heads the sample: the evicted node and the newcomer both have
+ * a free slot, so one broken link makes two new ones.
+ */
+export const evictOne = (turn: Turn, newcomer: Peer.Peer): void => {
+  const victim = pick(turn, turn.state.active)
+  if (victim === undefined) return
+  count(turn, "evictions")
+  const sample = [newcomer, ...takeSample(turn, [newcomer.id, victim.peer.id])]
+  send(turn, victim.link, { _tag: "Disconnect", reason: "evicted", sample })
+  dropActive(turn, victim, "evicted")
+  close(turn, victim.link, "evicted")
+  addPassive(turn, victim.peer)
+}
+
+/** Frees one slot for a newcomer that must be taken. */
+export const makeRoom = (turn: Turn, newcomer: Peer.Peer): void => {
+  if (turn.state.active.length < turn.state.config.activeMax) withdraw(turn)
+  else evictOne(turn, newcomer)
+}
+
+/** Pings, with the claim that the other end is in our active view. */
+export const ping = (turn: Turn, link: Link): void => {
+  const seq = link.pingSeq + 1
+  // An unanswered ping keeps its time: the round trip of the answer, if it comes, is then too long rather than lost.
+  putLink(turn, { ...link, pingSeq: seq, pingAt: turn.now })
+  send(turn, link.link, { _tag: "Ping", seq, claim: true, label: labelOf(turn.state) })
+}
+
+export const labelOf = ({
+  label
+}: State): {
+  readonly leader: NodeId.NodeId
+  readonly incarnation: number
+  readonly beat: number
+  readonly stable: boolean
+} => ({ leader: label.leader, incarnation: label.incarnation, beat: label.beat, stable: label.stable })
+
+// --- the passive view ------------------------------------------------------------------------------------------------
+
+const without = (peers: ReadonlyArray<Peer.Peer>, id: NodeId.NodeId): ReadonlyArray<Peer.Peer> =>
+  peers.some((peer) => peer.id === id) ? peers.filter((peer) => peer.id !== id) : peers
+
+/** False for ourselves, and for runs of a node that left or were superseded. */
+export const isAcceptable = (state: State, peer: Peer.Peer): boolean => {
+  if (peer.id === state.config.self.id) return false
+  const floor = HashMap.get(state.floors, peer.id)
+  return Option.isNone(floor) || peer.incarnation >= floor.value.incarnation
+}
+
+/**
+ * The one way into the passive view: bounded, of every node only the latest run, never a neighbour, never a node that
+ * was just found dead. If it is full, one of `sent` goes first (paper, §4.5), else a random one.
+ */
+export const addPassive = (turn: Turn, peer: Peer.Peer, sent: ReadonlyArray<Peer.Peer> = []): void => {
+  const { state } = turn
+  if (!isAcceptable(state, peer) || activeOf(state, peer.id) !== undefined) return
+  const known = state.passive.find((other) => other.id === peer.id)
+  if (known !== undefined && known.incarnation >= peer.incarnation) return
+  const pause = state.pauses.find((other) => other.id === peer.id)
+  if (pause?.kind === "dead" && pause.incarnation >= peer.incarnation && pause.until > turn.now) return
+  let rest = known === undefined ? state.passive : without(state.passive, peer.id)
+  if (rest.length >= state.config.passiveMax) {
+    const victim = rest.find((other) => sent.some((one) => one.id === other.id)) ?? pick(turn, rest)
+    rest = rest.filter((other) => other !== victim)
+  }
+  turn.state = { ...turn.state, passive: [...rest, peer] }
+  turn.dirty = true
+}
+
+export const dropPassive = (turn: Turn, id: NodeId.NodeId): void => {
+  const passive = without(turn.state.passive, id)
+  if (passive === turn.state.passive) return
+  turn.state = { ...turn.state, passive }
+  turn.dirty = true
+}
+
+/** Random peers of both views. */
+export const takeSample = (turn: Turn, except: ReadonlyArray<NodeId.NodeId>): ReadonlyArray<Peer.Peer> => {
+  const { active, config, passive, rng } = turn.state
+  const known = [...active.map((neighbor) => neighbor.peer), ...passive].filter((peer) => !except.includes(peer.id))
+  const [sample, next] = Rng.sample(rng, known, config.sampleMax)
+  turn.state = { ...turn.state, rng: next }
+  return sample
+}
+
+// --- who is not to be picked -----------------------------------------------------------------------------------------
+
+export const pause = (turn: Turn, peer: Peer.Peer, kind: Pause["kind"]): void => {
+  const { config, pauses } = turn.state
+  const before = pauses.find((other) => other.id === peer.id)
+  const strikes = before?.kind === kind ? Math.min(before.strikes + 1, 4) : 0
+  const span = kind === "refused" ? config.refusedMs * 2 ** strikes : config.cooldownMs
+  const entry: Pause = { id: peer.id, incarnation: peer.incarnation, kind, strikes, until: turn.now + span }
+  const rest = pauses.filter((other) => other.id !== peer.id)
+  turn.state = { ...turn.state, pauses: [...rest.slice(rest.length >= pausesMax ? 1 : 0), entry] }
+}
+
+/** Bars all runs of a node below `incarnation`. */
+export const bar = (turn: Turn, id: NodeId.NodeId, incarnation: number): void => {
+  const { floors } = turn.state
+  const before = Option.getOrUndefined(HashMap.get(floors, id))
+  if (before !== undefined && before.incarnation >= incarnation) return
+  let room = floors
+  if (before === undefined && HashMap.size(floors) >= floorsMax) {
+    const [oldest] = HashMap.keys(floors)
+    if (oldest !== undefined) room = HashMap.remove(floors, oldest)
+    count(turn, "floorsDropped")
+  }
+  const until = turn.now + turn.state.config.tombstoneMs
+  turn.state = { ...turn.state, floors: HashMap.set(room, id, { incarnation, until }) }
+  const stale = (peer: Peer.Peer) => peer.id === id && peer.incarnation < incarnation
+  if (turn.state.passive.some(stale)) dropPassive(turn, id)
+  turn.state = {
+    ...turn.state,
+    remembered: turn.state.remembered.filter((peer) => !stale(peer)),
+    lost: turn.state.lost.filter((lost) => !stale(lost.peer))
+  }
+}
+
+/** A node showed itself with this incarnation: whatever an older run of it has here ends now. */
+export const supersede = (turn: Turn, peer: Peer.Peer): void => {
+  const { state } = turn
+  const older = (other: Peer.Peer) => other.id === peer.id && other.incarnation < peer.incarnation
+  const neighbor = state.active.find((other) => older(other.peer))
+  if (neighbor !== undefined) dropActive(turn, neighbor, "replaced")
+  for (const link of HashMap.values(state.links)) if (older(link.peer)) close(turn, link.link, "replaced")
+  const known = state.passive.some(older) || state.lost.some((lost) => older(lost.peer))
+  if (neighbor !== undefined || known) bar(turn, peer.id, peer.incarnation)
+}
+
+// --- dials -----------------------------------------------------------------------------------------------------------
+
+export const dial = (turn: Turn, attempt: Omit<Attempt, "attempt" | "at">): void => {
+  const { attempts, lastAttempt } = turn.state
+  // Derived from the time so that a state rebuilt after a crash does not use a number of its predecessor again.
+  const number = Math.max(lastAttempt + 1, Math.floor(turn.now) * 1024)
+  turn.state = {
+    ...turn.state,
+    lastAttempt: number,
+    attempts: [...attempts, { ...attempt, attempt: number, at: turn.now }]
+  }
+  count(turn, "dials")
+  turn.actions.push({ _tag: "Open", attempt: number, address: attempt.address })
+}
