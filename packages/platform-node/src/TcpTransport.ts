@@ -175,8 +175,8 @@ const connect = Effect.fnUntraced(function* (
   const close = Effect.suspend(() => {
     if (closed) return Effect.void
     closed = true
-    onClose()
-    return Effect.ignore(writer.write(new Socket.CloseEvent(1000)))
+    // In this order: once the scope of the socket has closed, a write would wait for a new one.
+    return Effect.andThen(Effect.ignore(writer.write(new Socket.CloseEvent(1000))), Effect.sync(onClose))
   })
   yield* Effect.addFinalizer(() => close)
   const lost = (error: Socket.SocketError): Transport.ConnectionClosed =>
@@ -197,7 +197,7 @@ const isEnd = (error: Socket.SocketError): boolean =>
   error.reason._tag === "SocketCloseError" && error.reason.code === 1000
 
 const codeOf = (error: Socket.SocketError | SocketServer.SocketServerError): string | undefined => {
-  const cause: unknown = error.cause
+  const cause: unknown = "cause" in error.reason ? error.reason.cause : undefined
   return typeof cause === "object" && cause !== null && "code" in cause && typeof cause.code === "string"
     ? cause.code
     : undefined

@@ -23,6 +23,9 @@ import * as Handshake from "./Handshake.ts"
 import * as Outbox from "./internal/outbox.ts"
 import { type Connection, Transport } from "./Transport.ts"
 
+/** What `receive` hands out. @since 0.1.0 @category models */
+export type { Frame } from "./Frame.ts"
+
 /**
  * - `receive`: the next frames, at least one, in order. One call at a time; who stops calling stops the peer, by TCP's
  *   own backpressure. Fails once with the reason, after the last frame, and with the same reason for ever after: that

@@ -255,7 +255,6 @@ const makeEnd = (
       const { chunks } = inbound
       inbound.chunks = []
       inbound.bytes = 0
-      inbound.wakeWriter()
       return Effect.succeed(chunks)
     }
     return inbound.state === "ended" ? Effect.fail(new ConnectionClosed({ reason: "eof" })) : undefined
@@ -275,6 +274,8 @@ const makeEnd = (
         if (result === undefined) return
         inbound.wakeReader = nobody
         resume(result)
+        // Last: a writer that goes on would find the reader still waiting, and hand its bytes out first.
+        inbound.wakeWriter()
       }
       inbound.wakeReader = attempt
       attempt()
