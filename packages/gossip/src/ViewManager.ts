@@ -145,6 +145,7 @@ export const make = (config: Config, rng: Rng.Rng, remembered: ReadonlyArray<Pee
   remembered: remembered.filter((peer) => peer.id !== config.self.id).slice(0, rememberedMax),
   lost: [],
   hints: [],
+  seekers: [],
   pauses: [],
   floors: HashMap.empty(),
   contactIds: [],
@@ -373,12 +374,13 @@ const expireLinks = (turn: Turn): void => {
 }
 
 const expireMarks = (turn: Turn): void => {
-  const { floors, pauses } = turn.state
+  const { floors, pauses, seekers } = turn.state
   const isOver = (mark: { readonly until: Machine.Instant }) => mark.until <= turn.now
   // A pause outlives its end for a while, so that refusals in a row are counted as such.
   const { cooldownMs } = turn.state.config
   if (pauses.some((entry) => entry.until + cooldownMs <= turn.now))
     turn.state = { ...turn.state, pauses: pauses.filter((entry) => entry.until + cooldownMs > turn.now) }
+  if (seekers.some(isOver)) turn.state = { ...turn.state, seekers: seekers.filter((entry) => !isOver(entry)) }
   if (HashMap.some(floors, isOver))
     turn.state = { ...turn.state, floors: HashMap.filter(floors, (floor) => !isOver(floor)) }
 }

@@ -10,7 +10,8 @@ import {
   lostMax,
   pausesMax,
   pendingOf,
-  rememberedMax
+  rememberedMax,
+  seekersMax
 } from "./viewTurn.ts"
 
 /** Names of the safety invariants that this state breaks; empty if it is sound. */
@@ -49,7 +50,8 @@ export const invariants = (state: State): ReadonlyArray<string> => {
       state.attempts.length <= attemptsMax &&
       state.lost.length <= lostMax &&
       state.pauses.length <= pausesMax &&
-      state.hints.length <= config.passiveMax &&
+      state.hints.length <= config.activeMax &&
+      state.seekers.length <= seekersMax &&
       state.remembered.length <= rememberedMax &&
       state.resort.tried.length <= rememberedMax + lostMax + config.contacts.length &&
       HashMap.size(state.floors) <= floorsMax

@@ -18,6 +18,7 @@ import {
   dropActive,
   dropPassive,
   freeOf,
+  hint,
   isAcceptable,
   labelOf,
   linkOf,
@@ -26,6 +27,7 @@ import {
   pause,
   pick,
   putLink,
+  refusalSample,
   send,
   takeForced,
   takeSample,
@@ -154,7 +156,7 @@ const answer = (turn: Turn, link: Link, evict: "always" | "sparingly" | "never")
   const isFull = freeOf(turn.state) <= 0
   if (isFull && (evict === "never" || (evict === "sparingly" && !takeForced(turn)))) {
     count(turn, "refusedOthers")
-    send(turn, id, { _tag: "NeighborReply", accepted: false, sample: takeSample(turn, [peer.id]) })
+    send(turn, id, { _tag: "NeighborReply", accepted: false, sample: refusalSample(turn, peer) })
     addPassive(turn, peer)
     return "refused"
   }
@@ -192,6 +194,7 @@ const onNeighborReply = (turn: Turn, link: Link, accepted: boolean, sample: Read
   else {
     close(turn, link.link, "done")
     Repair.refused(turn, link.peer)
+    hint(turn, sample[0])
   }
   absorb(turn, sample)
 }
@@ -228,10 +231,7 @@ const onDisconnect = (turn: Turn, link: Link, message: Extract<Message, { readon
     if (reason !== "asymmetric") pause(turn, link.peer, "cooling")
   }
   absorb(turn, sample)
-  const [first] = sample
-  if (reason !== "evicted" || first === undefined) return
-  const { config, hints } = turn.state
-  turn.state = { ...turn.state, hints: [first.id, ...hints.filter((id) => id !== first.id)].slice(0, config.activeMax) }
+  if (reason === "evicted") hint(turn, sample[0])
 }
 
 // --- keepalive -------------------------------------------------------------------------------------------------------

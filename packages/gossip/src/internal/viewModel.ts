@@ -210,8 +210,10 @@ export interface State {
   readonly lastAttempt: number
   readonly remembered: ReadonlyArray<Peer.Peer>
   readonly lost: ReadonlyArray<Lost>
-  /** Peers likely to have a free slot, told by who evicted us; tried first. */
+  /** Peers likely to have a free slot, told by who evicted or refused us; tried first. */
   readonly hints: ReadonlyArray<NodeId.NodeId>
+  /** Peers that we refused lately, so they have a free slot: told to the next one that we refuse. */
+  readonly seekers: ReadonlyArray<{ readonly peer: Peer.Peer; readonly until: Machine.Instant }>
   readonly pauses: ReadonlyArray<Pause>
   readonly floors: HashMap.HashMap<NodeId.NodeId, Floor>
   /** Who was found behind a contact's address. */

@@ -15,6 +15,8 @@ export const linksMax = 256
 export const floorsMax = 1024
 /** Our choice: two passive views. */
 export const pausesMax = 64
+/** Our choice: a few; each is told once or twice before it has found a partner. */
+export const seekersMax = 4
 /** Our choice: three active views. */
 export const lostMax = 16
 /** Our choice: dials under way, for whatever purpose. */
@@ -231,6 +233,27 @@ export const takeSample = (turn: Turn, except: ReadonlyArray<NodeId.NodeId>): Re
   const [sample, next] = Rng.sample(rng, known, config.sampleMax)
   turn.state = { ...turn.state, rng: next }
   return sample
+}
+
+/**
+ * The sample for a peer that is refused, those refused before it first: all of them have a free slot, and through any
+ * full node that two of them asked they find each other.
+ */
+export const refusalSample = (turn: Turn, peer: Peer.Peer): ReadonlyArray<Peer.Peer> => {
+  const { config, seekers } = turn.state
+  const others = seekers.filter((entry) => entry.peer.id !== peer.id && entry.until > turn.now)
+  const partners = others.map((entry) => entry.peer).filter((other) => isAcceptable(turn.state, other))
+  const until = turn.now + config.handshakeMs
+  turn.state = { ...turn.state, seekers: [{ peer, until }, ...others].slice(0, seekersMax) }
+  const rest = takeSample(turn, [peer.id, ...partners.map((other) => other.id)])
+  return [...partners, ...rest].slice(0, config.sampleMax)
+}
+
+/** Remembers whom to try first. */
+export const hint = (turn: Turn, peer: Peer.Peer | undefined): void => {
+  if (peer === undefined) return
+  const { config, hints } = turn.state
+  turn.state = { ...turn.state, hints: [peer.id, ...hints.filter((id) => id !== peer.id)].slice(0, config.activeMax) }
 }
 
 // --- who is not to be picked -----------------------------------------------------------------------------------------
