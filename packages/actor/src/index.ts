@@ -1,1 +1,10 @@
-export {}
+export * as Actor from "./Actor.ts"
+export * as DynamicSupervisor from "./DynamicSupervisor.ts"
+export * as ExitReason from "./ExitReason.ts"
+export * as Mailbox from "./Mailbox.ts"
+export * as Monitor from "./Monitor.ts"
+export * as Registry from "./Registry.ts"
+export * as Report from "./Report.ts"
+export * as Supervisor from "./Supervisor.ts"
+export * as System from "./System.ts"
+export * as Tree from "./Tree.ts"

@@ -1,0 +1,336 @@
+/**
+ * Actors: a state, a mailbox, and a handler that turns a message into the next state.
+ *
+ * An actor is a fiber in its own Scope. Its handler may be a plain function, which a shared run queue carries out without
+ * resuming the fiber, or may return an Effect, which the fiber runs. Handlers of one actor never overlap. `tell` never
+ * runs the receiver on the sender's stack and never throws into the sender. Messages of one sender to one receiver arrive
+ * in the order in which they were sent.
+ *
+ * A state that is itself an Effect, or a value made by `next` or `stop`, has to be wrapped with `next`.
+ *
+ * @since 0.1.0
+ */
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
+import * as ExitReason from "./ExitReason.ts"
+import { Asked, Token } from "./internal/ask.ts"
+import { erase } from "./internal/erase.ts"
+import {
+  Ignore as IgnoreError,
+  InvalidMailbox as InvalidMailboxError,
+  NameTaken as NameTakenError
+} from "./internal/errors.ts"
+import { NextState } from "./internal/next.ts"
+import type { Address } from "./internal/process.ts"
+import { spawnProcess } from "./internal/spawn.ts"
+import type { Mailbox } from "./Mailbox.ts"
+import type { RegistryKey } from "./Registry.ts"
+import type { System } from "./System.ts"
+
+/**
+ * Where messages of type `Msg` can be sent: one incarnation of an actor, or, from `Registry.via`, a name. Contravariant:
+ * an `ActorRef<A | B>` is an `ActorRef<A>`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ActorRef<in Msg> {
+  readonly id: number
+  readonly name: string
+  readonly "~starling/actor/ActorRef": (_: Msg) => void
+}
+
+/** The token that an `ask` puts into its message; it takes one answer. @since 0.1.0 @category models */
+export interface ReplyTo<in A, in E = never> {
+  readonly "~starling/actor/ReplyTo": { readonly _A: (_: A) => void; readonly _E: (_: E) => void }
+}
+
+/** No answer in time. A late one is dropped. @since 0.1.0 @category errors */
+export class AskTimeout extends Data.TaggedError("AskTimeout")<{ readonly to: string; readonly timeoutMs: number }> {}
+
+/** The actor ended before it answered, or there was none. @since 0.1.0 @category errors */
+export class ActorDown extends Data.TaggedError("ActorDown")<{
+  readonly to: string
+  readonly reason: ExitReason.DownReason
+}> {}
+
+/** The question was dropped by a full mailbox. @since 0.1.0 @category errors */
+export class MailboxFull extends Data.TaggedError("MailboxFull")<{ readonly to: string }> {}
+
+/** @since 0.1.0 @category errors */
+export const NameTaken = NameTakenError
+/** The key is held by a living actor. @since 0.1.0 @category errors */
+export type NameTaken = NameTakenError
+
+/** @since 0.1.0 @category errors */
+export const InvalidMailbox = InvalidMailboxError
+/** A mailbox needs a capacity of at least 1. @since 0.1.0 @category errors */
+export type InvalidMailbox = InvalidMailboxError
+
+/** What `init` fails with to say: not now, and this is no error. See `ignore`. @since 0.1.0 @category errors */
+export type Ignore = IgnoreError
+
+/** @since 0.1.0 @category models */
+export type MonitorId = number
+
+/** What comes over the system lane, before any message. @since 0.1.0 @category models */
+export interface Signal {
+  readonly _tag: "Down"
+  readonly monitor: MonitorId
+  readonly ref: ActorRef<never>
+  readonly reason: ExitReason.DownReason
+}
+
+/** @since 0.1.0 @category models */
+export interface TimerRef {
+  /** True if it had not fired. */
+  readonly cancel: Effect.Effect<boolean>
+  readonly cancelUnsafe: () => boolean
+}
+
+/**
+ * The actor, for its own handlers. The `Unsafe` twins are for handlers that are plain functions.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Self<in Msg> {
+  readonly ref: ActorRef<Msg>
+  readonly name: string
+  /** From the root of the supervision tree down to this actor. */
+  readonly path: ReadonlyArray<string>
+  /** 1 for the first start under this supervisor, then one more for each start. */
+  readonly incarnation: number
+  /** Milliseconds of Effect's Clock. */
+  readonly now: () => number
+  /** Exactly one Down follows; at once with `NoProc` if the actor has ended. */
+  readonly monitor: (ref: ActorRef<never>) => Effect.Effect<MonitorId>
+  readonly monitorUnsafe: (ref: ActorRef<never>) => MonitorId
+  /** No Down of this monitor follows. */
+  readonly demonitor: (monitor: MonitorId) => Effect.Effect<void>
+  readonly demonitorUnsafe: (monitor: MonitorId) => void
+  /** Into the own mailbox, after the delay, unless the incarnation has ended. */
+  readonly sendAfter: (delay: Duration.Input, message: Msg) => Effect.Effect<TimerRef>
+  readonly sendAfterUnsafe: (delay: Duration.Input, message: Msg) => TimerRef
+}
+
+/** @since 0.1.0 @category models */
+export interface Next<out S> {
+  readonly "~starling/actor/Next": () => S
+}
+
+/** What a handler returns: the next state, as it is or from an Effect. @since 0.1.0 @category models */
+export type Handled<S, E, R> = S | Next<S> | Effect.Effect<S | Next<S>, E, R>
+
+/**
+ * - `init`: the state to begin with; its return is the acknowledgement that the starter waits for. Its Scope is that of
+ *   the incarnation: what it opens is closed when the actor ends, however it ends.
+ * - `receive`: one message at a time. To throw is to fail with that defect.
+ * - `signal`: the Down of a monitor; without it they are dropped.
+ * - `terminate`: before the Scope closes, with the last state; not after a kill.
+ *
+ * A failure of `receive`, `signal` or `terminate` ends the actor with `Failed`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Behavior<in Msg, in out S, out E, out R> {
+  readonly name: string
+  readonly mailbox: Mailbox | undefined
+  readonly "~starling/actor/Behavior": {
+    readonly _Msg: (_: Msg) => void
+    readonly _S: (_: S) => S
+    readonly _E: () => E
+    readonly _R: () => R
+  }
+}
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const behavior =
+  <Msg>() =>
+  <S, E = never, R = never, E2 = never, R2 = never, E3 = never, R3 = never, R4 = never>(definition: {
+    readonly name: string
+    readonly mailbox?: Mailbox
+    readonly init: (self: Self<Msg>) => Effect.Effect<S, E, R>
+    readonly receive: (state: S, message: Msg, self: Self<Msg>) => Handled<NoInfer<S>, E2, R2>
+    readonly signal?: (state: S, signal: Signal, self: Self<Msg>) => Handled<NoInfer<S>, E3, R3>
+    readonly terminate?: (state: S, reason: ExitReason.ExitReason) => Effect.Effect<void, never, R4>
+  }): Behavior<Msg, S, E | E2 | E3, Exclude<R | R2 | R3 | R4, Scope.Scope>> =>
+    definition as unknown as Behavior<Msg, S, E | E2 | E3, Exclude<R | R2 | R3 | R4, Scope.Scope>>
+
+/** Go on with this state. @since 0.1.0 @category constructors */
+export const next = <S>(state: S): Next<S> => new NextState(state, undefined) as unknown as Next<S>
+
+/** End, `Normal` unless said otherwise; `terminate` sees the state before this message. @since 0.1.0 @category constructors */
+export const stop = (reason: ExitReason.ExitReason = ExitReason.normal): Next<never> =>
+  new NextState(undefined, reason) as unknown as Next<never>
+
+/** For `init`: do not start, and do not try again; the supervisor keeps the spec. @since 0.1.0 @category constructors */
+export const ignore: Effect.Effect<never, Ignore> = Effect.fail(new IgnoreError())
+
+/**
+ * Starts an actor without a supervisor: stopped when the Scope closes (5 s for its end, OTP's default, then killed), and
+ * not restarted.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const spawn = <Msg, S, E, R>(
+  behavior: Behavior<Msg, S, E, R>,
+  options?: { readonly key?: RegistryKey<Msg> }
+): Effect.Effect<ActorRef<Msg>, E | Ignore | NameTaken | InvalidMailbox, R | Scope.Scope | System> =>
+  spawnProcess(erase(behavior), options?.key?.key, "5 seconds") as unknown as Effect.Effect<
+    ActorRef<Msg>,
+    E | Ignore | NameTaken | InvalidMailbox,
+    R | Scope.Scope | System
+  >
+
+/**
+ * Sends; waits for room if the mailbox is full and its policy is `backpressure`. False: the message was dropped, and is a
+ * dead letter.
+ *
+ * @since 0.1.0
+ * @category messages
+ */
+export const tell = <Msg>(ref: ActorRef<Msg>, message: Msg): Effect.Effect<boolean> =>
+  Effect.suspend(() => {
+    const address = addressOf(ref)
+    const box = address.resolveBox()
+    if (box === undefined) return Effect.succeed(lost(address, message))
+    if (!box.full || box.policy !== "backpressure") return Effect.succeed(box.offer(message))
+    return Effect.callback<boolean>((resume) => {
+      const forget = box.wait(message, (delivered) => resume(Effect.succeed(delivered)))
+      return Effect.sync(forget)
+    })
+  })
+
+/**
+ * Sends now or never: false if the message was dropped. Never waits, never throws.
+ *
+ * @since 0.1.0
+ * @category messages
+ */
+export const tellUnsafe = <Msg>(ref: ActorRef<Msg>, message: Msg): boolean => {
+  const address = addressOf(ref)
+  const box = address.resolveBox()
+  return box === undefined ? lost(address, message) : box.offer(message)
+}
+
+/**
+ * Sends a question and waits for the answer: 5 s at most, OTP's default, unless said otherwise. Waiting for room in the
+ * mailbox counts.
+ *
+ * @since 0.1.0
+ * @category messages
+ */
+export const ask = <Msg, A, E = never>(
+  ref: ActorRef<Msg>,
+  make: (replyTo: ReplyTo<A, E>) => Msg,
+  timeout: Duration.Input = "5 seconds"
+): Effect.Effect<A, E | AskTimeout | ActorDown | MailboxFull> =>
+  Effect.withFiber((fiber) => {
+    const address = addressOf(ref)
+    const to = address.name
+    const timeoutMs = Duration.toMillis(timeout)
+    return Effect.callback<A, E | AskTimeout | ActorDown | MailboxFull>((resume) => {
+      let timer: Fiber.Fiber<void> | undefined
+      let forget: (() => void) | undefined
+      const token = new Token((outcome) => {
+        timer?.interruptUnsafe()
+        switch (outcome._tag) {
+          case "Down":
+            return resume(Effect.fail(new ActorDown({ to, reason: outcome.reason })))
+          case "Full":
+            return resume(Effect.fail(new MailboxFull({ to })))
+          case "Timeout":
+            forget?.()
+            return resume(Effect.fail(new AskTimeout({ to, timeoutMs })))
+          default:
+            return resume(outcome as Exit.Exit<A, E>)
+        }
+      })
+      const box = address.resolveBox()
+      const message = make(token as unknown as ReplyTo<A, E>)
+      if (box === undefined) token.finish({ _tag: "Down", reason: ExitReason.noProc })
+      else {
+        const asked = new Asked(message, token)
+        if (box.full && box.policy === "backpressure" && box.closed === undefined) forget = box.wait(asked, () => {})
+        else box.offer(asked)
+      }
+      if (!token.done && Number.isFinite(timeoutMs)) {
+        timer = Effect.runForkWith(fiber.context)(Effect.sleep(timeoutMs))
+        timer.addObserver((exit) => {
+          if (Exit.isSuccess(exit)) token.finish({ _tag: "Timeout" })
+        })
+      }
+      return Effect.sync(() => {
+        timer?.interruptUnsafe()
+        forget?.()
+        token.cancel()
+      })
+    })
+  })
+
+/** Answers; a second answer, or one that comes late, is dropped. @since 0.1.0 @category messages */
+export const reply = <A, E>(to: ReplyTo<A, E>, value: A): Effect.Effect<void> =>
+  Effect.sync(() => replyUnsafe(to, value))
+
+/** Answers with a failure. @since 0.1.0 @category messages */
+export const replyFail = <A, E>(to: ReplyTo<A, E>, error: E): Effect.Effect<void> =>
+  Effect.sync(() => replyFailUnsafe(to, error))
+
+/** For handlers that are plain functions. The asker goes on after the handler has returned. @since 0.1.0 @category messages */
+export const replyUnsafe = <A, E>(to: ReplyTo<A, E>, value: A): void => replyExitUnsafe(to, Exit.succeed(value))
+
+/** @since 0.1.0 @category messages */
+export const replyFailUnsafe = <A, E>(to: ReplyTo<A, E>, error: E): void => replyExitUnsafe(to, Exit.fail(error))
+
+/** @since 0.1.0 @category messages */
+export const replyExitUnsafe = <A, E>(to: ReplyTo<A, E>, exit: Exit.Exit<A, E>): void => {
+  const token = to as unknown as Token
+  const holder = token.holder
+  // Without a holder the question is over, or it is still in a mailbox and was answered by who made it.
+  if (holder === undefined) token.finish(exit)
+  else if (holder.busy) holder.postponed.push(() => token.finish(exit))
+  else holder.defer(() => token.finish(exit))
+}
+
+/**
+ * Ends an actor from outside, as OTP's `exit(Pid, Reason)`: `Killed` interrupts it at once, any other reason ends it at
+ * the next message boundary; `Failed` is a crash. Returns without waiting.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const exit = (ref: ActorRef<never>, reason: ExitReason.ExitReason): Effect.Effect<void> =>
+  Effect.sync(() => exitUnsafe(ref, reason))
+
+/** @since 0.1.0 @category running */
+export const exitUnsafe = (ref: ActorRef<never>, reason: ExitReason.ExitReason): void =>
+  addressOf(ref).resolveProcess()?.exit(reason)
+
+/**
+ * Waits for the end of the incarnation that lives now; `NoProc` if there is none behind a name.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const awaitExit = (ref: ActorRef<never>): Effect.Effect<ExitReason.DownReason> =>
+  Effect.suspend(() => addressOf(ref).resolveProcess()?.awaitEnd ?? Effect.succeed(ExitReason.noProc))
+
+/** @since 0.1.0 @category running */
+export const isAlive = (ref: ActorRef<never>): boolean => addressOf(ref).resolveProcess()?.isDead === false
+
+const addressOf = (ref: ActorRef<never>): Address => ref as unknown as Address
+
+const lost = (address: Address, message: unknown): false => {
+  address.runtime.deadLetter(address.name, message, "noproc")
+  return false
+}

@@ -1,0 +1,63 @@
+/**
+ * The home of a set of actors: their names, their run queue, their reports, their counters.
+ *
+ * One process can have several systems (several agents in one test, for instance), and nothing is shared between them.
+ * Actors are made and watched through the modules `Actor`, `Supervisor`, `Registry` and so on, which find the system in
+ * the context.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as PubSub from "effect/PubSub"
+import { makeRuntime } from "./internal/runtime.ts"
+import type { DeadLetter, Report } from "./Report.ts"
+
+/**
+ * Counted since the system was made.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Counters {
+  readonly started: number
+  readonly restarts: number
+  readonly crashes: number
+  readonly handled: number
+  /** Messages that a full mailbox dropped; each is a dead letter too. */
+  readonly dropped: number
+  readonly deadLetters: number
+  readonly gaveUp: number
+  readonly abandoned: number
+  /** Abandoned actors whose fiber still runs. */
+  readonly abandonedNow: number
+}
+
+/**
+ * - `reports`: every report is published here; a slow subscriber loses the oldest.
+ * - `onReport`: calls back with each report on the stack of who reports it, before the log line; returns the removal. The
+ *   callback must not throw; if it does, the exception is dropped.
+ * - `counters`, `recentReports`, `deadLetters`: read now. The two lists are bounded at 256, oldest first.
+ * - `alive`: how many actors, supervisors included, have not ended.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class System extends Context.Service<
+  System,
+  {
+    readonly reports: PubSub.PubSub<Report>
+    readonly onReport: (hook: (report: Report) => void) => () => void
+    readonly recentReports: () => ReadonlyArray<Report>
+    readonly deadLetters: () => ReadonlyArray<DeadLetter>
+    readonly counters: () => Counters
+    readonly alive: () => number
+  }
+>()("@starling/actor/System") {}
+
+/** @since 0.1.0 @category constructors */
+export const make: Effect.Effect<System["Service"]> = makeRuntime
+
+/** A new system. @since 0.1.0 @category layers */
+export const layer: Layer.Layer<System> = Layer.effect(System, make)

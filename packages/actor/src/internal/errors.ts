@@ -1,0 +1,19 @@
+/** Typed failures that more than one public module shares. */
+import * as Data from "effect/Data"
+
+export class Ignore extends Data.TaggedError("Ignore")<{}> {}
+
+export class NameTaken extends Data.TaggedError("NameTaken")<{ readonly key: string }> {
+  override get message(): string {
+    return `the name ${this.key} is taken by a living actor`
+  }
+}
+
+export class InvalidMailbox extends Data.TaggedError("InvalidMailbox")<{
+  readonly actor: string
+  readonly capacity: number
+}> {
+  override get message(): string {
+    return `the mailbox of ${this.actor} has a capacity of ${this.capacity}; at least 1 is right`
+  }
+}

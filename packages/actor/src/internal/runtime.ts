@@ -1,0 +1,190 @@
+/**
+ * The run queue of one system, and what its actors share: names, reports, dead letters, counters.
+ *
+ * `tell` puts a message into a mailbox and the receiver on the run queue; one pump takes actors off it and lets each
+ * handle a batch of messages without resuming a fiber. The loop is given back after 5 ms, or after 4,096 batches where
+ * the clock stands still, as it does in tests.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as PubSub from "effect/PubSub"
+import * as Scheduler from "effect/Scheduler"
+import type { DeadLetter, Report } from "../Report.ts"
+import type { System } from "../System.ts"
+import type { Box } from "./box.ts"
+import type { Process } from "./process.ts"
+import { Ring } from "./ring.ts"
+
+/** Our choice: the longest that actors keep the loop from timers and sockets. */
+const sliceMs = 5
+const batchesMax = 4096
+const keptReports = 256
+const keptDeadLetters = 256
+const bufferedReports = 1024
+
+export class Runtime {
+  readonly names = new Map<string, Box>()
+  readonly roots = new Set<Process>()
+  readonly reports: PubSub.PubSub<Report>
+  readonly counts = {
+    started: 0,
+    restarts: 0,
+    crashes: 0,
+    handled: 0,
+    dropped: 0,
+    deadLetters: 0,
+    gaveUp: 0,
+    abandoned: 0,
+    abandonedNow: 0
+  }
+  living = 0
+  deadline = 0
+  readonly clock: Clock.Clock
+  private readonly dispatcher: Scheduler.SchedulerDispatcher
+  private readonly kept = new Ring<Report>(keptReports)
+  private readonly lost = new Ring<DeadLetter>(keptDeadLetters)
+  private readonly hooks = new Set<(report: Report) => void>()
+  private ready: Array<Process> = []
+  private readyHead = 0
+  private later: Array<() => void> = []
+  private armed = false
+  private lastId = 0
+
+  constructor(clock: Clock.Clock, scheduler: Scheduler.Scheduler, reports: PubSub.PubSub<Report>) {
+    this.clock = clock
+    this.dispatcher = scheduler.makeDispatcher()
+    this.reports = reports
+  }
+
+  readonly onReport = (hook: (report: Report) => void): (() => void) => {
+    this.hooks.add(hook)
+    return () => {
+      this.hooks.delete(hook)
+    }
+  }
+
+  readonly recentReports = (): ReadonlyArray<Report> => this.kept.toArray()
+  readonly deadLetters = (): ReadonlyArray<DeadLetter> => this.lost.toArray()
+  readonly counters = (): Runtime["counts"] => ({ ...this.counts })
+  readonly alive = (): number => this.living
+
+  nextId(): number {
+    return ++this.lastId
+  }
+
+  now(): number {
+    return this.clock.currentTimeMillisUnsafe()
+  }
+
+  /** Milliseconds that never go back, with fractions: for restart windows and uptimes. */
+  monotonic(): number {
+    return Number(this.clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+  }
+
+  enqueue(process: Process): void {
+    this.ready.push(process)
+    this.arm()
+  }
+
+  /** Runs after the handler at hand has returned and its state is stored, never on its stack. */
+  defer(task: () => void): void {
+    this.later.push(task)
+    this.arm()
+  }
+
+  deadLetter(to: string, message: unknown, cause: DeadLetter["cause"]): void {
+    this.counts.deadLetters++
+    this.lost.push({ to, message, cause })
+  }
+
+  report(report: Report): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.kept.push(report)
+      for (const hook of this.hooks) {
+        try {
+          hook(report)
+        } catch {
+          // An observer's mistake must not change what it observes.
+        }
+      }
+      PubSub.publishUnsafe(this.reports, report)
+      return log(report)
+    })
+  }
+
+  private arm(): void {
+    if (this.armed) return
+    this.armed = true
+    this.dispatcher.scheduleTask(this.pump, 0)
+  }
+
+  private readonly pump = (): void => {
+    this.deadline = this.now() + sliceMs
+    let batches = 0
+    try {
+      this.flush()
+      while (this.readyHead < this.ready.length) {
+        const process = this.ready[this.readyHead++] as Process
+        process.runBatch()
+        this.flush()
+        if (++batches >= batchesMax || ((batches & 15) === 0 && this.now() >= this.deadline)) break
+        if (this.readyHead >= 1024) {
+          this.ready = this.ready.slice(this.readyHead)
+          this.readyHead = 0
+        }
+      }
+    } finally {
+      if (this.readyHead >= this.ready.length) {
+        this.ready.length = 0
+        this.readyHead = 0
+      }
+      this.armed = false
+      if (this.ready.length > 0 || this.later.length > 0) this.arm()
+    }
+  }
+
+  private flush(): void {
+    while (this.later.length > 0) {
+      const tasks = this.later
+      this.later = []
+      for (const task of tasks) task()
+    }
+  }
+}
+
+export const makeRuntime: Effect.Effect<Runtime> = Effect.gen(function* () {
+  const clock = yield* Clock.Clock
+  const scheduler = yield* Scheduler.Scheduler
+  const reports = yield* PubSub.sliding<Report>(bufferedReports)
+  return new Runtime(clock, scheduler, reports)
+})
+
+/** The service is always made by `makeRuntime`; this is the one place that knows. */
+export const runtimeOf = (system: System["Service"]): Runtime => system as Runtime
+
+const log = (report: Report): Effect.Effect<void> => {
+  switch (report._tag) {
+    case "Progress":
+      return annotated(report, Effect.logDebug(`${report.child} started`))
+    // Said by the crash report that follows.
+    case "Terminated":
+      return Effect.void
+    case "Crashed":
+      return annotated(report, Effect.logError(`${report.actor} crashed: ${report.reason}`))
+    case "ChildTerminated":
+      return annotated(report, Effect.logWarning(`${report.child} ended: ${report.reason}`))
+    case "StartFailed":
+      return annotated(report, Effect.logError(`${report.child} did not start: ${report.reason}`))
+    case "ShutdownFailed":
+      return annotated(report, Effect.logWarning(`${report.child} did not stop in order: ${report.reason}`))
+    case "GaveUp":
+      return annotated(report, Effect.logError(`${report.supervisor} gives up: ${report.child} ${report.reason}`))
+    case "Abandoned":
+      return annotated(report, Effect.logError(`${report.actor} cannot be killed, abandoned`))
+    case "Warning":
+      return annotated(report, Effect.logWarning(report.message))
+  }
+}
+
+const annotated = ({ _tag, ...rest }: Report, effect: Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.annotateLogs(effect, { report: _tag, ...rest })

@@ -1,0 +1,158 @@
+/** A supervisor as a behaviour, and the calls that reach it. */
+import type * as Context from "effect/Context"
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Option from "effect/Option"
+import * as ExitReason from "../ExitReason.ts"
+import { unbounded } from "../Mailbox.ts"
+import { Asked, Token } from "./ask.ts"
+import type { Address, ErasedBehavior, Process } from "./process.ts"
+import {
+  type ChildRefused,
+  type Options,
+  type Request,
+  type StartError,
+  type Spec,
+  Supervision
+} from "./supervision.ts"
+
+/** A spec that no supervisor can run; refused before any child starts (OTP's `start_spec`). */
+export class InvalidSpec extends Data.TaggedError("InvalidSpec")<{
+  readonly supervisor: string
+  readonly reason: "duplicate_id" | "significant_never" | "significant_permanent" | "out_of_range"
+  readonly message: string
+}> {}
+
+/** The supervisor ended before it answered, or there was none. */
+export class SupervisorDown extends Data.TaggedError("SupervisorDown")<{
+  readonly supervisor: string
+  readonly reason: ExitReason.DownReason
+}> {}
+
+/**
+ * Its mailbox has no bound of its own: it holds one message for each child that ended, one for each retry, and the calls
+ * of those who wait for an answer.
+ */
+export const supervisorBehavior = (options: Options): ErasedBehavior => ({
+  name: options.name,
+  mailbox: unbounded,
+  init: (self) =>
+    Effect.gen(function* () {
+      const invalid = validate(options)
+      if (invalid !== undefined) return yield* invalid
+      const supervision = new Supervision(options, self)
+      self.supervision = supervision
+      yield* Effect.addFinalizer(() => supervision.killAll())
+      yield* supervision.startAll(options.children)
+      return supervision
+    }) as Effect.Effect<unknown, unknown>,
+  receive: (state, message) => onRequest(state as Supervision, message as Request),
+  terminate: (state) => (state as Supervision).stopAll()
+})
+
+const onRequest = (state: Supervision, request: Request): Effect.Effect<unknown> => {
+  switch (request._tag) {
+    case "Call":
+      return Effect.as(request.run(state), state)
+    case "Ended":
+      return state.onEnded(request.child, request.process, request.reason)
+    case "Retry":
+      return state.onRetry(request.child, request.attempt)
+    case "Due":
+      return state.onDue(request.child, request.attempt)
+  }
+}
+
+/** Carried out by the supervisor between two other requests; waits without a limit, as OTP's calls do. */
+export const call = <A, E>(
+  address: Address,
+  run: (self: Supervision) => Effect.Effect<A, E>
+): Effect.Effect<A, E | SupervisorDown> =>
+  Effect.callback<A, E | SupervisorDown>((resume) => {
+    const supervisor = address.name
+    const token = new Token((outcome) => {
+      if (Exit.isExit(outcome)) resume(outcome as Exit.Exit<A, E>)
+      else {
+        const reason = outcome._tag === "Down" ? outcome.reason : ExitReason.noProc
+        resume(Effect.fail(new SupervisorDown({ supervisor, reason })))
+      }
+    })
+    const box = address.resolveBox()
+    if (box === undefined) token.finish({ _tag: "Down", reason: ExitReason.noProc })
+    else {
+      const request: Request = {
+        _tag: "Call",
+        run: (self) =>
+          Effect.map(Effect.exit(run(self)), (exit) => {
+            self.process.postponed.push(() => token.finish(exit))
+          })
+      }
+      box.offer(new Asked(request, token))
+    }
+    return Effect.sync(() => token.cancel())
+  })
+
+/** Dynamic children have ids for people only: one that is in use gets a number. */
+export const startChecked = (
+  self: Supervision,
+  spec: Spec,
+  context: Context.Context<never>
+): Effect.Effect<Option.Option<Process>, StartError | ChildRefused | InvalidSpec> =>
+  Effect.suspend((): Effect.Effect<Option.Option<Process>, StartError | ChildRefused | InvalidSpec> => {
+    const invalid = validateChild(self.options, spec)
+    if (invalid !== undefined) return Effect.fail(invalid)
+    if (self.options.dynamic === undefined) return self.startChild(spec, context)
+    return self.startChild({ ...spec, id: self.freeId(spec.id) }, context)
+  })
+
+export const terminateRef = (self: Supervision, process: Process): Effect.Effect<void, ChildRefused> =>
+  Effect.suspend((): Effect.Effect<void, ChildRefused> => {
+    const child = self.childOf(process)
+    return child === undefined
+      ? Effect.fail(self.refused(process.name, "not_found"))
+      : self.terminateChild(child.spec.id)
+  })
+
+const validate = (options: Options): InvalidSpec | undefined => {
+  const { children, name: supervisor } = options
+  const { intensity, periodMs, dynamic } = options
+  if (!(intensity >= 0)) return outOfRange(supervisor, `intensity is ${intensity}; 0 or more is right`)
+  if (!(periodMs > 0)) return outOfRange(supervisor, `period is ${periodMs} ms; more than 0 is right`)
+  if (dynamic !== undefined && !(dynamic.maxChildren >= 0)) {
+    return outOfRange(supervisor, `maxChildren is ${dynamic.maxChildren}; 0 or more is right`)
+  }
+  const ids = new Set<string>()
+  for (const spec of children) {
+    if (ids.has(spec.id)) {
+      return new InvalidSpec({ supervisor, reason: "duplicate_id", message: `two children with the id ${spec.id}` })
+    }
+    ids.add(spec.id)
+    const invalid = validateChild(options, spec)
+    if (invalid !== undefined) return invalid
+  }
+  return undefined
+}
+
+/** What can be said about one child alone; `startChild` asks it too. */
+export const validateChild = (options: Options, spec: Spec): InvalidSpec | undefined => {
+  const supervisor = options.name
+  const { shutdown } = spec
+  if (shutdown !== "brutal" && shutdown !== "infinity" && !(Duration.toMillis(shutdown) >= 0)) {
+    return outOfRange(supervisor, `the shutdown of ${spec.id} is negative`)
+  }
+  if (!spec.significant) return undefined
+  if (options.autoShutdown === "never") {
+    const message = `${spec.id} is significant, but ${supervisor} has autoShutdown "never"`
+    return new InvalidSpec({ supervisor, reason: "significant_never", message })
+  }
+  if (spec.restart === "permanent") {
+    const message = `${spec.id} is significant and permanent; transient or temporary is right`
+    return new InvalidSpec({ supervisor, reason: "significant_permanent", message })
+  }
+  return undefined
+}
+
+const outOfRange = (supervisor: string, message: string): InvalidSpec =>
+  new InvalidSpec({ supervisor, reason: "out_of_range", message: `${supervisor}: ${message}` })

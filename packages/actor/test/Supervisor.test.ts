@@ -1,0 +1,353 @@
+import {
+  Actor,
+  DynamicSupervisor,
+  ExitReason,
+  Mailbox,
+  Registry,
+  Report,
+  Supervisor,
+  System,
+  Tree
+} from "@starling/actor"
+import { assert, describe, it } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as TestClock from "effect/testing/TestClock"
+import { settle } from "./settle.ts"
+
+type Msg =
+  | { readonly _tag: "Crash" }
+  | { readonly _tag: "Note"; readonly text: string }
+  | { readonly _tag: "Count"; readonly replyTo: Actor.ReplyTo<number> }
+
+const count = (replyTo: Actor.ReplyTo<number>): Msg => ({ _tag: "Count", replyTo })
+const crash: Msg = { _tag: "Crash" }
+
+const noting = (name: string, notes: Array<string> = []) =>
+  Actor.behavior<Msg>()({
+    name,
+    init: (self) =>
+      Effect.sync(() => {
+        notes.push(`${name} ${self.incarnation}`)
+        return 0
+      }),
+    receive: (n, msg) => {
+      switch (msg._tag) {
+        case "Crash":
+          throw new Error("oops")
+        case "Note":
+          notes.push(msg.text)
+          return n + 1
+        case "Count":
+          Actor.replyUnsafe(msg.replyTo, n)
+          return n
+      }
+    },
+    terminate: (_, reason) => Effect.sync(() => notes.push(`${name} ${reason._tag}`))
+  })
+
+describe("Supervisor", () => {
+  it.effect(
+    "a kept mailbox outlives the crash: the crashing message is gone, the rest and what is sent meanwhile stay",
+    () =>
+      Effect.gen(function* () {
+        const notes: Array<string> = []
+        const key = Registry.key<Msg>("kept")
+        yield* Supervisor.start({
+          name: "top",
+          children: [Supervisor.childSpec(noting("kept", notes), { key, onRestart: "keep" })]
+        })
+        const address = yield* Registry.via(key)
+        const first = Option.getOrThrow(yield* Registry.whereIs(key))
+        Actor.tellUnsafe(address, { _tag: "Note", text: "before" })
+        Actor.tellUnsafe(address, crash)
+        Actor.tellUnsafe(address, { _tag: "Note", text: "after" })
+        const asking = yield* Effect.forkChild(Actor.ask(address, count))
+        yield* settle
+        assert.strictEqual(yield* Fiber.join(asking), 1)
+        assert.deepStrictEqual(notes, ["kept 1", "before", "kept Failed", "kept 2", "after"])
+        assert.isFalse(Actor.isAlive(first))
+        assert.isFalse(Actor.tellUnsafe(first, crash))
+      }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("a dropped mailbox dies with the incarnation: asks fail, the rest are dead letters", () =>
+    Effect.gen(function* () {
+      const key = Registry.key<Msg>("dropped")
+      yield* Supervisor.start({ name: "top", children: [Supervisor.childSpec(noting("dropped"), { key })] })
+      const address = yield* Registry.via(key)
+      Actor.tellUnsafe(address, crash)
+      Actor.tellUnsafe(address, { _tag: "Note", text: "lost" })
+      const error = yield* Effect.flip(Actor.ask(address, count))
+      assert.strictEqual(error._tag, "ActorDown")
+      yield* settle
+      assert.strictEqual((yield* Report.deadLetters).length, 1)
+      assert.strictEqual(yield* Actor.ask(address, count), 0)
+    }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("services of the children come from the context of the start, in every incarnation", () =>
+    Effect.gen(function* () {
+      class Base extends Context.Service<Base, number>()("test/Base") {}
+      const key = Registry.key<Msg>("served")
+      const served = Actor.behavior<Msg>()({
+        name: "served",
+        init: () => Effect.map(Base, (base) => base),
+        receive: (n, msg) => {
+          if (msg._tag === "Crash") throw new Error("oops")
+          if (msg._tag === "Count") Actor.replyUnsafe(msg.replyTo, n)
+          return n
+        }
+      })
+      yield* Effect.provideService(
+        Supervisor.start({ name: "top", children: [Supervisor.childSpec(served, { key })] }),
+        Base,
+        7
+      )
+      const address = yield* Registry.via(key)
+      assert.strictEqual(yield* Actor.ask(address, count), 7)
+      Actor.tellUnsafe(address, crash)
+      yield* settle
+      assert.strictEqual(yield* Actor.ask(address, count), 7)
+    }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("the Scope of the start stops the children in reverse order and leaves nothing alive", () =>
+    Effect.gen(function* () {
+      const notes: Array<string> = []
+      const system = yield* System.System
+      const scope = yield* Scope.make()
+      yield* Supervisor.start({
+        name: "top",
+        children: [
+          Supervisor.childSpec(noting("a", notes), { key: Registry.key("a") }),
+          Supervisor.childSpec(noting("b", notes), { key: Registry.key("b"), onRestart: "keep" }),
+          Supervisor.nested({ name: "sub", children: [Supervisor.childSpec(noting("c", notes))] })
+        ]
+      }).pipe(Scope.provide(scope))
+      assert.strictEqual(system.alive(), 5)
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual(notes, ["a 1", "b 1", "c 1", "c Shutdown", "b Shutdown", "a Shutdown"])
+      assert.strictEqual(system.alive(), 0)
+      assert.deepStrictEqual(yield* Registry.names, [])
+      assert.deepStrictEqual(yield* Tree.snapshot, [])
+    }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("a killed supervisor takes its children with it, and its parent starts all anew", () =>
+    Effect.gen(function* () {
+      const notes: Array<string> = []
+      const system = yield* System.System
+      const sub = Supervisor.key("sub")
+      yield* Supervisor.start({
+        name: "top",
+        children: [
+          Supervisor.nested({ name: "sub", children: [Supervisor.childSpec(noting("c", notes))] }, { key: sub })
+        ]
+      })
+      const ref = Option.getOrThrow(yield* Registry.whereIs(sub))
+      yield* Actor.exit(ref, ExitReason.killed)
+      yield* settle
+      assert.deepStrictEqual(notes, ["c 1", "c 1"])
+      assert.strictEqual(system.alive(), 3)
+    }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("run fails when the supervisor gives up and succeeds when it is stopped", () =>
+    Effect.gen(function* () {
+      const key = Registry.key<Msg>("a")
+      const top = { name: "top", intensity: 0, children: [Supervisor.childSpec(noting("a"), { key })] }
+      const address = yield* Registry.via(key)
+      const giving = yield* Effect.forkChild(Effect.flip(Supervisor.run(top)))
+      yield* settle
+      Actor.tellUnsafe(address, crash)
+      const error = yield* Fiber.join(giving)
+      assert.strictEqual(error._tag, "SupervisorExit")
+    }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("a layer is built when all children have started, and stops them when it is released", () =>
+    Effect.gen(function* () {
+      class Top extends Context.Service<Top, Supervisor.Supervisor>()("test/Top") {}
+      const notes: Array<string> = []
+      const live = Supervisor.layer(Top, { name: "top", children: [Supervisor.childSpec(noting("a", notes))] })
+      const used = Effect.flatMap(Top, (top) => top.countChildren)
+      const counts = yield* used.pipe(Effect.provide(live.pipe(Layer.provide(System.layer))))
+      assert.deepStrictEqual(counts, { specs: 1, active: 1, supervisors: 0, workers: 1 })
+      assert.deepStrictEqual(notes, ["a 1", "a Shutdown"])
+    })
+  )
+
+  it.effect("what cannot be killed is abandoned after its time, reported and counted", () =>
+    Effect.gen(function* () {
+      const system = yield* System.System
+      const stuck = Actor.behavior<"go">()({
+        name: "stuck",
+        init: () => Effect.succeed(0),
+        receive: (n) => Effect.as(Effect.uninterruptible(Effect.sleep("1 hour")), n)
+      })
+      const key = Registry.key<"go">("stuck")
+      const top = yield* Supervisor.start({
+        name: "top",
+        children: [Supervisor.childSpec(stuck, { key, shutdown: "100 millis" })]
+      })
+      Actor.tellUnsafe(yield* Registry.via(key), "go")
+      yield* settle
+      const stopping = yield* Effect.forkChild(top.terminateChild("stuck"))
+      yield* settle
+      yield* TestClock.adjust("100 millis")
+      yield* settle
+      assert.strictEqual(stopping.pollUnsafe(), undefined)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(stopping)
+      assert.strictEqual(system.counters().abandonedNow, 1)
+      assert.isTrue((yield* Report.recent).some((report) => report._tag === "Abandoned"))
+      assert.deepStrictEqual(yield* Registry.names, [])
+      yield* TestClock.adjust("1 hour")
+      yield* settle
+      assert.strictEqual(system.counters().abandonedNow, 0)
+      assert.strictEqual(system.counters().abandoned, 1)
+    }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("a backoff delays the restart, and the child is restarting meanwhile", () =>
+    Effect.gen(function* () {
+      const notes: Array<string> = []
+      const key = Registry.key<Msg>("a")
+      const top = yield* Supervisor.start({
+        name: "top",
+        intensity: 5,
+        backoff: Schedule.exponential("1 second"),
+        children: [Supervisor.childSpec(noting("a", notes), { key })]
+      })
+      const address = yield* Registry.via(key)
+      const stateOf = Effect.map(top.whichChildren, (children) => children[0]?.state)
+      Actor.tellUnsafe(address, crash)
+      yield* settle
+      assert.strictEqual(yield* stateOf, "restarting")
+      assert.strictEqual((yield* Effect.flip(top.restartChild("a")))._tag, "ChildRefused")
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      assert.strictEqual(yield* stateOf, "running")
+      Actor.tellUnsafe(address, crash)
+      yield* settle
+      yield* TestClock.adjust("1999 millis")
+      yield* settle
+      assert.strictEqual(yield* stateOf, "restarting")
+      yield* TestClock.adjust("1 millis")
+      yield* settle
+      assert.strictEqual(yield* stateOf, "running")
+      assert.deepStrictEqual(notes, ["a 1", "a Failed", "a 2", "a Failed", "a 3"])
+    }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("a crash is reported in OTP's order: terminated, crashed, child terminated, progress", () =>
+    Effect.gen(function* () {
+      const key = Registry.key<Msg>("a")
+      yield* Supervisor.start({ name: "top", children: [Supervisor.childSpec(noting("a"), { key })] })
+      const address = yield* Registry.via(key)
+      Actor.tellUnsafe(address, crash)
+      yield* settle
+      Actor.tellUnsafe(address, crash)
+      yield* settle
+      assert.deepStrictEqual(
+        (yield* Report.recent).map((report) => report._tag),
+        [
+          "Progress",
+          "Terminated",
+          "Crashed",
+          "ChildTerminated",
+          "Progress",
+          "Terminated",
+          "Crashed",
+          "ChildTerminated",
+          "GaveUp"
+        ]
+      )
+    }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("the tree shows every child with its state, its restarts, its reason and its counts", () =>
+    Effect.gen(function* () {
+      const key = Registry.key<Msg>("a")
+      const links = DynamicSupervisor.key("links")
+      yield* Supervisor.start({
+        name: "node",
+        strategy: "rest_for_one",
+        children: [
+          Supervisor.nested({
+            name: "components",
+            intensity: 3,
+            children: [Supervisor.childSpec(noting("a"), { key, onRestart: "keep" })]
+          }),
+          DynamicSupervisor.nested({ name: "links" }, { key: links })
+        ]
+      })
+      const dynamic = yield* DynamicSupervisor.via(links)
+      yield* dynamic.startChild(noting("link"), { restart: "temporary" })
+      yield* dynamic.startChild(noting("link"), { restart: "temporary" })
+      const address = yield* Registry.via(key)
+      Actor.tellUnsafe(address, { _tag: "Note", text: "x" })
+      Actor.tellUnsafe(address, crash)
+      yield* settle
+      Actor.tellUnsafe(address, { _tag: "Note", text: "y" })
+      const nodes = Tree.flatten(yield* Tree.snapshot)
+      assert.deepStrictEqual(
+        nodes.map((node) => [node.path.join("/"), node.strategy, node.state, node.restarts, node.mailbox]),
+        [
+          ["node", "rest_for_one", "running", 0, 0],
+          ["node/components", "one_for_one", "running", 0, 0],
+          ["node/components/a", null, "running", 1, 1],
+          ["node/links", "dynamic", "running", 0, 0],
+          ["node/links/link", null, "running", 0, 0],
+          ["node/links/link#2", null, "running", 0, 0]
+        ]
+      )
+      const a = nodes[2]
+      assert.strictEqual(a?.lastReason, "failed: Error: oops")
+      assert.strictEqual(a?.handled, 2)
+    }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("tells wait for room under backpressure, in their order, and none is lost", () =>
+    Effect.gen(function* () {
+      const seen: Array<number> = []
+      const ref = yield* Actor.spawn(
+        Actor.behavior<number>()({
+          name: "slow",
+          mailbox: Mailbox.bounded(2),
+          init: () => Effect.succeed(0),
+          receive: (state, n) =>
+            Effect.as(
+              Effect.sync(() => seen.push(n)),
+              state
+            )
+        })
+      )
+      yield* Effect.forEach([1, 2, 3, 4, 5, 6, 7], (n) => Actor.tell(ref, n), { concurrency: "unbounded" })
+      yield* settle
+      assert.deepStrictEqual(seen, [1, 2, 3, 4, 5, 6, 7])
+    }).pipe(Effect.provide(System.layer))
+  )
+})
+
+describe("DynamicSupervisor", () => {
+  it.effect("a child past maxChildren is refused, and an ended one makes room", () =>
+    Effect.gen(function* () {
+      const dynamic = yield* DynamicSupervisor.start({ name: "links", maxChildren: 1 })
+      const first = Option.getOrThrow(yield* dynamic.startChild(noting("link"), { restart: "temporary" }))
+      const refused = yield* Effect.flip(dynamic.startChild(noting("link"), { restart: "temporary" }))
+      assert.ok(refused._tag === "ChildRefused")
+      assert.strictEqual(refused.reason, "max_children")
+      Actor.tellUnsafe(first, crash)
+      yield* settle
+      assert.isTrue(Option.isSome(yield* dynamic.startChild(noting("link"), { restart: "temporary" })))
+    }).pipe(Effect.provide(System.layer))
+  )
+})
