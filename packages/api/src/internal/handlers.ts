@@ -26,7 +26,7 @@ export interface Options {
 const watchesMax = 64
 
 /** A change is looked at again so often, should a signal be missed. Our choice. */
-const recheckMs = 500
+const recheckMs = 250
 
 /** Broadcasts made at once by one debug request. Our choice. */
 const broadcastsAtOnce = 16
@@ -165,7 +165,7 @@ const change = Effect.fnUntraced(function* (
     return { rollout, view, ...judge(rollout, wait ?? "received", view, entry.revision) }
   })
   if (wait !== undefined) {
-    yield* Stream.merge(Stream.tick(recheckMs), agent.changes).pipe(
+    yield* Stream.merge(agent.changes, Stream.tick(recheckMs)).pipe(
       Stream.mapEffect(() => look),
       Stream.filter((seen) => seen.decided),
       Stream.runHead,

@@ -47,7 +47,7 @@ export const watch = (agent: Agent.Agent["Service"], options: Options): Stream.S
     )
     // The second look closes the gap between the snapshot and the subscription to changes.
     const secondLook = Stream.fromEffect(Effect.sleep(spacingMs))
-    const compared = Stream.mergeAll([Stream.succeed<void>(undefined), secondLook, changes], {
+    const compared = Stream.mergeAll([changes, Stream.succeed<void>(undefined), secondLook], {
       concurrency: "unbounded"
     }).pipe(
       Stream.map(() => false),
