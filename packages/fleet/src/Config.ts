@@ -59,6 +59,8 @@ export type Vector = HashMap.HashMap<string, SeqSet.SeqSet>
 export interface Registers {
   /** Of each key the newest `historyMax` entries, newest first. Deleted keys stay, with a deletion as their newest. */
   readonly keys: HashMap.HashMap<string, ReadonlyArray<Entry>>
+  /** The same entries by `dotText`. */
+  readonly entries: HashMap.HashMap<string, Entry>
   /** Every dot merged. */
   readonly vector: Vector
   /** The dots merged whose entries fell out of the history. */
@@ -93,7 +95,12 @@ export const writersMax = 4096
 export const intervalsMax = 512
 
 /** @since 0.1.0 @category constructors */
-export const empty: Registers = { keys: HashMap.empty(), vector: HashMap.empty(), pruned: HashMap.empty() }
+export const empty: Registers = {
+  keys: HashMap.empty(),
+  entries: HashMap.empty(),
+  vector: HashMap.empty(),
+  pruned: HashMap.empty()
+}
 
 /** @since 0.1.0 @category guards */
 export const isKey = (key: string): boolean =>
@@ -119,7 +126,8 @@ export const refusalOf = (change: {
   }
   if (change.value !== null) {
     const bytes = byteLength(change.value)
-    if (bytes > valueBytesMax) return { where: "value", message: `${bytes} bytes, at most ${valueBytesMax} are accepted` }
+    if (bytes > valueBytesMax)
+      return { where: "value", message: `${bytes} bytes, at most ${valueBytesMax} are accepted` }
   }
   const selector = Selector.parse(change.selector)
   if (!selector.ok) return { where: "selector", message: selector.reason }
@@ -145,8 +153,7 @@ export const writerOf = (dot: Dot): string => `${dot.writer}.${dot.generation}`
 export const dotText = (dot: Dot): string => `${dot.writer}.${dot.generation}.${dot.seq}`
 
 /** @since 0.1.0 */
-export const hasDot = (vector: Vector, dot: Dot): boolean =>
-  SeqSet.has(seqsOf(vector, writerOf(dot)), dot.seq)
+export const hasDot = (vector: Vector, dot: Dot): boolean => SeqSet.has(seqsOf(vector, writerOf(dot)), dot.seq)
 
 /** @since 0.1.0 */
 export const seqsOf = (vector: Vector, writer: string): SeqSet.SeqSet =>
@@ -183,6 +190,26 @@ export const missingDots = (a: Vector, b: Vector, limit: number): ReadonlyArray<
     const id = splitWriter(writer)
     for (const seq of SeqSet.missing(seqs, seqsOf(b, writer), limit - out.length)) out.push({ ...id, seq })
   }
+  return out
+}
+
+/** Without these dots. @since 0.1.0 @category combinators */
+export const without = (vector: Vector, dots: ReadonlyArray<Dot>): Vector => {
+  let out = vector
+  for (const dot of dots) {
+    const writer = writerOf(dot)
+    const left = seqsOf(out, writer).flatMap(([from, to]) =>
+      dot.seq < from || dot.seq > to ? [[from, to] as const] : around(from, to, dot.seq)
+    )
+    out = left.length === 0 ? HashMap.remove(out, writer) : HashMap.set(out, writer, left)
+  }
+  return out
+}
+
+const around = (from: number, to: number, seq: number): ReadonlyArray<readonly [number, number]> => {
+  const out: Array<readonly [number, number]> = []
+  if (seq > from) out.push([from, seq - 1])
+  if (seq < to) out.push([seq + 1, to])
   return out
 }
 
@@ -228,6 +255,10 @@ export const merge = (
   return {
     registers: {
       keys: HashMap.set(registers.keys, added.key, merged.slice(0, historyMax)),
+      entries: dropped.reduce(
+        (entries, old) => HashMap.remove(entries, dotText(old.dot)),
+        HashMap.set(registers.entries, dotText(added.dot), added)
+      ),
       vector: addDot(registers.vector, added.dot),
       pruned: dropped.reduce((pruned, old) => addDot(pruned, old.dot), registers.pruned)
     },
@@ -311,7 +342,10 @@ export const decodeEntry: Codec.Decoder<Entry> = (input) => {
   const revision = Stamp.decode(stamp)
   if (!revision.ok) return revision
   if (typeof key !== "string" || !isKey(key)) return Codec.refuse("configuration entry: not a key")
-  if (value !== null && (typeof value !== "string" || value.length > valueBytesMax || byteLength(value) > valueBytesMax)) {
+  if (
+    value !== null &&
+    (typeof value !== "string" || value.length > valueBytesMax || byteLength(value) > valueBytesMax)
+  ) {
     return Codec.refuse(`configuration entry ${key}: value is not a text of at most ${valueBytesMax} bytes`)
   }
   if (!Codec.isText(selector, Selector.lengthMax)) return Codec.refuse(`configuration entry ${key}: selector too long`)
@@ -328,7 +362,8 @@ export const decodeEntry: Codec.Decoder<Entry> = (input) => {
     author,
     note,
     wall,
-    operation: (typeof operation === "number" ? operations[operation] : undefined) ?? (value === null ? "delete" : "set"),
+    operation:
+      (typeof operation === "number" ? operations[operation] : undefined) ?? (value === null ? "delete" : "set"),
     dot: { writer, generation, seq },
     raw: fields.value
   })

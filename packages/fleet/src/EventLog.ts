@@ -86,9 +86,7 @@ export const add = (
     dropped.push(oldest)
     next = take(next, oldest)
   }
-  return dropped.includes(event)
-    ? { log, added: false, dropped: [] }
-    : { log: next, added: true, dropped }
+  return dropped.includes(event) ? { log, added: false, dropped: [] } : { log: next, added: true, dropped }
 }
 
 /** Newest first, until `take` returns false. @since 0.1.0 */
@@ -146,7 +144,6 @@ const take = (log: EventLog, event: Event): EventLog => {
   const own = Sorted.remove(ofOrigin(log, event.origin), event, compareOwn)
   return {
     byStamp: Sorted.remove(log.byStamp, event, compare),
-    byOrigin:
-      own.size === 0 ? HashMap.remove(log.byOrigin, event.origin) : HashMap.set(log.byOrigin, event.origin, own)
+    byOrigin: own.size === 0 ? HashMap.remove(log.byOrigin, event.origin) : HashMap.set(log.byOrigin, event.origin, own)
   }
 }

@@ -286,7 +286,9 @@ export interface Acting {
 export interface State {
   readonly config: Config
   readonly rng: Rng.Rng
-  readonly timers: Readonly<Record<Timer["_tag"], { readonly round: number; readonly due: Machine.Instant | undefined }>>
+  readonly timers: Readonly<
+    Record<Timer["_tag"], { readonly round: number; readonly due: Machine.Instant | undefined }>
+  >
   readonly lastFlush: Machine.Instant
   readonly gate: LinkGate.LinkGate<Message>
   readonly links: HashMap.HashMap<Machine.LinkId, LinkState>
@@ -315,6 +317,8 @@ export interface State {
   /** Dots among `pending`. */
   readonly writing: Vector
   readonly patterns: ReadonlyArray<string>
+  /** Keys that a local application reported on without a handler; newest last. */
+  readonly reported: ReadonlyArray<string>
   readonly acting: HashMap.HashMap<string, Acting>
   /** Revision that the application is working on, by key. */
   readonly running: HashMap.HashMap<string, string>
@@ -342,7 +346,6 @@ export type Counter =
   | "eventRowsOverflow"
   | "deltaGaps"
   | "appliedStale"
-  | "heldOverflow"
   | "rewritten"
 
 /**
@@ -372,6 +375,7 @@ export const step = (state: State, input: Input): Machine.Step<State, Action> =>
   const turn = turns.begin(state, input)
   timers.revive(turn)
   onEvent(turn, input.event)
+  entries.tellStatus(turn)
   return turns.end(turn)
 }
 

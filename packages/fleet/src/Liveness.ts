@@ -75,7 +75,8 @@ export const judge = (seen: Seen, now: Machine.Instant): ReadonlyMap<NodeId.Node
   for (const id of silent) {
     const evidence = accusations.get(id) ?? []
     if (partitioned.has(id)) verdicts.set(id, { state: "unreachable", evidence })
-    else if (evidence.length === 0 && now - heardAt(seen, id) < graceMs) verdicts.set(id, { state: "suspect", evidence })
+    else if (evidence.length === 0 && now - heardAt(seen, id) < graceMs)
+      verdicts.set(id, { state: "suspect", evidence })
     else verdicts.set(id, { state: "offline", evidence })
   }
   // Known from an earlier run of this node, and never heard of since.
@@ -143,7 +144,9 @@ export const isOutdated = (lost: Lost, accused: NodeDoc): boolean => {
 /** Rule 1: what the node or its host said itself. */
 const ofHost = (doc: NodeDoc, evidence: ReadonlyArray<Accusation>): Verdict | undefined => {
   if (hasLeft(doc) || evidence.some(({ cause }) => cause === "left")) return { state: "left", evidence }
-  return evidence.some(({ cause }) => cause === "closed" || cause === "refused") ? { state: "offline", evidence } : undefined
+  return evidence.some(({ cause }) => cause === "closed" || cause === "refused")
+    ? { state: "offline", evidence }
+    : undefined
 }
 
 /** Rule 2: the silent nodes that are lost with their data centre, or with two more that hang together with them. */

@@ -18,7 +18,15 @@ import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import { decodeValue, encodeValue, type RecordValue } from "./internal/records.ts"
 
-export type { Adjacency, ConfigStatus, Exception, Lost, LostCause, Profile, PublisherRecord } from "./internal/records.ts"
+export type {
+  Adjacency,
+  ConfigStatus,
+  Exception,
+  Lost,
+  LostCause,
+  Profile,
+  PublisherRecord
+} from "./internal/records.ts"
 export type { RecordValue } from "./internal/records.ts"
 
 /**
@@ -98,7 +106,11 @@ export const compareKnown = (a: Known, b: Known): number => compareRuns(a, b) ||
 export const unknown: Known = { incarnation: 0, built: 0, version: 0 }
 
 /** @since 0.1.0 */
-export const knownOf = (doc: NodeDoc): Known => ({ incarnation: doc.incarnation, built: doc.built, version: doc.version })
+export const knownOf = (doc: NodeDoc): Known => ({
+  incarnation: doc.incarnation,
+  built: doc.built,
+  version: doc.version
+})
 
 /** The value of a record if it is of this kind. @since 0.1.0 */
 export const valueOf = <Tag extends RecordValue["_tag"]>(
@@ -132,7 +144,11 @@ export const renew = (doc: NodeDoc, run: Run): NodeDoc => ({ ...doc, incarnation
  *
  * @since 0.1.0
  */
-export const since = (doc: NodeDoc, known: Known, bytesMax: number): { readonly delta: DocDelta; readonly bytes: number } | undefined => {
+export const since = (
+  doc: NodeDoc,
+  known: Known,
+  bytesMax: number
+): { readonly delta: DocDelta; readonly bytes: number } | undefined => {
   const order = compareRuns(known, doc)
   if (order > 0 || (order === 0 && known.version >= doc.version)) return undefined
   const from = order === 0 ? known.version : 0
@@ -202,6 +218,12 @@ const put = (doc: NodeDoc, record: Record): NodeDoc => {
     ? { ...doc, records: HashMap.remove(records, oldest), events: events.slice(1) }
     : { ...doc, records, events }
 }
+
+/** Without an event that fell out of the log; no change that anybody has to hear of. @since 0.1.0 */
+export const dropEvent = (doc: NodeDoc, key: string): NodeDoc =>
+  HashMap.has(doc.records, key)
+    ? { ...doc, records: HashMap.remove(doc.records, key), events: doc.events.filter((other) => other !== key) }
+    : doc
 
 /** True of the key of an event record. @since 0.1.0 */
 export const isEvent = (key: string): boolean => key.startsWith("event/")

@@ -25,7 +25,11 @@ export interface Publisher {
   readonly instance: string
   readonly labels: Labels
   /** Of each signal, the last arrival and the smoothed interval (null until two arrivals). */
-  readonly signals: ReadonlyArray<{ readonly signal: Signal; readonly last: Machine.Instant; readonly intervalMs: number | null }>
+  readonly signals: ReadonlyArray<{
+    readonly signal: Signal
+    readonly last: Machine.Instant
+    readonly intervalMs: number | null
+  }>
   readonly last: Machine.Instant
   readonly lastWall: number
   readonly state: "fresh" | "stale"
@@ -66,7 +70,10 @@ export const defaults: Config = {
 export const publishersMax = 256
 
 /** @since 0.1.0 @category constructors */
-export const empty: Publishers = { byName: HashMap.empty(), free: Array.from({ length: publishersMax }, (_, slot) => slot) }
+export const empty: Publishers = {
+  byName: HashMap.empty(),
+  free: Array.from({ length: publishersMax }, (_, slot) => slot)
+}
 
 /** A slot of the node document whose record changed; null empties it. @since 0.1.0 @category models */
 export interface Told {

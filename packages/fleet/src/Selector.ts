@@ -104,7 +104,8 @@ const holds = (requirement: Requirement, labels: Labels, fields: Fields): boolea
   }
 }
 
-const labelOf = (labels: Labels, key: string): string | undefined => (Object.hasOwn(labels, key) ? labels[key] : undefined)
+const labelOf = (labels: Labels, key: string): string | undefined =>
+  Object.hasOwn(labels, key) ? labels[key] : undefined
 
 const valueOf = (subject: Subject, labels: Labels, fields: Fields): string | undefined =>
   subject._tag === "Field" ? fields[subject.field] : labelOf(labels, subject.key)
@@ -137,7 +138,8 @@ const requirementToText = (requirement: Requirement): string => {
  * @category codec
  */
 export const parse = (text: string): Codec.Decoded<Selector> => {
-  if (text.length > lengthMax) return Codec.refuse(`selector: ${text.length} characters, at most ${lengthMax} are accepted`)
+  if (text.length > lengthMax)
+    return Codec.refuse(`selector: ${text.length} characters, at most ${lengthMax} are accepted`)
   const requirements: Array<Requirement> = []
   let at = blanks(text, 0)
   if (at === text.length) return Codec.accept(requirements)

@@ -50,6 +50,8 @@ export interface ConfigStatus {
   readonly settled: Config.Vector
   /** Keys that something on the node acts on. */
   readonly patterns: ReadonlyArray<string>
+  /** Exceptions that have a record of their own. */
+  readonly listed: number
   /** Exceptions that found no slot. */
   readonly unlisted: number
 }
@@ -173,6 +175,7 @@ export const encodeValue = (value: RecordValue): unknown => {
         Config.encodeVector(value.received),
         Config.encodeVector(value.settled),
         value.patterns,
+        value.listed,
         value.unlisted
       ]
     case "Exception":
@@ -213,7 +216,10 @@ export const decodeValue = (id: NodeId.NodeId, key: string, raw: unknown): Recor
     case "pulse":
       return Codec.isCount(raw[0]) ? { _tag: "Pulse", wall: raw[0] } : undefined
     case "event": {
-      const [incarnation, seq] = key.slice(slash + 1).split(".").map(Number)
+      const [incarnation, seq] = key
+        .slice(slash + 1)
+        .split(".")
+        .map(Number)
       return decodeEvent(id, incarnation, seq, raw)
     }
     default:
@@ -258,15 +264,26 @@ const decodeLost: Codec.Decoder<Lost> = (input) => {
   const at = Stamp.decode(fields.value[3])
   if (!at.ok) return at
   const cause = causes[fields.value[2] as number]
-  return cause === undefined ? Codec.refuse("evidence: unknown cause") : Codec.accept({ ...peer.value, cause, at: at.value })
+  return cause === undefined
+    ? Codec.refuse("evidence: unknown cause")
+    : Codec.accept({ ...peer.value, cause, at: at.value })
 }
 
-const decodeConfigStatus = ([rawReceived, rawSettled, rawPatterns, unlisted]: Plain): ConfigStatus | undefined => {
+const decodeConfigStatus = ([rawReceived, rawSettled, rawPatterns, listed, unlisted]: Plain):
+  | ConfigStatus
+  | undefined => {
   const received = Config.decodeVector(rawReceived)
   const settled = Config.decodeVector(rawSettled)
   const patterns = Codec.list(rawPatterns, decodeShort, patternsMax, "patterns")
-  return received.ok && settled.ok && patterns.ok && Codec.isCount(unlisted)
-    ? { _tag: "ConfigStatus", received: received.value, settled: settled.value, patterns: patterns.value, unlisted }
+  return received.ok && settled.ok && patterns.ok && Codec.isCount(listed) && Codec.isCount(unlisted)
+    ? {
+        _tag: "ConfigStatus",
+        received: received.value,
+        settled: settled.value,
+        patterns: patterns.value,
+        listed,
+        unlisted
+      }
     : undefined
 }
 

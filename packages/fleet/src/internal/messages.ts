@@ -1,0 +1,138 @@
+/** How facts travel: plain arrays, the first field says which message. */
+import { Stamp } from "@starling/clock"
+import { Codec, NodeId, Peer } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
+import * as Config from "../Config.ts"
+import type { Message } from "../Facts.ts"
+import * as NodeDoc from "../NodeDoc.ts"
+
+const kinds = { Digest: 0, Delta: 1, Entries: 2, Summary: 3, Pull: 4 } as const
+
+/** Rows of one digest part that are accepted: more than any sender puts in. */
+const digestRowsMax = 10_000
+
+/** Documents or entries of one frame that are accepted. The frame's own limit comes first. */
+const itemsMax = 20_000
+
+export const encode = (message: Message): ReadonlyArray<unknown> => {
+  switch (message._tag) {
+    case "Digest":
+      return [
+        kinds.Digest,
+        (message.reply ? 1 : 0) + (message.first ? 2 : 0) + (message.last ? 4 : 0),
+        message.docs.map(([id, known]) => [id, known.incarnation, known.built, known.version]),
+        message.config === null ? null : Config.encodeVector(message.config)
+      ]
+    case "Delta":
+      return [kinds.Delta, message.docs.map(NodeDoc.encodeDelta)]
+    case "Entries":
+      return [kinds.Entries, message.entries.map(Config.encodeEntry), Config.encodeVector(message.skipped)]
+    case "Summary":
+      return [kinds.Summary, message.docs, message.config]
+    case "Pull":
+      return [kinds.Pull, Config.encodeVector(message.config)]
+  }
+}
+
+export const decode: Codec.Decoder<Message> = (input) => {
+  if (!Array.isArray(input)) return Codec.refuse("facts: expected a list")
+  switch (input[0]) {
+    case kinds.Digest:
+      return decodeDigest(input)
+    case kinds.Delta: {
+      const docs = Codec.list(input[1], NodeDoc.decodeDelta, itemsMax, "facts delta")
+      return docs.ok ? Codec.accept({ _tag: "Delta", docs: docs.value }) : docs
+    }
+    case kinds.Entries: {
+      const entries = Codec.list(input[1], Config.decodeEntry, itemsMax, "facts entries")
+      if (!entries.ok) return entries
+      const skipped = Config.decodeVector(input[2])
+      return skipped.ok ? Codec.accept({ _tag: "Entries", entries: entries.value, skipped: skipped.value }) : skipped
+    }
+    case kinds.Summary: {
+      const [, docs, config]: ReadonlyArray<unknown> = input
+      return Codec.isCount(docs, 0xffffffff) && Codec.isCount(config, 0xffffffff)
+        ? Codec.accept({ _tag: "Summary", docs, config })
+        : Codec.refuse("facts summary: expected two hashes")
+    }
+    case kinds.Pull: {
+      const config = Config.decodeVector(input[1])
+      return config.ok ? Codec.accept({ _tag: "Pull", config: config.value }) : config
+    }
+    default:
+      return Codec.refuse(`unknown kind ${String(input[0]).slice(0, 20)} of facts message`)
+  }
+}
+
+const decodeDigest = (input: ReadonlyArray<unknown>): Codec.Decoded<Message> => {
+  const flags = input[1]
+  if (!Codec.isCount(flags, 0xff)) return Codec.refuse("facts digest: flags are not a count")
+  const docs = Codec.list(input[2], decodeKnown, digestRowsMax, "facts digest")
+  if (!docs.ok) return docs
+  const config = input[3] === null ? null : Config.decodeVector(input[3])
+  if (config !== null && !config.ok) return config
+  return Codec.accept({
+    _tag: "Digest",
+    reply: (flags & 1) !== 0,
+    first: (flags & 2) !== 0,
+    last: (flags & 4) !== 0,
+    docs: docs.value,
+    config: config?.value ?? null
+  })
+}
+
+const decodeKnown: Codec.Decoder<readonly [NodeId.NodeId, NodeDoc.Known]> = (input) => {
+  const fields = Codec.tuple(input, 4, "facts digest")
+  if (!fields.ok) return fields
+  const [id, incarnation, built, version] = fields.value
+  if (!NodeId.isNodeId(id)) return Codec.refuse("facts digest: id is not a node id")
+  return Codec.isCount(incarnation, Peer.incarnationMax) && Codec.isCount(built) && Codec.isCount(version)
+    ? Codec.accept([id, { incarnation, built, version }] as const)
+    : Codec.refuse("facts digest: versions are not counts")
+}
+
+export const stampsOf = (message: Message): Stamp.Stamp | undefined => {
+  let greatest: Stamp.Stamp | undefined
+  const take = (stamp: Stamp.Stamp) => {
+    greatest = greatest === undefined ? stamp : Stamp.max(greatest, stamp)
+  }
+  if (message._tag === "Entries") for (const entry of message.entries) take(entry.revision)
+  if (message._tag === "Delta") {
+    for (const { records } of message.docs) for (const { value } of records) takeFrom(value, take)
+  }
+  return greatest
+}
+
+const takeFrom = (value: NodeDoc.RecordValue | undefined, take: (stamp: Stamp.Stamp) => void): void => {
+  switch (value?._tag) {
+    case "Event":
+      return take(value.stamp)
+    case "Adjacency":
+      take(value.at)
+      for (const lost of value.lost) take(lost.at)
+      return
+    case "Profile":
+      return value.left === null ? undefined : take(value.left)
+    default:
+      return undefined
+  }
+}
+
+export const stampOfPayload = (payload: unknown): Stamp.Stamp | undefined => {
+  const entry = Config.decodeEntry(payload)
+  return entry.ok ? entry.value.revision : undefined
+}
+
+/** 32 bits of a vector, whatever the order of its writers. */
+export const hashVector = (vector: Config.Vector): number => {
+  let sum = 0
+  for (const [writer, seqs] of vector) {
+    let hash = 0x811c9dc5
+    const text = `${writer}:${seqs.join(";")}`
+    for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+    sum = (sum ^ Math.imul(hash ^ (hash >>> 15), 0x735a2d97)) >>> 0
+  }
+  return sum
+}
+
+export const emptyVector: Config.Vector = HashMap.empty()

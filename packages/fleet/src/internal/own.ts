@@ -1,0 +1,165 @@
+/** This node's own document: who it is, whom it has and lost, what publishes to it. */
+import { type Machine, type Peer, Rng } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import type { DownCause, Event, State } from "../Facts.ts"
+import { isOutdated } from "../Liveness.ts"
+import * as NodeDoc from "../NodeDoc.ts"
+import * as Publishers from "../Publishers.ts"
+import * as Selector from "../Selector.ts"
+import { encodeLabels, type Lost, lostMax, nameLengthMax, neighborsMax, type Profile } from "./records.ts"
+import { flush } from "./sync.ts"
+import { count, docOf, emit, ownDoc, putDoc, type Turn, update, writeOwn, writeRows } from "./turn.ts"
+
+export const profileOf = (config: State["config"], left: Profile["left"]): Profile => ({
+  _tag: "Profile",
+  name: config.self.name,
+  datacenter: config.self.datacenter,
+  address: config.self.address,
+  labels: config.self.labels,
+  since: config.startedAt,
+  left
+})
+
+/** The neighbour set changed: evidence against those who are back is withdrawn. */
+export const adjacent = (turn: Turn, up: ReadonlyArray<Machine.Neighbor>): void => {
+  const back = new Set(up.map(({ peer }) => peer.id))
+  if (turn.state.lost.some(({ id }) => back.has(id))) {
+    update(turn, { lost: turn.state.lost.filter(({ id }) => !back.has(id)) })
+  }
+  tellAdjacency(turn)
+}
+
+/** A neighbour was lost. Eviction and replacement are no accusation. */
+export const neighborDown = (turn: Turn, peer: Peer.Peer, cause: DownCause): void => {
+  if (cause === "evicted" || cause === "replaced") return
+  const others = turn.state.lost.filter(({ id }) => id !== peer.id)
+  const lost: Lost = { id: peer.id, incarnation: peer.incarnation, cause, at: turn.stamp }
+  update(turn, { lost: [...others, lost].slice(-lostMax) })
+  tellAdjacency(turn)
+}
+
+/** The accused has spoken since: what was said against it is outdated. */
+export const refute = (turn: Turn, doc: NodeDoc.NodeDoc): void => {
+  const lost = turn.state.lost.filter((one) => one.id !== doc.id || !isOutdated(one, doc))
+  if (lost.length === turn.state.lost.length) return
+  update(turn, { lost })
+  tellAdjacency(turn)
+}
+
+const tellAdjacency = (turn: Turn): void => {
+  const { gate, lost } = turn.state
+  const gone = new Set(lost.map(({ id, incarnation }) => `${id}.${incarnation}`))
+  const neighbors = gate.neighbors
+    .map(({ peer }) => ({ id: peer.id, incarnation: peer.incarnation }))
+    .filter(({ id, incarnation }) => !gone.has(`${id}.${incarnation}`))
+    .slice(0, neighborsMax)
+  const before = NodeDoc.valueOf(ownDoc(turn.state), "adjacency", "Adjacency")
+  if (
+    before !== undefined &&
+    before.lost === lost &&
+    before.neighbors.length === neighbors.length &&
+    before.neighbors.every(
+      ({ id, incarnation }, at) => neighbors[at]?.id === id && neighbors[at].incarnation === incarnation
+    )
+  ) {
+    return
+  }
+  writeOwn(turn, "adjacency", { _tag: "Adjacency", at: turn.stamp, neighbors, lost })
+  turn.changed = true
+}
+
+/**
+ * Somebody knows this node's own document. If it is one of a later incarnation, this process is outdated; if it is a
+ * later state than this node's (its facts were rebuilt, and the wall clock went back), this node's becomes later still.
+ */
+export const challenged = (turn: Turn, known: NodeDoc.Known): void => {
+  const doc = ownDoc(turn.state)
+  if (known.incarnation > doc.incarnation) {
+    if (known.incarnation <= turn.state.outdated) return
+    update(turn, { outdated: known.incarnation })
+    return emit(turn, { _tag: "Outdated", incarnation: known.incarnation })
+  }
+  if (NodeDoc.compareKnown(known, NodeDoc.knownOf(doc)) <= 0) return
+  putDoc(turn, NodeDoc.renew(doc, { incarnation: doc.incarnation, built: known.built + 1 }), undefined)
+}
+
+/** Says goodbye at once: there may be no next flush. */
+export const leave = (turn: Turn): void => {
+  if (turn.state.leaving !== null) return
+  update(turn, { leaving: turn.stamp })
+  writeOwn(turn, "profile", profileOf(turn.state.config, turn.stamp))
+  turn.changed = true
+  flush(turn)
+}
+
+export const published = (turn: Turn, event: Extract<Event, { _tag: "Published" }>): void => {
+  const { app, instance, labels } = event
+  if (app === "" || app.length > nameLengthMax || instance.length > nameLengthMax) {
+    return count(turn, "publishersMalformed")
+  }
+  if (Selector.refusalOfLabels(labels) !== undefined) return count(turn, "publishersMalformed")
+  const { config, publishers } = turn.state
+  told(turn, Publishers.published(publishers, event, turn.now, turn.wall, config.publishers))
+}
+
+export const expirePublishers = (turn: Turn): void => {
+  const { config, publishers } = turn.state
+  told(turn, Publishers.expire(publishers, turn.now, config.publishers))
+}
+
+const told = (turn: Turn, changed: Publishers.Changed): void => {
+  if (changed.refused) count(turn, "publishersRefused")
+  if (changed.publishers !== turn.state.publishers) update(turn, { publishers: changed.publishers })
+  for (const { record, slot } of changed.told) {
+    writeOwn(turn, `publisher/${slot}`, record)
+    turn.changed = true
+  }
+}
+
+/** Shows that this data centre is heard from. */
+export const pulse = (turn: Turn): void => writeOwn(turn, "pulse", { _tag: "Pulse", wall: turn.wall })
+
+/** Rows of nodes heard of since the last time. A node that left is forgotten: nobody should dial it. */
+export const save = (turn: Turn): void => {
+  if (HashMap.isEmpty(turn.state.unsaved)) return
+  const rows: Array<Machine.StoreRow> = []
+  for (const id of HashMap.keys(turn.state.unsaved)) {
+    const doc = docOf(turn.state, id)
+    const profile = doc === undefined ? undefined : NodeDoc.valueOf(doc, "profile", "Profile")
+    if (doc === undefined || profile === undefined) continue
+    const { address, datacenter, labels, left, name } = profile
+    const value = left === null ? [doc.incarnation, address, name, datacenter, encodeLabels(labels)] : null
+    rows.push({ table: "peers", key: id, value })
+  }
+  update(turn, { unsaved: HashMap.empty() })
+  writeRows(turn, rows)
+}
+
+/** Tells the view manager whom it could dial. */
+export const remember = (turn: Turn): void => {
+  const { config, docs, remembered, rememberDue } = turn.state
+  if (!rememberDue) return
+  const peers: Array<Peer.Peer> = []
+  for (const [id, doc] of docs) {
+    const profile = NodeDoc.valueOf(doc, "profile", "Profile")
+    if (id === config.self.id || profile === undefined || profile.left !== null) continue
+    peers.push({ id, incarnation: doc.incarnation, address: profile.address })
+  }
+  for (const [id, { peer }] of remembered) if (!HashMap.has(docs, id)) peers.push(peer)
+  const [chosen, rng] = Rng.sample(turn.state.rng, peers, config.rememberMax)
+  update(turn, { rememberDue: false, rng })
+  emit(turn, { _tag: "Remember", peers: chosen })
+}
+
+/** Name and data centre of a node, as far as this one knows. */
+export const aboutOf = (
+  state: State,
+  id: string
+): { readonly name: string; readonly datacenter: string; readonly labels: Selector.Labels } | undefined => {
+  const doc = docOf(state, id)
+  return (
+    (doc === undefined ? undefined : NodeDoc.valueOf(doc, "profile", "Profile")) ??
+    Option.getOrUndefined(HashMap.get(state.remembered, id))
+  )
+}

@@ -1,0 +1,183 @@
+/** The facts as the store has them, and what must always be true of them. */
+import { Codec, NodeId, Peer, LinkGate, type Rng } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
+import * as Config from "../Config.ts"
+import * as EventLog from "../EventLog.ts"
+import type { Config as FactsConfig, Remembered, State, Stored } from "../Facts.ts"
+import * as NodeDoc from "../NodeDoc.ts"
+import * as Publishers from "../Publishers.ts"
+import { exceptionsMax } from "./entries.ts"
+import { emptyVector } from "./messages.ts"
+import { profileOf } from "./own.ts"
+import { decodeEvent, decodeLabels, type EventRecord, nameLengthMax } from "./records.ts"
+import { hashOf, ownDoc } from "./turn.ts"
+
+export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: number): State => {
+  const registers = readConfig(stored)
+  const generation = readGeneration(stored) ?? Math.max(1, config.self.incarnation)
+  const { events, surplus } = readEvents(stored)
+  const own = EventLog.eventsOf(events, config.self.id)
+  const doc = ownDocument(config, registers, own, wall)
+  const idle = { round: 0, due: undefined }
+  return {
+    config,
+    rng,
+    timers: { Flush: idle, Tick: idle, AntiEntropy: idle, Pulse: idle, Pull: idle },
+    lastFlush: Number.NEGATIVE_INFINITY,
+    gate: LinkGate.empty,
+    links: HashMap.empty(),
+    docs: HashMap.make([doc.id, doc]),
+    docsHash: hashOf(doc),
+    heard: HashMap.empty(),
+    remembered: readPeers(stored, config.self.id),
+    unsaved: HashMap.empty(),
+    unsavedEvents: surplus.map((event) => ({ table: "events", key: EventLog.idOf(event), value: null })),
+    rememberDue: false,
+    lost: [],
+    leaving: null,
+    registers,
+    generation,
+    nextSeq: lastSeq(registers.vector, config.self.id, generation) + 1,
+    liveKeys: [...HashMap.values(registers.keys)].filter(([head]) => head !== undefined && head.value !== null).length,
+    nextToken: 1,
+    pending: HashMap.empty(),
+    writing: emptyVector,
+    patterns: [],
+    reported: [],
+    acting: HashMap.empty(),
+    running: HashMap.empty(),
+    applied: HashMap.empty(),
+    freeSlots: Array.from({ length: exceptionsMax }, (_, slot) => slot),
+    unlisted: 0,
+    publishers: Publishers.empty,
+    events,
+    nextEvent: own.reduce((next, { incarnation, seq }) => {
+      return incarnation === config.self.incarnation ? Math.max(next, seq + 1) : next
+    }, 1),
+    outdated: config.self.incarnation,
+    counters: {
+      documentsRefused: 0,
+      recordsRefused: 0,
+      keysRefused: 0,
+      entriesMalformed: 0,
+      pendingOverflow: 0,
+      publishersRefused: 0,
+      publishersMalformed: 0,
+      eventsDropped: 0,
+      eventRowsOverflow: 0,
+      deltaGaps: 0,
+      appliedStale: 0,
+      rewritten: 0
+    }
+  }
+}
+
+const ownDocument = (
+  config: FactsConfig,
+  registers: Config.Registers,
+  own: ReadonlyArray<EventRecord>,
+  wall: number
+): NodeDoc.NodeDoc => {
+  let doc = NodeDoc.empty(config.self.id, {
+    incarnation: config.self.incarnation,
+    built: Math.max(0, Math.floor(wall))
+  })
+  doc = NodeDoc.write(doc, "profile", profileOf(config, null))
+  doc = NodeDoc.write(doc, "config", {
+    _tag: "ConfigStatus",
+    received: registers.vector,
+    settled: registers.vector,
+    patterns: [],
+    listed: 0,
+    unlisted: 0
+  })
+  for (const event of own) doc = NodeDoc.writeRaw(doc, NodeDoc.eventKey(event.incarnation, event.seq), event.raw)
+  return doc
+}
+
+const lastSeq = (vector: Config.Vector, writer: NodeId.NodeId, generation: number): number => {
+  const seqs = Config.seqsOf(vector, Config.writerOf({ writer, generation, seq: 0 }))
+  return seqs[seqs.length - 1]?.[1] ?? 0
+}
+
+const rowsOf = (stored: Stored, table: string): Iterable<readonly [string, unknown]> => stored.get(table) ?? []
+
+/** A row that cannot be read (a later version wrote it) is left where it is. */
+const readConfig = (stored: Stored): Config.Registers => {
+  let registers = Config.empty
+  for (const [, row] of rowsOf(stored, "config")) {
+    const entry = Config.decodeEntry(row)
+    if (entry.ok) registers = Config.merge(registers, entry.value).registers
+  }
+  const pruned = Config.decodeVector(stored.get("meta")?.get("pruned"))
+  return pruned.ok ? Config.skip(registers, pruned.value) : registers
+}
+
+const readGeneration = (stored: Stored): number | undefined => {
+  const row = stored.get("meta")?.get("generation")
+  return Array.isArray(row) && Codec.isCount(row[0]) ? row[0] : undefined
+}
+
+const readEvents = (
+  stored: Stored
+): { readonly events: EventLog.EventLog; readonly surplus: ReadonlyArray<EventRecord> } => {
+  let events = EventLog.empty
+  const surplus: Array<EventRecord> = []
+  for (const [key, row] of rowsOf(stored, "events")) {
+    const id = EventLog.parseId(key)
+    if (id === undefined || !Array.isArray(row)) continue
+    const event = decodeEvent(id.origin, id.incarnation, id.seq, row)
+    if (event === undefined) continue
+    const added = EventLog.add(events, event)
+    events = added.log
+    surplus.push(...(added.added ? added.dropped : [event]))
+  }
+  return { events, surplus }
+}
+
+const readPeers = (stored: Stored, self: NodeId.NodeId): State["remembered"] => {
+  let peers = HashMap.empty<NodeId.NodeId, Remembered>()
+  for (const [id, row] of rowsOf(stored, "peers")) {
+    if (id === self || !Array.isArray(row)) continue
+    const [incarnation, address, name, datacenter, rawLabels]: ReadonlyArray<unknown> = row
+    const peer = Peer.decode([id, incarnation, address])
+    const labels = decodeLabels(rawLabels)
+    if (!peer.ok || !labels.ok || !Codec.isText(name, nameLengthMax) || !Codec.isText(datacenter, nameLengthMax)) {
+      continue
+    }
+    peers = HashMap.set(peers, id, { peer: peer.value, name, datacenter, labels: labels.value })
+  }
+  return peers
+}
+
+export const invariants = (state: State): ReadonlyArray<string> => {
+  const broken: Array<string> = []
+  const check = (holds: boolean, name: string) => {
+    if (!holds) broken.push(name)
+  }
+  const own = ownDoc(state)
+  const status = NodeDoc.valueOf(own, "config", "ConfigStatus")
+  check(own.incarnation === state.config.self.incarnation, "the own document is of the own incarnation")
+  check(
+    status !== undefined && Config.covers(state.registers.vector, status.received),
+    "received claims only what is durable"
+  )
+  check(status !== undefined && Config.covers(status.received, status.settled), "settled is within received")
+  check(
+    HashMap.size(state.registers.entries) ===
+      [...HashMap.values(state.registers.keys)].reduce((sum, history) => sum + history.length, 0),
+    "every entry of a history is found by its dot"
+  )
+  check(HashMap.size(state.docs) <= state.config.docsMax + 1, "documents are within their bound")
+  check(HashMap.size(state.pending) <= state.config.pendingMax, "pending writes are within their bound")
+  check(EventLog.size(state.events) <= EventLog.logMax, "events are within their bound")
+  check(
+    [...HashMap.values(state.docs)].reduce((hash, doc) => (hash ^ hashOf(doc)) >>> 0, 0) === state.docsHash,
+    "the hash of the documents is that of the documents"
+  )
+  check(
+    lastSeq(state.registers.vector, state.config.self.id, state.generation) < state.nextSeq,
+    "no dot of this node is given twice"
+  )
+  return broken
+}

@@ -1,0 +1,338 @@
+/** Documents and configuration between neighbours: digests, deltas, what each neighbour is known to have. */
+import { LinkGate, type Machine, type NodeId, Rng } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import * as Config from "../Config.ts"
+import type { LinkState, Message } from "../Facts.ts"
+import * as NodeDoc from "../NodeDoc.ts"
+import * as entries from "./entries.ts"
+import * as events from "./events.ts"
+import { emptyVector, hashVector } from "./messages.ts"
+import * as own from "./own.ts"
+import { arm, count, docOf, isArmed, putDoc, scheduleFlush, send, type Turn, update } from "./turn.ts"
+
+export const neighbors = (turn: Turn, version: number, list: ReadonlyArray<Machine.Neighbor>): void => {
+  const change = LinkGate.accept(turn.state.gate, version, list)
+  if (change === undefined) return
+  let { links } = turn.state
+  for (const { link } of change.down) links = HashMap.remove(links, link)
+  for (const { link, peer } of change.up) {
+    links = HashMap.set(links, link, {
+      peer,
+      known: undefined,
+      arriving: HashMap.empty(),
+      dirty: HashMap.empty(),
+      config: undefined,
+      askedAt: turn.now
+    })
+  }
+  update(turn, { gate: change.gate, links })
+  for (const { link } of change.up) sendDigest(turn, link, false)
+  own.adjacent(turn, change.up)
+  for (const { link, message } of change.released) onMessage(turn, link, message)
+}
+
+export const linkDown = (turn: Turn, link: Machine.LinkId): void => {
+  const { gate, links } = turn.state
+  update(turn, { gate: LinkGate.close(gate, link), links: HashMap.remove(links, link) })
+}
+
+export const received = (turn: Turn, link: Machine.LinkId, message: Message): void => {
+  if (HashMap.has(turn.state.links, link)) return onMessage(turn, link, message)
+  // The view manager has not said yet that this is a neighbour.
+  update(turn, { gate: LinkGate.hold(turn.state.gate, link, message) })
+}
+
+const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => {
+  switch (message._tag) {
+    case "Digest":
+      return onDigest(turn, link, message)
+    case "Delta":
+      return onDelta(turn, link, message.docs)
+    case "Entries":
+      return entries.receive(turn, message.entries, message.skipped)
+    case "Summary":
+      return onSummary(turn, link, message)
+    case "Pull":
+      return offer(turn, link, message.config)
+  }
+}
+
+const linkOf = (turn: Turn, link: Machine.LinkId): LinkState | undefined =>
+  Option.getOrUndefined(HashMap.get(turn.state.links, link))
+
+const setLink = (turn: Turn, link: Machine.LinkId, change: Partial<LinkState>): void => {
+  const before = linkOf(turn, link)
+  if (before !== undefined) update(turn, { links: HashMap.set(turn.state.links, link, { ...before, ...change }) })
+}
+
+export const sendDigest = (turn: Turn, link: Machine.LinkId, reply: boolean): void => {
+  const { config, docs, registers } = turn.state
+  const rows: Array<readonly [NodeId.NodeId, NodeDoc.Known]> = []
+  for (const [id, doc] of docs) rows.push([id, NodeDoc.knownOf(doc)])
+  for (let at = 0; at < rows.length; at += config.digestRowsMax) {
+    const last = at + config.digestRowsMax >= rows.length
+    send(turn, link, {
+      _tag: "Digest",
+      reply: reply && last,
+      first: at === 0,
+      last,
+      docs: rows.slice(at, at + config.digestRowsMax),
+      config: last ? registers.vector : null
+    })
+  }
+  setLink(turn, link, { askedAt: turn.now })
+}
+
+const onDigest = (turn: Turn, link: Machine.LinkId, digest: Extract<Message, { _tag: "Digest" }>): void => {
+  const before = linkOf(turn, link)
+  if (before === undefined) return
+  let arriving = digest.first ? HashMap.empty<NodeId.NodeId, NodeDoc.Known>() : before.arriving
+  for (const [id, known] of digest.docs) {
+    if (id === turn.state.config.self.id) own.challenged(turn, known)
+    arriving = HashMap.set(arriving, id, known)
+  }
+  if (!digest.last) return setLink(turn, link, { arriving })
+  let dirty = HashMap.empty<NodeId.NodeId, true>()
+  for (const [id, doc] of turn.state.docs) {
+    const known = Option.getOrElse(HashMap.get(arriving, id), () => NodeDoc.unknown)
+    if (NodeDoc.compareKnown(NodeDoc.knownOf(doc), known) > 0) dirty = HashMap.set(dirty, id, true)
+  }
+  setLink(turn, link, { known: arriving, arriving: HashMap.empty(), dirty })
+  if (!HashMap.isEmpty(dirty)) turn.dirty = true
+  if (digest.config !== null) offer(turn, link, digest.config)
+  if (digest.reply) sendDigest(turn, link, false)
+}
+
+/** The neighbour has these dots: what it lacks is sent with the next flush. */
+const offer = (turn: Turn, link: Machine.LinkId, vector: Config.Vector): void => {
+  entries.guardSequence(turn, vector)
+  if (Config.covers(vector, turn.state.registers.vector)) return
+  setLink(turn, link, { config: vector })
+  scheduleFlush(turn)
+}
+
+const onDelta = (turn: Turn, link: Machine.LinkId, deltas: ReadonlyArray<NodeDoc.DocDelta>): void => {
+  let gap = false
+  for (const delta of deltas) {
+    if (delta.id === turn.state.config.self.id) {
+      own.challenged(turn, { incarnation: delta.incarnation, built: delta.built, version: delta.to })
+      continue
+    }
+    learnKnown(turn, link, delta)
+    const copy = docOf(turn.state, delta.id)
+    if (copy === undefined && HashMap.size(turn.state.docs) >= turn.state.config.docsMax) {
+      count(turn, "documentsRefused")
+      continue
+    }
+    const applied = NodeDoc.apply(copy, delta)
+    if (applied._tag === "Gap") gap = true
+    if (applied._tag !== "Newer") continue
+    count(turn, "recordsRefused", applied.refused)
+    putDoc(turn, applied.doc, link)
+    for (const record of applied.changed) learn(turn, applied.doc, record)
+  }
+  if (!gap) return
+  count(turn, "deltaGaps")
+  askOnce(turn, link)
+}
+
+/** The sender has what it sends. */
+const learnKnown = (turn: Turn, link: Machine.LinkId, delta: NodeDoc.DocDelta): void => {
+  const state = linkOf(turn, link)
+  if (state?.known === undefined) return
+  const told: NodeDoc.Known = { incarnation: delta.incarnation, built: delta.built, version: delta.to }
+  const before = Option.getOrElse(HashMap.get(state.known, delta.id), () => NodeDoc.unknown)
+  if (NodeDoc.compareKnown(told, before) > 0) setLink(turn, link, { known: HashMap.set(state.known, delta.id, told) })
+}
+
+/** What another node's record means here. */
+const learn = (turn: Turn, doc: NodeDoc.NodeDoc, record: NodeDoc.Record): void => {
+  switch (record.value?._tag) {
+    case "Event":
+      return events.learn(turn, record.value)
+    case "Profile":
+      turn.changed = true
+      own.refute(turn, doc)
+      return update(turn, { unsaved: HashMap.set(turn.state.unsaved, doc.id, true), rememberDue: true })
+    case "Adjacency":
+      turn.changed = true
+      return own.refute(turn, doc)
+    case "ConfigStatus":
+      turn.changed = true
+      entries.guardSequence(turn, record.value.received)
+      if (!isArmed(turn, "Pull") && !hasAll(turn, record.value.received)) arm(turn, "Pull", turn.state.config.pullMs)
+      return
+    case "Pulse":
+      return
+    default:
+      turn.changed = true
+  }
+}
+
+const hasAll = (turn: Turn, received: Config.Vector): boolean => {
+  const { registers, writing } = turn.state
+  return (
+    Config.covers(registers.vector, received) || Config.covers(Config.joinVectors(registers.vector, writing), received)
+  )
+}
+
+/** Asks a neighbour for configuration that it has received and this node has not: the tree was too slow, or broken. */
+export const pull = (turn: Turn): void => {
+  const ahead: Array<Machine.LinkId> = []
+  for (const [link, { peer }] of turn.state.links) {
+    const doc = docOf(turn.state, peer.id)
+    const status = doc === undefined ? undefined : NodeDoc.valueOf(doc, "config", "ConfigStatus")
+    if (status !== undefined && !hasAll(turn, status.received)) ahead.push(link)
+  }
+  const [link, rng] = Rng.pick(turn.state.rng, ahead)
+  update(turn, { rng })
+  if (link === undefined) return
+  send(turn, link, { _tag: "Pull", config: Config.joinVectors(turn.state.registers.vector, turn.state.writing) })
+  arm(turn, "Pull", 4 * turn.state.config.pullMs)
+}
+
+/** Compares with one neighbour, by hashes first. */
+export const compare = (turn: Turn): void => {
+  const [link, rng] = Rng.pick(turn.state.rng, [...HashMap.keys(turn.state.links)])
+  update(turn, { rng })
+  if (link === undefined) return
+  send(turn, link, {
+    _tag: "Summary",
+    docs: turn.state.docsHash,
+    config: hashVector(turn.state.registers.vector)
+  })
+}
+
+const onSummary = (turn: Turn, link: Machine.LinkId, summary: Extract<Message, { _tag: "Summary" }>): void => {
+  if (summary.docs === turn.state.docsHash && summary.config === hashVector(turn.state.registers.vector)) return
+  askOnce(turn, link)
+}
+
+/** A digest for a digest, at most one a second and link. */
+const askOnce = (turn: Turn, link: Machine.LinkId): void => {
+  const state = linkOf(turn, link)
+  if (state !== undefined && turn.now - state.askedAt >= askMs) sendDigest(turn, link, true)
+}
+
+const askMs = 1000
+
+/** A neighbour whose digest never came (the step that handled it crashed) is asked again. */
+export const askAgain = (turn: Turn): void => {
+  for (const [link, { askedAt, known }] of turn.state.links) {
+    if (known === undefined && turn.now - askedAt >= 2 * askMs) sendDigest(turn, link, true)
+  }
+}
+
+/** Sends every neighbour what it lacks, up to a budget; what is left goes with the next flush. */
+export const flush = (turn: Turn): void => {
+  update(turn, { lastFlush: turn.now })
+  const memo = new Map<string, ReturnType<typeof NodeDoc.since>>()
+  let more = false
+  for (const [link, state] of turn.state.links) {
+    if (state.known === undefined) continue
+    const budget = { left: turn.state.config.flushBytesMax }
+    flushConfig(turn, link, budget)
+    flushDocs(turn, link, budget, memo)
+    const after = linkOf(turn, link)
+    if (after !== undefined && (after.config !== undefined || !HashMap.isEmpty(after.dirty))) more = true
+  }
+  if (more) scheduleFlush(turn)
+}
+
+const flushDocs = (
+  turn: Turn,
+  link: Machine.LinkId,
+  budget: { left: number },
+  memo: Map<string, ReturnType<typeof NodeDoc.since>>
+): void => {
+  const state = linkOf(turn, link)
+  if (state?.known === undefined || HashMap.isEmpty(state.dirty)) return
+  const { frameBytesMax } = turn.state.config
+  let known = state.known
+  let { dirty } = state
+  let frame: Array<NodeDoc.DocDelta> = []
+  let bytes = 0
+  const sendFrame = () => {
+    if (frame.length > 0) send(turn, link, { _tag: "Delta", docs: frame })
+    frame = []
+    bytes = 0
+  }
+  for (const id of inOrder(state.known, dirty)) {
+    if (budget.left <= 0) break
+    const doc = docOf(turn.state, id)
+    const before = Option.getOrElse(HashMap.get(known, id), () => NodeDoc.unknown)
+    const part = doc === undefined ? undefined : memoized(memo, doc, before, frameBytesMax)
+    if (doc === undefined || part === undefined) {
+      dirty = HashMap.remove(dirty, id)
+      continue
+    }
+    if (bytes + part.bytes > frameBytesMax) sendFrame()
+    frame.push(part.delta)
+    bytes += part.bytes
+    budget.left -= part.bytes
+    known = HashMap.set(known, id, { incarnation: doc.incarnation, built: doc.built, version: part.delta.to })
+    if (part.delta.to === doc.version) dirty = HashMap.remove(dirty, id)
+  }
+  sendFrame()
+  setLink(turn, link, { known, dirty })
+}
+
+/** Neighbours mostly lack the same: one delta is made for all of them. */
+const memoized = (
+  memo: Map<string, ReturnType<typeof NodeDoc.since>>,
+  doc: NodeDoc.NodeDoc,
+  known: NodeDoc.Known,
+  bytesMax: number
+): ReturnType<typeof NodeDoc.since> => {
+  const key = `${doc.id}.${known.incarnation}.${known.built}.${known.version}`
+  if (!memo.has(key)) memo.set(key, NodeDoc.since(doc, known, bytesMax))
+  return memo.get(key)
+}
+
+/** Nodes that the neighbour has never heard of come first: they must not starve behind those that change often (chitchat#119). */
+const inOrder = (
+  known: HashMap.HashMap<NodeId.NodeId, NodeDoc.Known>,
+  dirty: HashMap.HashMap<NodeId.NodeId, true>
+): ReadonlyArray<NodeId.NodeId> => {
+  const strangers: Array<NodeId.NodeId> = []
+  const others: Array<NodeId.NodeId> = []
+  for (const id of HashMap.keys(dirty)) (HashMap.has(known, id) ? others : strangers).push(id)
+  return strangers.concat(others)
+}
+
+/** Dots looked at in one flush. Our choice. */
+const dotsMax = 2000
+
+const flushConfig = (turn: Turn, link: Machine.LinkId, budget: { left: number }): void => {
+  const vector = linkOf(turn, link)?.config
+  if (vector === undefined) return
+  const { config, registers } = turn.state
+  const missing = Config.missingDots(registers.vector, vector, dotsMax)
+  let has = vector
+  let skipped: Config.Vector = emptyVector
+  let frame: Array<Config.Entry> = []
+  let bytes = 0
+  const sendFrame = () => {
+    if (frame.length > 0 || !HashMap.isEmpty(skipped)) send(turn, link, { _tag: "Entries", entries: frame, skipped })
+    frame = []
+    skipped = emptyVector
+    bytes = 0
+  }
+  let sent = 0
+  for (const dot of missing) {
+    if (budget.left <= 0) break
+    const entry = Option.getOrUndefined(HashMap.get(registers.entries, Config.dotText(dot)))
+    const size = entry === undefined ? 8 : entries.sizeOf(entry)
+    if (bytes + size > config.frameBytesMax) sendFrame()
+    if (entry === undefined) skipped = Config.addDot(skipped, dot)
+    else frame.push(entry)
+    bytes += size
+    budget.left -= size
+    has = Config.addDot(has, dot)
+    sent += 1
+  }
+  sendFrame()
+  const done = sent === missing.length && missing.length < dotsMax
+  setLink(turn, link, { config: done ? undefined : has })
+}

@@ -1,0 +1,138 @@
+/**
+ * One step in the making: a transient that handlers write to, thrown away if one of them throws. The state it began with
+ * is never touched.
+ */
+import { Stamp } from "@starling/clock"
+import type { Machine, NodeId } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import type { Action, Counter, Input, Output, State, Timer } from "../Facts.ts"
+import * as NodeDoc from "../NodeDoc.ts"
+import type { RecordValue } from "./records.ts"
+
+export interface Turn {
+  state: State
+  readonly actions: Array<Action>
+  readonly now: Machine.Instant
+  readonly wall: number
+  readonly stamp: Stamp.Stamp
+  /** An answer may differ from before. */
+  changed: boolean
+  /** Documents changed: they have to reach the neighbours. */
+  dirty: boolean
+  /** What this node says about configuration changed. */
+  statusDirty: boolean
+  /** Event rows to be saved with the next batch. */
+  readonly eventRows: Array<Machine.StoreRow>
+}
+
+export const begin = (state: State, input: Input): Turn => ({
+  state,
+  actions: [],
+  now: input.now,
+  wall: input.wall,
+  stamp: input.stamp,
+  changed: false,
+  dirty: false,
+  statusDirty: false,
+  eventRows: []
+})
+
+export const end = (turn: Turn): Machine.Step<State, Action> => {
+  if (turn.eventRows.length > 0) keepRows(turn)
+  if (turn.dirty) scheduleFlush(turn)
+  if (turn.changed) emit(turn, { _tag: "Changed" })
+  return [turn.state, turn.actions]
+}
+
+/** Event rows that may wait for the next batch: as many as there are events. */
+const unsavedMax = 20_000
+
+const keepRows = (turn: Turn): void => {
+  const rows = [...turn.state.unsavedEvents, ...turn.eventRows]
+  count(turn, "eventRowsOverflow", Math.max(0, rows.length - unsavedMax))
+  update(turn, { unsavedEvents: rows.slice(-unsavedMax) })
+}
+
+/** Writes rows that nobody waits for. */
+export const writeRows = (turn: Turn, rows: ReadonlyArray<Machine.StoreRow>): void => {
+  if (rows.length === 0) return
+  turn.actions.push({ _tag: "Write", token: turn.state.nextToken, rows })
+  update(turn, { nextToken: turn.state.nextToken + 1 })
+}
+
+export const update = (turn: Turn, change: Partial<State>): void => {
+  turn.state = { ...turn.state, ...change }
+}
+
+export const emit = (turn: Turn, output: Output): void => {
+  turn.actions.push({ _tag: "Emit", output })
+}
+
+export const send = (turn: Turn, link: Machine.LinkId, message: Extract<Action, { _tag: "Send" }>["message"]): void => {
+  turn.actions.push({ _tag: "Send", link, message })
+}
+
+export const count = (turn: Turn, counter: Counter, by: number = 1): void => {
+  if (by === 0) return
+  update(turn, { counters: { ...turn.state.counters, [counter]: turn.state.counters[counter] + by } })
+}
+
+/** Arms a timer: the one before it with this tag is stale from now on. */
+export const arm = (turn: Turn, tag: Timer["_tag"], delayMs: number): void => {
+  const round = turn.state.timers[tag].round + 1
+  update(turn, { timers: { ...turn.state.timers, [tag]: { round, due: turn.now + delayMs } } })
+  turn.actions.push({ _tag: "SetTimer", delayMs, timer: { _tag: tag, round } })
+}
+
+export const isArmed = (turn: Turn, tag: Timer["_tag"]): boolean => turn.state.timers[tag].due !== undefined
+
+/**
+ * How long changes are gathered after a flush. A small fleet needs no batches and wants answers; a large one is better
+ * served by one frame than by many. Our choice: the leading edge plus a tenth of it for each node, up to `coalesceMs`.
+ */
+const gatherMs = (state: State): number =>
+  Math.min(state.config.coalesceMs, state.config.leadingMs * (1 + HashMap.size(state.docs) / 10))
+
+export const scheduleFlush = (turn: Turn): void => {
+  if (isArmed(turn, "Flush")) return
+  const { config, lastFlush } = turn.state
+  arm(turn, "Flush", Math.max(config.leadingMs, Math.ceil(lastFlush + gatherMs(turn.state) - turn.now)))
+}
+
+export const docOf = (state: State, id: NodeId.NodeId): NodeDoc.NodeDoc | undefined =>
+  Option.getOrUndefined(HashMap.get(state.docs, id))
+
+/** Puts a document in its place: hash, what neighbours may lack, when it was heard. `from` is the link it came by. */
+export const putDoc = (turn: Turn, doc: NodeDoc.NodeDoc, from: Machine.LinkId | undefined): void => {
+  const { state } = turn
+  const before = docOf(state, doc.id)
+  let links = state.links
+  for (const [id, link] of links) {
+    if (id === from) continue
+    links = HashMap.set(links, id, { ...link, dirty: HashMap.set(link.dirty, doc.id, true) })
+  }
+  update(turn, {
+    docs: HashMap.set(state.docs, doc.id, doc),
+    docsHash: (state.docsHash ^ (before === undefined ? 0 : hashOf(before)) ^ hashOf(doc)) >>> 0,
+    heard: HashMap.set(state.heard, doc.id, turn.now),
+    links
+  })
+  turn.dirty = true
+}
+
+/** This node's own document. */
+export const ownDoc = (state: State): NodeDoc.NodeDoc => HashMap.getUnsafe(state.docs, state.config.self.id)
+
+/** Writes one record of this node's own document. */
+export const writeOwn = (turn: Turn, key: string, value: RecordValue | null): void =>
+  putDoc(turn, NodeDoc.write(ownDoc(turn.state), key, value), undefined)
+
+/** 32 bits of which document at which version; a set of documents hashes to their exclusive or, in any order. */
+export const hashOf = (doc: NodeDoc.NodeDoc): number => {
+  let hash = 0x811c9dc5
+  const text = `${doc.id}.${doc.incarnation}.${doc.built}.${doc.version}`
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  hash = Math.imul(hash ^ (hash >>> 15), 0x735a2d97)
+  return (hash ^ (hash >>> 13)) >>> 0
+}
