@@ -1,1 +1,3 @@
-export {}
+/** A world for any machine. Import the module you need; this page only lists them. */
+export * as Fault from "./Fault.ts"
+export * as World from "./World.ts"

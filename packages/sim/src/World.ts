@@ -1,0 +1,558 @@
+/**
+ * A world for any machine: nodes in virtual time, with links, disks and wall clocks that fail as real ones do.
+ *
+ * Give it the machine you would run on a host, and it runs a thousand of them in one thread. All chance comes from one
+ * seed: the same seed, the same joins and the same faults give the same history to the last event (`history` is its
+ * digest), so a failure that one seed found is replayed by that seed.
+ *
+ * What nodes may rely on is what the shell of an agent promises (`Machine.ShellEvent`, `Machine.Action`), and no more:
+ *
+ * - A **link** behaves as TCP does. Frames arrive in order and without gaps, or the link ends. Each end learns of a
+ *   close in its own time, and what it sends until then is lost in silence.
+ * - A **cut** is silent. Frames wait for it to heal, as TCP sends again what is not acknowledged; no end is told. A dial
+ *   hangs, then is `Unreachable`.
+ * - A **crash** closes links (`reset`), or does not even do that (`silent`: the host is gone; peers wait for ever, and
+ *   are reset when the host is back and they had sent something).
+ * - A **disk** has latency. What was not yet durable at a crash is lost, but for a first part that reached it unnoticed.
+ * - A **wall clock** is the node's own: it has a skew, may drift and jump. `now` is monotonic, and shared.
+ *
+ * ```ts
+ * const world = World.make<MyProtocol>({ seed: 7 })
+ * World.join(world, { id: "00000000000a", incarnation: 1, address: "a:1" }, (boot) => MyMachine.make(boot.stored), {
+ *   started: [{ _tag: "Started" }]
+ * })
+ * World.run(world, 60_000)
+ * ```
+ *
+ * The world itself is mutable; the machines in it are values.
+ *
+ * @since 0.1.0
+ */
+import { type Machine, type NodeId, type Peer, Rng } from "@starling/machine"
+import * as Agenda from "./internal/agenda.ts"
+import { type Core, enter, type Host, tell } from "./internal/core.ts"
+import * as Digest from "./internal/digest.ts"
+import * as Links from "./internal/network.ts"
+import * as Process from "./internal/process.ts"
+
+/**
+ * The types of the machine that runs: what it keeps, says to others, waits for, puts out, and hears beside the events
+ * of the shell.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Protocol {
+  readonly state: unknown
+  readonly message: unknown
+  readonly timer: unknown
+  readonly output: unknown
+  readonly command: { readonly _tag: string }
+}
+
+/** @since 0.1.0 @category models */
+export type Event<P extends Protocol> = Machine.ShellEvent<P["message"], P["timer"]> | P["command"]
+
+/** @since 0.1.0 @category models */
+export type Action<P extends Protocol> = Machine.Action<P["message"], P["timer"], P["output"]>
+
+/** `wall` is the node's own wall clock, in milliseconds since 1970. @since 0.1.0 @category models */
+export interface Input<P extends Protocol> extends Machine.Input<Event<P>> {
+  readonly wall: number
+}
+
+/** What a run of a node begins with. @since 0.1.0 @category models */
+export interface Boot {
+  readonly peer: Peer.Peer
+  /** What is durable: tables, and in each the rows by key. */
+  readonly stored: ReadonlyMap<string, ReadonlyMap<string, unknown>>
+  readonly now: Machine.Instant
+  readonly wall: number
+  /** Different for every run of every node. */
+  readonly seed: string
+}
+
+/** The machine of a run; `rows` are durable before its first event. @since 0.1.0 @category models */
+export interface Booted<P extends Protocol> extends Machine.Machine<P["state"], Event<P>, Action<P>, Input<P>> {
+  readonly rows?: ReadonlyArray<Machine.StoreRow>
+}
+
+/** Makes the machine of each run of a node. @since 0.1.0 @category models */
+export type Program<P extends Protocol> = (boot: Boot) => Booted<P>
+
+/**
+ * - `latencyMs`: one way. Drawn once for each pair of nodes from a range, or given by ids (a matrix of data centres).
+ * - `jitterMs`: added to each packet, 0 to this. Order within a link stays.
+ * - `dialTimeoutMs`: after that an unanswered dial is `Unreachable`.
+ * - `resendMs`: how long after a cut healed what waited flows again.
+ * - `queueMax`: packets that one end may have under way; one more and the link ends with `Overflow`.
+ * - `resetShare`: of the frames, which tear their link instead of arriving: loss, as a process sees it.
+ * - `duplicateShare`: of the frames, which arrive twice. TCP does not do this; a protocol may want to bear it.
+ * - `admit`: refuses a dial in the handshake.
+ * - `carry`: what a frame becomes on the wire, for instance through its codec and back; undefined: it is lost as garbage.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Network<P extends Protocol> {
+  readonly latencyMs: readonly [from: number, to: number] | ((from: NodeId.NodeId, to: NodeId.NodeId) => number)
+  readonly jitterMs: number
+  readonly dialTimeoutMs: number
+  readonly resendMs: readonly [from: number, to: number]
+  readonly queueMax: number
+  readonly resetShare: number
+  readonly duplicateShare: number
+  readonly admit?: (
+    host: Peer.Peer,
+    guest: Peer.Peer
+  ) => { readonly code: string; readonly message: string } | undefined
+  readonly carry?: (message: P["message"]) => P["message"] | undefined
+}
+
+/** @since 0.1.0 @category models */
+export interface Disk {
+  readonly latencyMs: readonly [from: number, to: number]
+  /** What a crash does to writes that are not yet durable: of a real disk one knows only that they are a first part. */
+  readonly onCrash: "keep-some" | "lose-all"
+}
+
+/**
+ * Our choices: links within a continent, one disk that syncs, and the bounds of an agent's link.
+ *
+ * @since 0.1.0
+ */
+export const defaults: Required<Omit<Options<Protocol>, "seed" | "network" | "disk" | "observer">> & {
+  readonly network: Omit<Network<Protocol>, "admit" | "carry">
+  readonly disk: Disk
+} = {
+  network: {
+    latencyMs: [10, 50],
+    jitterMs: 2,
+    dialTimeoutMs: 3000,
+    resendMs: [50, 1000],
+    queueMax: 10_000,
+    resetShare: 0,
+    duplicateShare: 0
+  },
+  disk: { latencyMs: [1, 10], onCrash: "keep-some" },
+  /** 2024-06-14T13:40:00Z. */
+  wallBase: 1_718_372_400_000,
+  digestLeavesMax: 64,
+  instantEventsMax: 1_000_000
+}
+
+/** When and where something happens. @since 0.1.0 @category models */
+export interface Occasion {
+  readonly now: Machine.Instant
+  readonly wall: number
+  readonly peer: Peer.Peer
+}
+
+/**
+ * Looks on. `step`: after each step, before its actions are carried out: the place for invariants. `output`: of each
+ * `Emit`. An observer may crash the node it looks at; the actions that are left are then not carried out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Observer<P extends Protocol> {
+  readonly step?: (at: Occasion, event: Event<P>, state: P["state"], actions: ReadonlyArray<Action<P>>) => void
+  readonly output?: (at: Occasion, output: P["output"]) => void
+}
+
+/** @since 0.1.0 @category models */
+export interface Options<P extends Protocol> {
+  readonly seed: number | string
+  readonly network?: Partial<Network<P>>
+  readonly disk?: Partial<Disk>
+  readonly observer?: Observer<P>
+  /** Milliseconds since 1970 when virtual time is 0. */
+  readonly wallBase?: number
+  /** How many numbers and texts of each event go into the digest of the history. */
+  readonly digestLeavesMax?: number
+  /** More events on one instant than this are taken for an endless loop. */
+  readonly instantEventsMax?: number
+}
+
+/** @since 0.1.0 @category models */
+export interface JoinOptions<P extends Protocol> {
+  /** Heard first, at every start. */
+  readonly started?: ReadonlyArray<P["command"]>
+  /** How far ahead the wall clock of this node is; negative if behind. */
+  readonly skewMs?: number
+  /** By how many millionths the wall clock runs too fast. */
+  readonly driftPpm?: number
+}
+
+/**
+ * `dropped`: frames sent on a link that this end, or arrived at one that the other end, had finished. `garbled`: lost in
+ * `carry`. `writesLost`: to crashes. `overflows`: links ended because `queueMax` was reached.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Counters = Readonly<
+  Record<
+    | "events"
+    | "outputs"
+    | "frames"
+    | "dropped"
+    | "duplicated"
+    | "garbled"
+    | "resets"
+    | "overflows"
+    | "dials"
+    | "dialsFailed"
+    | "writes"
+    | "writesLost"
+    | "crashes",
+    number
+  >
+>
+
+/** Opaque: read it and change it with the functions of this module. @since 0.1.0 @category models */
+export interface World<P extends Protocol> {
+  /** @internal */
+  readonly core: Core<P>
+}
+
+/** An empty world at virtual time 0. @since 0.1.0 @category constructors */
+export const make = <P extends Protocol>(options: Options<P>): World<P> => {
+  const core: Core<P> = {
+    dispatch: (run, event) => Process.dispatch(core, run, event),
+    seed: String(options.seed),
+    network: { ...defaults.network, ...options.network },
+    disk: { ...defaults.disk, ...options.disk },
+    observer: options.observer ?? {},
+    wallBase: options.wallBase ?? defaults.wallBase,
+    digestLeavesMax: options.digestLeavesMax ?? defaults.digestLeavesMax,
+    instantEventsMax: options.instantEventsMax ?? defaults.instantEventsMax,
+    agenda: Agenda.make(),
+    digest: Digest.make(),
+    counters: {
+      events: 0,
+      outputs: 0,
+      frames: 0,
+      dropped: 0,
+      duplicated: 0,
+      garbled: 0,
+      resets: 0,
+      overflows: 0,
+      dials: 0,
+      dialsFailed: 0,
+      writes: 0,
+      writesLost: 0,
+      crashes: 0
+    },
+    hosts: new Map(),
+    byAddress: new Map(),
+    stalled: new Set(),
+    rng: Rng.make(`${options.seed}/world`),
+    now: 0
+  }
+  return { core }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Nodes
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Adds a node with an empty disk and starts it. Its id and its address must be new to the world.
+ *
+ * @since 0.1.0
+ */
+export const join = <P extends Protocol>(
+  world: World<P>,
+  peer: Peer.Peer,
+  program: Program<P>,
+  options: JoinOptions<P> = {}
+): void => {
+  const { core } = world
+  if (core.hosts.has(peer.id)) throw new Error(`the world has a node ${peer.id} already`)
+  if (core.byAddress.has(peer.address)) throw new Error(`the world has a node at ${peer.address} already`)
+  const host: Host<P> = {
+    id: peer.id,
+    index: core.hosts.size,
+    program,
+    started: options.started ?? [],
+    driftPpm: options.driftPpm ?? 0,
+    skewMs: options.skewMs ?? 0,
+    address: peer.address,
+    incarnation: peer.incarnation,
+    runs: 0,
+    run: undefined,
+    silent: false,
+    blocked: new Set(),
+    tables: new Map(),
+    unanswered: new Set(),
+    diskBusyUntil: 0
+  }
+  core.hosts.set(host.id, host)
+  core.byAddress.set(host.address, host)
+  Process.boot(core, host)
+}
+
+/**
+ * Ends the run of a node. `reset`: the process dies, and its host closes what it had open. `silent`: the host is gone,
+ * and nobody is told. False if the node was not running.
+ *
+ * @since 0.1.0
+ */
+export const crash = <P extends Protocol>(
+  world: World<P>,
+  id: NodeId.NodeId,
+  how: "reset" | "silent" = "reset"
+): boolean => {
+  const { run } = hostOf(world, id)
+  if (run === undefined) return false
+  Process.crash(world.core, run, how)
+  return true
+}
+
+/**
+ * Starts a node again, with the next incarnation and what its disk holds; `disk: "lost"` empties it first. False if the
+ * node is running.
+ *
+ * @since 0.1.0
+ */
+export const restart = <P extends Protocol>(
+  world: World<P>,
+  id: NodeId.NodeId,
+  options: { readonly disk?: "kept" | "lost"; readonly address?: string; readonly incarnation?: number } = {}
+): boolean => {
+  const { core } = world
+  const host = hostOf(world, id)
+  if (host.run !== undefined) return false
+  if (options.address !== undefined && options.address !== host.address) {
+    if (core.byAddress.has(options.address)) throw new Error(`the world has a node at ${options.address} already`)
+    core.byAddress.delete(host.address)
+    core.byAddress.set(options.address, host)
+    host.address = options.address
+  }
+  if (options.disk === "lost") host.tables.clear()
+  host.incarnation = options.incarnation ?? host.incarnation + 1
+  Process.boot(core, host)
+  return true
+}
+
+/**
+ * Stops a process without ending it (SIGSTOP, a long garbage collection, a suspended machine): links stay open, and all
+ * that happens to it waits, in order, for `resume`.
+ *
+ * @since 0.1.0
+ */
+export const pause = <P extends Protocol>(world: World<P>, id: NodeId.NodeId): void => {
+  const host = hostOf(world, id)
+  if (host.run === undefined || host.run.backlog !== undefined) return
+  host.run.backlog = []
+  Process.record(world.core, host, "pause")
+}
+
+/** @since 0.1.0 */
+export const resume = <P extends Protocol>(world: World<P>, id: NodeId.NodeId): void => {
+  const host = hostOf(world, id)
+  if (host.run?.backlog === undefined) return
+  Process.record(world.core, host, "resume")
+  Process.resume(world.core, host.run)
+}
+
+/** Sets the wall clock of a node: it jumps. @since 0.1.0 */
+export const setSkew = <P extends Protocol>(world: World<P>, id: NodeId.NodeId, skewMs: number): void => {
+  hostOf(world, id).skewMs = skewMs
+}
+
+/** What a node writes in the next `ms` becomes durable only after that. @since 0.1.0 */
+export const stallDisk = <P extends Protocol>(world: World<P>, id: NodeId.NodeId, ms: number): void => {
+  const host = hostOf(world, id)
+  host.diskBusyUntil = Math.max(host.diskBusyUntil, world.core.now + ms)
+}
+
+/** Hands a command to a node, at this instant; false if it is not running. @since 0.1.0 */
+export const inject = <P extends Protocol>(world: World<P>, id: NodeId.NodeId, command: P["command"]): boolean => {
+  const { run } = hostOf(world, id)
+  if (run === undefined) return false
+  tell(world.core, run, command)
+  return true
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Links
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * Cuts the network between two groups of nodes, in silence; "there" only from the first to the second.
+ *
+ * @since 0.1.0
+ */
+export const cut = <P extends Protocol>(
+  world: World<P>,
+  some: Iterable<NodeId.NodeId>,
+  others: Iterable<NodeId.NodeId>,
+  direction: "both" | "there" = "both"
+): void => {
+  for (const [from, to] of pairs(world, some, others)) {
+    Links.block(from, to)
+    if (direction === "both") Links.block(to, from)
+  }
+}
+
+/** Heals every cut between two groups; what waited flows again after a while. @since 0.1.0 */
+export const heal = <P extends Protocol>(
+  world: World<P>,
+  some: Iterable<NodeId.NodeId>,
+  others: Iterable<NodeId.NodeId>
+): void => {
+  for (const [from, to] of pairs(world, some, others)) {
+    Links.unblock(world.core, from, to)
+    Links.unblock(world.core, to, from)
+  }
+}
+
+/** @since 0.1.0 */
+export const healAll = <P extends Protocol>(world: World<P>): void => {
+  for (const host of world.core.hosts.values()) {
+    for (const other of host.blocked) Links.unblock(world.core, host, other)
+  }
+}
+
+/** Resets the open links of a node, all or those to `other`. Returns how many. @since 0.1.0 */
+export const resetLinks = <P extends Protocol>(world: World<P>, id: NodeId.NodeId, other?: NodeId.NodeId): number => {
+  const ends = [...(hostOf(world, id).run?.links.values() ?? [])].filter(
+    (end) => other === undefined || end.other?.host.id === other
+  )
+  for (const end of ends) Links.reset(world.core, end)
+  return ends.length
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Running
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Lets everything happen that falls before or on `untilMs`, then makes that the present. @since 0.1.0 */
+export const run = <P extends Protocol>(world: World<P>, untilMs: number): void => {
+  const { core } = world
+  let ofInstant = 0
+  for (let at = Agenda.nextAt(core.agenda); at <= untilMs; at = Agenda.nextAt(core.agenda)) {
+    ofInstant = at > core.now ? 0 : ofInstant + 1
+    if (ofInstant > core.instantEventsMax) {
+      throw new Error(
+        `seed ${core.seed}: more than ${core.instantEventsMax} events at ${core.now} ms; an endless loop?`
+      )
+    }
+    core.now = Math.max(core.now, at)
+    happen(core)
+  }
+  core.now = Math.max(core.now, untilMs)
+}
+
+/** `run`, counted from now. @since 0.1.0 */
+export const pass = <P extends Protocol>(world: World<P>, ms: number): void => run(world, world.core.now + ms)
+
+/**
+ * Runs until `isTrue`, asked every `everyMs` (10 unless told), and returns true; or for `withinMs`, and returns what it
+ * says then.
+ *
+ * @since 0.1.0
+ */
+export const runUntil = <P extends Protocol>(
+  world: World<P>,
+  isTrue: (world: World<P>) => boolean,
+  options: { readonly withinMs: number; readonly everyMs?: number }
+): boolean => {
+  const end = world.core.now + options.withinMs
+  while (!isTrue(world)) {
+    if (world.core.now >= end) return false
+    run(world, Math.min(end, world.core.now + (options.everyMs ?? 10)))
+  }
+  return true
+}
+
+/** Calls back at a virtual time, now at the earliest: for faults and commands in the middle of a run. @since 0.1.0 */
+export const at = <P extends Protocol>(world: World<P>, atMs: number, call: (world: World<P>) => void): void =>
+  enter(world.core, Math.max(atMs, world.core.now), { _tag: "Call", call: () => call(world) })
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Looking
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Virtual milliseconds since the beginning. @since 0.1.0 */
+export const now = <P extends Protocol>(world: World<P>): number => world.core.now
+
+/** Sixteen hexadecimal digits over all that happened, in order. @since 0.1.0 */
+export const history = <P extends Protocol>(world: World<P>): string => Digest.toText(world.core.digest)
+
+/** @since 0.1.0 */
+export const counters = <P extends Protocol>(world: World<P>): Counters => ({ ...world.core.counters })
+
+/** Ids of all nodes, running or not, in the order of joining. @since 0.1.0 */
+export const ids = <P extends Protocol>(world: World<P>): ReadonlyArray<NodeId.NodeId> => [...world.core.hosts.keys()]
+
+/** The running nodes, with what they hold. @since 0.1.0 */
+export const running = <P extends Protocol>(
+  world: World<P>
+): ReadonlyArray<{ readonly peer: Peer.Peer; readonly state: P["state"] }> => {
+  const out: Array<{ readonly peer: Peer.Peer; readonly state: P["state"] }> = []
+  for (const { run } of world.core.hosts.values()) if (run !== undefined) out.push({ peer: run.peer, state: run.state })
+  return out
+}
+
+/** What a node holds, or undefined if it is not running. @since 0.1.0 */
+export const state = <P extends Protocol>(world: World<P>, id: NodeId.NodeId): P["state"] | undefined =>
+  hostOf(world, id).run?.state
+
+/** A link as the node at this end sees it, though the other end may have finished it. @since 0.1.0 @category models */
+export interface LinkView {
+  readonly link: Machine.LinkId
+  readonly peer: NodeId.NodeId
+  /** The other end has it open, too. */
+  readonly whole: boolean
+}
+
+/** The links that a node believes to be open. @since 0.1.0 */
+export const links = <P extends Protocol>(world: World<P>, id: NodeId.NodeId): ReadonlyArray<LinkView> =>
+  [...(hostOf(world, id).run?.links.values() ?? [])].map((end) => ({
+    link: end.link,
+    peer: end.other?.host.id ?? "",
+    whole: end.phase === "open" && end.other?.phase === "open"
+  }))
+
+/** What is durable at a node. @since 0.1.0 */
+export const disk = <P extends Protocol>(world: World<P>, id: NodeId.NodeId): Boot["stored"] => hostOf(world, id).tables
+
+/** What the wall clock of a node shows. @since 0.1.0 */
+export const wall = <P extends Protocol>(world: World<P>, id: NodeId.NodeId): number =>
+  Process.wallOf(world.core, hostOf(world, id))
+
+const happen = <P extends Protocol>(core: Core<P>): void => {
+  const task = Agenda.pop(core.agenda)
+  switch (task?._tag) {
+    case "Arrival":
+      return Links.onArrival(core, task.from)
+    case "Event":
+      return Process.dispatch(core, task.run, task.event)
+    case "Durable":
+      return Process.onDurable(core, task.run)
+    case "DialTimeout":
+      return Links.onDialTimeout(core, task.end)
+    case "Broken":
+      return Links.onBroken(core, task.end)
+    case "Call":
+      return task.call()
+  }
+}
+
+const hostOf = <P extends Protocol>(world: World<P>, id: NodeId.NodeId): Host<P> => {
+  const host = world.core.hosts.get(id)
+  if (host === undefined) throw new Error(`the world has no node ${id}`)
+  return host
+}
+
+const pairs = <P extends Protocol>(
+  world: World<P>,
+  some: Iterable<NodeId.NodeId>,
+  others: Iterable<NodeId.NodeId>
+): ReadonlyArray<readonly [Host<P>, Host<P>]> => {
+  const right = [...others].map((id) => hostOf(world, id))
+  return [...some].flatMap((id) => right.map((to) => [hostOf(world, id), to] as const))
+}

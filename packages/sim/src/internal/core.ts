@@ -1,0 +1,136 @@
+/**
+ * What a world is made of. Everything here is mutable and belongs to one world; the machines inside it are values.
+ */
+import { type Machine, type Peer, Rng } from "@starling/machine"
+import type { Action, Counters, Disk, Event, Input, Network, Observer, Program, Protocol } from "../World.ts"
+import * as Agenda from "./agenda.ts"
+import type * as Digest from "./digest.ts"
+
+/** A machine of the world that may run a node: it has an address, a disk and a clock on the wall, and keeps them. */
+export interface Host<P extends Protocol> {
+  readonly id: string
+  /** In the order of joining. */
+  readonly index: number
+  readonly program: Program<P>
+  readonly started: ReadonlyArray<P["command"]>
+  readonly driftPpm: number
+  skewMs: number
+  address: string
+  incarnation: number
+  /** Runs so far. */
+  runs: number
+  run: Run<P> | undefined
+  /** The host itself is gone: nothing is answered, not even that nobody listens. */
+  silent: boolean
+  /** Hosts that nothing of this one reaches. */
+  readonly blocked: Set<Host<P>>
+  readonly tables: Map<string, Map<string, unknown>>
+  /** Ends at other hosts that sent something to a run that died in silence: they are reset when the host is back. */
+  readonly unanswered: Set<End<P>>
+  diskBusyUntil: number
+}
+
+/** One run of a node, from start to crash. */
+export interface Run<P extends Protocol> {
+  readonly host: Host<P>
+  readonly peer: Peer.Peer
+  readonly step: (state: P["state"], input: Input<P>) => Machine.Step<P["state"], Action<P>>
+  state: P["state"]
+  alive: boolean
+  /** Events that wait for a process that is stopped; undefined while it runs. */
+  backlog: Array<Event<P>> | undefined
+  linksOpened: number
+  readonly links: Map<Machine.LinkId, End<P>>
+  readonly dialing: Set<End<P>>
+  readonly writes: Array<{ readonly token: number; readonly rows: ReadonlyArray<Machine.StoreRow> }>
+  durableAt: number
+}
+
+/**
+ * - `dialing`: asked to open, not answered.
+ * - `answering`: what a dial found at the other side, until a node takes it.
+ * - `open`: up as far as this end knows.
+ * - `broken`: the connection is reset and this end does not know yet.
+ * - `down`: this end is finished; frames that still arrive are dropped.
+ */
+export type Phase = "dialing" | "answering" | "open" | "broken" | "down"
+
+/** One end of a connection, with the pipe that leads from it to the other end. */
+export interface End<P extends Protocol> {
+  readonly host: Host<P>
+  run: Run<P> | undefined
+  link: Machine.LinkId
+  phase: Phase
+  /** The run at this end died in silence: it owes the other end a reset. */
+  orphaned: boolean
+  readonly attempt: number
+  readonly address: string
+  /** Undefined if nobody has the address that was dialled. */
+  other: End<P> | undefined
+  /** Travelling packets, in order; those before `head` have arrived. */
+  packets: Array<Packet<P>>
+  head: number
+  /** The agenda holds the arrival of the first packet. */
+  scheduled: boolean
+  readonly latencyMs: number
+  lastArrival: number
+}
+
+export interface Packet<P extends Protocol> {
+  readonly at: number
+  readonly content: Content<P>
+}
+
+export type Content<P extends Protocol> =
+  | { readonly _tag: "Hello" }
+  | { readonly _tag: "Welcome" }
+  | { readonly _tag: "Refusal"; readonly failure: Machine.OpenFailure }
+  | { readonly _tag: "Frame"; readonly message: P["message"] }
+  | { readonly _tag: "Goodbye"; readonly reason: Machine.CloseReason }
+  | { readonly _tag: "Reset" }
+
+export type Task<P extends Protocol> =
+  | { readonly _tag: "Arrival"; readonly from: End<P> }
+  | { readonly _tag: "Event"; readonly run: Run<P>; readonly event: Event<P> }
+  | { readonly _tag: "DialTimeout"; readonly end: End<P> }
+  | { readonly _tag: "Durable"; readonly run: Run<P> }
+  | { readonly _tag: "Broken"; readonly end: End<P> }
+  | { readonly _tag: "Call"; readonly call: () => void }
+
+export interface Core<P extends Protocol> {
+  /** Steps a run. The network must not import what imports it. */
+  dispatch: (run: Run<P>, event: Event<P>) => void
+  readonly seed: string
+  readonly network: Network<P>
+  readonly disk: Disk
+  readonly observer: Observer<P>
+  readonly wallBase: number
+  readonly digestLeavesMax: number
+  readonly instantEventsMax: number
+  readonly agenda: Agenda.Agenda<Task<P>>
+  readonly digest: Digest.Digest
+  readonly counters: { -readonly [K in keyof Counters]: number }
+  readonly hosts: Map<string, Host<P>>
+  readonly byAddress: Map<string, Host<P>>
+  /** Ends whose first packet is held up by a cut, in the order in which they met it. */
+  readonly stalled: Set<End<P>>
+  rng: Rng.Rng
+  now: number
+}
+
+/** A number in [0, 1) from the seed. */
+export const draw = <P extends Protocol>(core: Core<P>): number => {
+  const [unit, rng] = Rng.nextFloat(core.rng)
+  core.rng = rng
+  return unit
+}
+
+export const between = <P extends Protocol>(core: Core<P>, range: readonly [number, number]): number =>
+  range[0] + draw(core) * (range[1] - range[0])
+
+export const enter = <P extends Protocol>(core: Core<P>, at: number, task: Task<P>): void =>
+  Agenda.push(core.agenda, at, task)
+
+/** What a run hears next: after everything else that falls on this instant. */
+export const tell = <P extends Protocol>(core: Core<P>, run: Run<P>, event: Event<P>): void =>
+  enter(core, core.now, { _tag: "Event", run, event })

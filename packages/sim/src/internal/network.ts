@@ -1,0 +1,306 @@
+/**
+ * Connections as a process sees TCP: what is sent arrives in order and without gaps, or the connection ends; and each
+ * end learns of the end in its own time.
+ *
+ * A connection is two ends, and from each a pipe to the other: a queue of travelling packets of which the agenda holds
+ * only the first. So order within a link needs no care, and a cut is a pipe that does not flow.
+ */
+import { type Machine, Rng } from "@starling/machine"
+import type { Protocol } from "../World.ts"
+import { between, type Content, type Core, draw, type End, enter, type Host, type Run, tell } from "./core.ts"
+
+export const dial = <P extends Protocol>(core: Core<P>, run: Run<P>, attempt: number, address: string): void => {
+  core.counters.dials++
+  const target = core.byAddress.get(address)
+  if (target === run.host) {
+    const failure: Machine.OpenFailure = { _tag: "Rejected", code: "self", message: `${address} is this node itself` }
+    return tell(core, run, { _tag: "LinkRefused", attempt, address, failure })
+  }
+  const latencyMs = target === undefined ? 0 : latencyOf(core, run.host, target)
+  const near = makeEnd<P>(run.host, run, "dialing", attempt, address, latencyMs)
+  run.dialing.add(near)
+  enter(core, core.now + core.network.dialTimeoutMs, { _tag: "DialTimeout", end: near })
+  // Nobody ever had this address: nothing answers.
+  if (target === undefined) return
+  const far = makeEnd<P>(target, undefined, "answering", attempt, address, latencyMs)
+  near.other = far
+  far.other = near
+  transmit(core, near, { _tag: "Hello" })
+}
+
+export const send = <P extends Protocol>(
+  core: Core<P>,
+  run: Run<P>,
+  link: Machine.LinkId,
+  message: P["message"]
+): void => {
+  const end = run.links.get(link)
+  const { network, counters } = core
+  if (end === undefined || end.phase !== "open") {
+    counters.dropped++
+    return
+  }
+  if (end.packets.length - end.head >= network.queueMax) {
+    counters.overflows++
+    goDown(end)
+    transmit(core, end, { _tag: "Reset" })
+    return tell(core, run, { _tag: "LinkDown", link, reason: { _tag: "Overflow" } })
+  }
+  if (network.resetShare > 0 && draw(core) < network.resetShare) return tear(core, end)
+  const carried = network.carry === undefined ? message : network.carry(message)
+  if (carried === undefined) {
+    counters.garbled++
+    return
+  }
+  counters.frames++
+  transmit(core, end, { _tag: "Frame", message: carried })
+  if (network.duplicateShare > 0 && draw(core) < network.duplicateShare) {
+    counters.duplicated++
+    transmit(core, end, { _tag: "Frame", message: carried })
+  }
+}
+
+export const close = <P extends Protocol>(
+  core: Core<P>,
+  run: Run<P>,
+  link: Machine.LinkId,
+  reason: Machine.CloseReason
+): void => {
+  const end = run.links.get(link)
+  if (end === undefined) return
+  if (end.phase === "open") transmit(core, end, { _tag: "Goodbye", reason })
+  goDown(end)
+  tell(core, run, { _tag: "LinkDown", link, reason: { _tag: "Local", reason } })
+}
+
+/** A connection is torn somewhere on its way: both ends hear of a reset, each in its time. */
+export const tear = <P extends Protocol>(core: Core<P>, end: End<P>): void => {
+  core.counters.resets++
+  end.phase = "broken"
+  enter(core, core.now + between(core, [0, end.latencyMs]), { _tag: "Broken", end })
+  transmit(core, end, { _tag: "Reset" })
+}
+
+export const onBroken = <P extends Protocol>(core: Core<P>, end: End<P>): void => {
+  if (end.phase === "broken") lose(core, end)
+}
+
+export const onDialTimeout = <P extends Protocol>(core: Core<P>, end: End<P>): void => {
+  const { run } = end
+  if (end.phase !== "dialing" || run === undefined) return
+  end.phase = "down"
+  run.dialing.delete(end)
+  if (core.stalled.has(end)) discard(core, end)
+  else if (end.other !== undefined) transmit(core, end, { _tag: "Reset" })
+  refuse(core, end, run, { _tag: "Unreachable" })
+}
+
+/** The first packet of a pipe is due. */
+export const onArrival = <P extends Protocol>(core: Core<P>, from: End<P>): void => {
+  from.scheduled = false
+  const packet = from.packets[from.head]
+  const to = from.other
+  if (packet === undefined || to === undefined) return
+  if (from.host.blocked.has(to.host)) {
+    core.stalled.add(from)
+    return
+  }
+  from.head++
+  if (from.head === from.packets.length) {
+    from.packets = []
+    from.head = 0
+  } else if (from.head >= 64 && from.head * 2 >= from.packets.length) {
+    from.packets = from.packets.slice(from.head)
+    from.head = 0
+  }
+  receive(core, to, from, packet.content)
+  flow(core, from, 0)
+}
+
+/** A run ends. `reset`: its host closes what it had open. `silent`: the host is gone too, and says nothing. */
+export const abandon = <P extends Protocol>(core: Core<P>, run: Run<P>, how: "reset" | "silent"): void => {
+  for (const end of [...run.links.values(), ...run.dialing]) {
+    end.phase = "down"
+    if (how === "silent") {
+      end.orphaned = true
+      // What is under way arrives; what waits for a cut to heal waited in the memory of the host.
+      if (core.stalled.has(end)) discard(core, end)
+    } else if (end.other !== undefined) transmit(core, end, { _tag: "Reset" })
+  }
+  run.links.clear()
+  run.dialing.clear()
+}
+
+/** A host is back: whoever still sends to its former run is told that nobody knows the connection. */
+export const disown = <P extends Protocol>(core: Core<P>, host: Host<P>): void => {
+  for (const end of host.unanswered) {
+    if (end.phase === "open" && end.other !== undefined) transmit(core, end.other, { _tag: "Reset" }, resend(core))
+  }
+  host.unanswered.clear()
+}
+
+export const block = <P extends Protocol>(from: Host<P>, to: Host<P>): void => {
+  if (from !== to) from.blocked.add(to)
+}
+
+export const unblock = <P extends Protocol>(core: Core<P>, from: Host<P>, to: Host<P>): void => {
+  if (!from.blocked.delete(to)) return
+  for (const end of core.stalled) {
+    if (end.host !== from || end.other?.host !== to) continue
+    core.stalled.delete(end)
+    flow(core, end, end.latencyMs + resend(core))
+  }
+}
+
+/** Both ends hear of a reset: this one now, the other in its time. */
+export const reset = <P extends Protocol>(core: Core<P>, end: End<P>): void => {
+  const { run } = end
+  if (run === undefined || end.phase !== "open") return
+  core.counters.resets++
+  goDown(end)
+  transmit(core, end, { _tag: "Reset" })
+  tell(core, run, { _tag: "LinkDown", link: end.link, reason: { _tag: "Reset" } })
+}
+
+const receive = <P extends Protocol>(core: Core<P>, to: End<P>, from: End<P>, content: Content<P>): void => {
+  switch (content._tag) {
+    case "Hello":
+      return onHello(core, to, from)
+    case "Welcome":
+      return to.phase === "dialing" ? onWelcome(core, to, from) : answerOrphan(core, to)
+    case "Refusal":
+      if (to.phase !== "dialing" || to.run === undefined) return
+      to.phase = "down"
+      to.run.dialing.delete(to)
+      return refuse(core, to, to.run, content.failure)
+    case "Frame":
+      if (to.phase === "open" && to.run !== undefined) {
+        return core.dispatch(to.run, { _tag: "Received", link: to.link, message: content.message })
+      }
+      core.counters.dropped++
+      return answerOrphan(core, to)
+    case "Goodbye": {
+      if (to.phase !== "open" || to.run === undefined) return
+      goDown(to)
+      const reason: Machine.DownReason = { _tag: "ClosedByPeer", reason: content.reason }
+      return core.dispatch(to.run, { _tag: "LinkDown", link: to.link, reason })
+    }
+    case "Reset":
+      if (to.phase === "open" || to.phase === "broken") return lose(core, to)
+      if (to.phase !== "dialing" || to.run === undefined) return
+      to.phase = "down"
+      to.run.dialing.delete(to)
+      return refuse(core, to, to.run, { _tag: "Refused" })
+  }
+}
+
+const onHello = <P extends Protocol>(core: Core<P>, to: End<P>, from: End<P>): void => {
+  const { run, silent } = to.host
+  if (run === undefined) {
+    if (!silent) transmit(core, to, { _tag: "Refusal", failure: { _tag: "Refused" } })
+    return
+  }
+  if (from.run === undefined) return
+  const refusal = core.network.admit?.(run.peer, from.run.peer)
+  if (refusal !== undefined) {
+    return transmit(core, to, { _tag: "Refusal", failure: { _tag: "Rejected", ...refusal } })
+  }
+  goUp(to, run)
+  transmit(core, to, { _tag: "Welcome" })
+  core.dispatch(run, { _tag: "LinkUp", link: to.link, peer: from.run.peer })
+}
+
+const onWelcome = <P extends Protocol>(core: Core<P>, to: End<P>, from: End<P>): void => {
+  const { run } = to
+  if (run === undefined || from.run === undefined) return
+  run.dialing.delete(to)
+  goUp(to, run)
+  core.dispatch(run, { _tag: "LinkUp", link: to.link, peer: from.run.peer, attempt: to.attempt })
+}
+
+/** Something arrived for a run that died in silence. A host that is back resets; one that is not cannot. */
+const answerOrphan = <P extends Protocol>(core: Core<P>, to: End<P>): void => {
+  if (!to.orphaned) return
+  if (to.host.silent && to.other !== undefined) to.host.unanswered.add(to.other)
+  else transmit(core, to, { _tag: "Reset" })
+}
+
+const lose = <P extends Protocol>(core: Core<P>, end: End<P>): void => {
+  goDown(end)
+  if (end.run !== undefined) {
+    core.dispatch(end.run, { _tag: "LinkDown", link: end.link, reason: { _tag: "Reset" } })
+  }
+}
+
+const refuse = <P extends Protocol>(core: Core<P>, end: End<P>, run: Run<P>, failure: Machine.OpenFailure): void => {
+  core.counters.dialsFailed++
+  core.dispatch(run, { _tag: "LinkRefused", attempt: end.attempt, address: end.address, failure })
+}
+
+const goUp = <P extends Protocol>(end: End<P>, run: Run<P>): void => {
+  end.run = run
+  end.phase = "open"
+  end.link = ++run.linksOpened
+  run.links.set(end.link, end)
+}
+
+const goDown = <P extends Protocol>(end: End<P>): void => {
+  end.phase = "down"
+  end.run?.links.delete(end.link)
+}
+
+const transmit = <P extends Protocol>(core: Core<P>, from: End<P>, content: Content<P>, delayMs = 0): void => {
+  const { jitterMs } = core.network
+  const at = core.now + from.latencyMs + delayMs + (jitterMs > 0 ? draw(core) * jitterMs : 0)
+  from.lastArrival = Math.max(at, from.lastArrival)
+  from.packets.push({ at: from.lastArrival, content })
+  if (!core.stalled.has(from)) flow(core, from, 0)
+}
+
+/** Puts the arrival of the first packet on the agenda, not before `delayMs` from now. */
+const flow = <P extends Protocol>(core: Core<P>, from: End<P>, delayMs: number): void => {
+  const first = from.packets[from.head]
+  if (from.scheduled || first === undefined) return
+  from.scheduled = true
+  enter(core, Math.max(first.at, core.now + delayMs), { _tag: "Arrival", from })
+}
+
+const discard = <P extends Protocol>(core: Core<P>, end: End<P>): void => {
+  core.stalled.delete(end)
+  end.packets = []
+  end.head = 0
+}
+
+/** TCP waits longer and longer before it sends again what was not acknowledged. */
+const resend = <P extends Protocol>(core: Core<P>): number => between(core, core.network.resendMs)
+
+const latencyOf = <P extends Protocol>(core: Core<P>, from: Host<P>, to: Host<P>): number => {
+  const { latencyMs } = core.network
+  if (typeof latencyMs === "function") return Math.max(0, latencyMs(from.id, to.id))
+  const [low, high] = from.id < to.id ? [from.id, to.id] : [to.id, from.id]
+  const [unit] = Rng.nextFloat(Rng.make(`${core.seed}/latency/${low}/${high}`))
+  return latencyMs[0] + unit * (latencyMs[1] - latencyMs[0])
+}
+
+const makeEnd = <P extends Protocol>(
+  host: Host<P>,
+  run: Run<P> | undefined,
+  phase: "dialing" | "answering",
+  attempt: number,
+  address: string,
+  latencyMs: number
+): End<P> => ({
+  host,
+  run,
+  link: 0,
+  phase,
+  orphaned: false,
+  attempt,
+  address,
+  other: undefined,
+  packets: [],
+  head: 0,
+  scheduled: false,
+  latencyMs,
+  lastArrival: 0
+})
