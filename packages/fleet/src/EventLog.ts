@@ -8,7 +8,7 @@
  * @since 0.1.0
  */
 import { Stamp } from "@starling/clock"
-import { NodeId } from "@starling/machine"
+import type { NodeId } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import type { EventDocument } from "./Document.ts"

@@ -290,6 +290,8 @@ export interface State {
     Record<Timer["_tag"], { readonly round: number; readonly due: Machine.Instant | undefined }>
   >
   readonly lastFlush: Machine.Instant
+  /** When the machine was started. */
+  readonly madeAt: Machine.Instant
   readonly gate: LinkGate.LinkGate<Message>
   readonly links: HashMap.HashMap<Machine.LinkId, LinkState>
   /** By node id, this node's own included. */

@@ -16,7 +16,7 @@
 import { Codec, NodeId, Peer } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
-import { decodeValue, encodeValue, type RecordValue } from "./internal/records.ts"
+import { decodeValue, encodeValue, type Exception, type PublisherRecord, type RecordValue } from "./internal/records.ts"
 
 export type {
   Adjacency,
@@ -120,6 +120,21 @@ export const valueOf = <Tag extends RecordValue["_tag"]>(
 ): Extract<RecordValue, { readonly _tag: Tag }> | undefined => {
   const value = Option.getOrUndefined(HashMap.get(doc.records, key))?.value
   return value?._tag === tag ? (value as Extract<RecordValue, { readonly _tag: Tag }>) : undefined
+}
+
+/** What publishes to the node. @since 0.1.0 */
+export const publishersOf = (doc: NodeDoc): ReadonlyArray<PublisherRecord> => {
+  const out: Array<PublisherRecord> = []
+  for (const { value } of HashMap.values(doc.records)) if (value?._tag === "Publisher") out.push(value)
+  return out
+}
+
+/** Where the node stands with a key, if it is listed otherwise than as applied. @since 0.1.0 */
+export const exceptionOf = (doc: NodeDoc, key: string): Exception | undefined => {
+  for (const { value } of HashMap.values(doc.records)) {
+    if (value?._tag === "Exception" && value.key === key) return value
+  }
+  return undefined
 }
 
 /** The owner writes a record: one change, one version. @since 0.1.0 @category running */

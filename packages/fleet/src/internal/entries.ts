@@ -1,6 +1,6 @@
 /** Configuration: written here, received from others, acted upon. */
 import { Stamp } from "@starling/clock"
-import { Codec, type Machine } from "@starling/machine"
+import type { Machine } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as Config from "../Config.ts"
@@ -14,9 +14,6 @@ import { patternsMax, reasonLengthMax } from "./records.ts"
 import { count, emit, type Turn, update, writeOwn, writeRows } from "./turn.ts"
 
 export const rewrite: (turn: Turn) => void = pendings.rewrite
-
-/** Bytes of an entry on the wire, about. */
-export const sizeOf = (entry: Config.Entry): number => Codec.sizeOf(entry.raw)
 
 /** An operator's change. It is durable before it is answered, and answered before it travels. */
 export const set = (turn: Turn, command: Extract<Event, { _tag: "SetConfig" }>): void => {
@@ -230,7 +227,7 @@ const isFailed = (acting: Acting): boolean => acting.status === "failed" || acti
 
 const freeSlot = (turn: Turn, slot: number | null): void => {
   if (slot === null) return
-  update(turn, { freeSlots: [...turn.state.freeSlots, slot].sort((a, b) => a - b) })
+  update(turn, { freeSlots: [...turn.state.freeSlots, slot].toSorted((a, b) => a - b) })
   writeOwn(turn, `exception/${slot}`, null)
 }
 

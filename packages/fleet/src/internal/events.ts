@@ -14,8 +14,7 @@ import {
   type EventRecord,
   nameLengthMax
 } from "./records.ts"
-import { docOf, emit, ownDoc, putDoc, type Turn, update, writeRows } from "./turn.ts"
-import { count } from "./turn.ts"
+import { docOf, emit, ownDoc, putDoc, type Turn, update, writeRows, count } from "./turn.ts"
 import * as HashMap from "effect/HashMap"
 import { emptyVector } from "./messages.ts"
 

@@ -8,7 +8,7 @@ import * as NodeDoc from "../NodeDoc.ts"
 import * as Publishers from "../Publishers.ts"
 import * as Selector from "../Selector.ts"
 import { encodeLabels, type Lost, lostMax, nameLengthMax, neighborsMax, type Profile } from "./records.ts"
-import { flush } from "./sync.ts"
+import { flush } from "./flush.ts"
 import { count, docOf, emit, ownDoc, putDoc, type Turn, update, writeOwn, writeRows } from "./turn.ts"
 
 export const profileOf = (config: State["config"], left: Profile["left"]): Profile => ({

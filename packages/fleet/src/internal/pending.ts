@@ -38,7 +38,7 @@ const writingOf = (writing: Config.Vector, { entries, skipped }: Pick<Pending, "
 
 /** Takes what became durable with this token: writes become durable in order. */
 export const take = (turn: Turn, token: number): ReadonlyArray<Pending> => {
-  const tokens = [...HashMap.keys(turn.state.pending)].filter((waiting) => waiting <= token).sort((a, b) => a - b)
+  const tokens = [...HashMap.keys(turn.state.pending)].filter((waiting) => waiting <= token).toSorted((a, b) => a - b)
   if (tokens.length === 0) return []
   const out = tokens.map((waiting) => HashMap.getUnsafe(turn.state.pending, waiting))
   const pending = HashMap.removeMany(turn.state.pending, tokens)

@@ -135,7 +135,7 @@ const exceptionStatuses = ["applying", "failed", "rejected", "held", "drifted"] 
 /** Pairs in the order of their keys, so that equal labels have one form. */
 export const encodeLabels = (labels: Selector.Labels): ReadonlyArray<unknown> =>
   Object.keys(labels)
-    .sort()
+    .toSorted()
     .flatMap((key) => [key, labels[key]])
 
 export const decodeLabels: Codec.Decoder<Selector.Labels> = (input) => {

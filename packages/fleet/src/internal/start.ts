@@ -1,5 +1,5 @@
 /** The facts as the store has them, and what must always be true of them. */
-import { Codec, NodeId, Peer, LinkGate, type Rng } from "@starling/machine"
+import { Codec, LinkGate, type NodeId, Peer, type Rng } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Config from "../Config.ts"
 import * as EventLog from "../EventLog.ts"
@@ -23,6 +23,7 @@ export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: nu
     config,
     rng,
     timers: { Flush: idle, Tick: idle, AntiEntropy: idle, Pulse: idle, Pull: idle },
+    madeAt: 0,
     lastFlush: Number.NEGATIVE_INFINITY,
     gate: LinkGate.empty,
     links: HashMap.empty(),

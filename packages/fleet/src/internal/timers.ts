@@ -5,6 +5,7 @@ import type { Timer } from "../Facts.ts"
 import { valueOf } from "../NodeDoc.ts"
 import * as entries from "./entries.ts"
 import * as events from "./events.ts"
+import { flush } from "./flush.ts"
 import * as own from "./own.ts"
 import * as sync from "./sync.ts"
 import { arm, docOf, type Turn, update } from "./turn.ts"
@@ -13,7 +14,7 @@ export const started = (turn: Turn): void => {
   arm(turn, "Tick", turn.state.config.tickMs)
   armJittered(turn, "AntiEntropy", turn.state.config.antiEntropyMs, 0.3)
   armPulse(turn)
-  update(turn, { rememberDue: HashMap.size(turn.state.remembered) > 0 })
+  update(turn, { madeAt: turn.now, rememberDue: HashMap.size(turn.state.remembered) > 0 })
   own.remember(turn)
   turn.changed = true
 }
@@ -24,7 +25,7 @@ export const fired = (turn: Turn, timer: Timer): void => {
   update(turn, { timers: { ...turn.state.timers, [timer._tag]: { round: current.round, due: undefined } } })
   switch (timer._tag) {
     case "Flush":
-      return sync.flush(turn)
+      return flush(turn)
     case "Pull":
       return sync.pull(turn)
     case "Tick":

@@ -2,7 +2,7 @@
  * One step in the making: a transient that handlers write to, thrown away if one of them throws. The state it began with
  * is never touched.
  */
-import { Stamp } from "@starling/clock"
+import { type Stamp } from "@starling/clock"
 import type { Machine, NodeId } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"

@@ -1,0 +1,109 @@
+/** Every node as answers show it: what is known of it, and what is thought of it. */
+import type { Machine, NodeId } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import type { NodeState } from "../Document.ts"
+import type { State } from "../Facts.ts"
+import * as Liveness from "../Liveness.ts"
+import * as NodeDoc from "../NodeDoc.ts"
+import type { Labels } from "../Selector.ts"
+import { compareText } from "./text.ts"
+
+export interface JudgedNode {
+  readonly id: NodeId.NodeId
+  readonly name: string
+  readonly datacenter: string
+  readonly state: NodeState
+  readonly incarnation: number
+  readonly address: string
+  readonly labels: Labels
+  /** When the state began, milliseconds since 1970. */
+  readonly since: number
+  readonly evidence: ReadonlyArray<Liveness.Accusation>
+}
+
+export interface Judged {
+  /** By data centre, name and id. */
+  readonly nodes: ReadonlyArray<JudgedNode>
+  readonly byId: ReadonlyMap<NodeId.NodeId, JudgedNode>
+  /** Without those that left or are forgotten. */
+  readonly datacenters: ReadonlyMap<string, ReadonlyArray<JudgedNode>>
+  /** The name, with the id behind it where two living nodes have it; of an unknown node the id. */
+  readonly nameOf: (id: NodeId.NodeId) => string
+}
+
+/** Judgements by the documents they were made from: a cache that a reader cannot tell from none. */
+const memo = new WeakMap<State["docs"], { readonly now: Machine.Instant; readonly judged: Judged }>()
+
+/** How old a judgement may be while the documents stay the same: only the grace of suspects depends on time. */
+const memoMs = 1000
+
+export const judged = (state: State, now: Machine.Instant): Judged => {
+  const before = memo.get(state.docs)
+  if (before !== undefined && now >= before.now && now - before.now < memoMs) return before.judged
+  const made = make(state, now)
+  memo.set(state.docs, { now, judged: made })
+  return made
+}
+
+const make = (state: State, now: Machine.Instant): Judged => {
+  const verdicts = Liveness.judge({ self: state.config.self.id, ...state }, now)
+  const found: Array<JudgedNode> = []
+  for (const [id, verdict] of verdicts) {
+    const node = nodeOf(state, id, verdict)
+    if (node !== undefined) found.push(node)
+  }
+  const living = new Map<string, number>()
+  for (const { name, state } of found) if (state === "alive") living.set(name, (living.get(name) ?? 0) + 1)
+  const nodes = found
+    .map((node) => (node.state === "offline" && living.has(node.name) ? forgotten(node) : node))
+    .toSorted(
+      (a, b) => compareText(a.datacenter, b.datacenter) || compareText(a.name, b.name) || compareText(a.id, b.id)
+    )
+  const byId = new Map(nodes.map((node) => [node.id, node]))
+  const datacenters = new Map<string, Array<JudgedNode>>()
+  for (const node of nodes) {
+    if (node.state === "left" || node.state === "forgotten") continue
+    const list = datacenters.get(node.datacenter)
+    if (list === undefined) datacenters.set(node.datacenter, [node])
+    else list.push(node)
+  }
+  return {
+    nodes,
+    byId,
+    datacenters,
+    nameOf: (id) => {
+      const node = byId.get(id)
+      if (node === undefined) return id
+      return node.state === "alive" && (living.get(node.name) ?? 0) > 1 ? `${node.name}#${id}` : node.name
+    }
+  }
+}
+
+/** Another node has its name now: it came back with a new id. */
+const forgotten = (node: JudgedNode): JudgedNode => ({ ...node, state: "forgotten" })
+
+const nodeOf = (state: State, id: NodeId.NodeId, verdict: Liveness.Verdict): JudgedNode | undefined => {
+  const doc = Option.getOrUndefined(HashMap.get(state.docs, id))
+  const profile = doc === undefined ? undefined : NodeDoc.valueOf(doc, "profile", "Profile")
+  if (doc !== undefined && profile !== undefined) {
+    const { address, datacenter, labels, name } = profile
+    const since =
+      verdict.state === "alive" ? profile.since : (profile.left?.wall ?? verdict.evidence[0]?.at.wall ?? profile.since)
+    const { evidence, state: judgement } = verdict
+    return { id, name, datacenter, state: judgement, incarnation: doc.incarnation, address, labels, since, evidence }
+  }
+  const row = Option.getOrUndefined(HashMap.get(state.remembered, id))
+  if (row === undefined) return undefined
+  return {
+    id,
+    name: row.name,
+    datacenter: row.datacenter,
+    state: verdict.state,
+    incarnation: row.peer.incarnation,
+    address: row.peer.address,
+    labels: row.labels,
+    since: state.config.startedAt,
+    evidence: verdict.evidence
+  }
+}
