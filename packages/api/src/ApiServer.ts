@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import { Agent } from "@starling/agent"
+import * as Agent from "@starling/agent/Agent"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"

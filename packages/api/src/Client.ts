@@ -5,7 +5,7 @@
  *
  * @since 0.1.0
  */
-import type { Agent } from "@starling/agent"
+import type * as Agent from "@starling/agent/Agent"
 import type { Document } from "@starling/fleet"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"

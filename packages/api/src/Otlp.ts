@@ -8,9 +8,9 @@
  *
  * @since 0.1.0
  */
-import { Agent } from "@starling/agent"
+import * as Agent from "@starling/agent/Agent"
 import type { Document } from "@starling/fleet"
-import { Codec } from "@starling/machine"
+import * as Codec from "@starling/machine/Codec"
 import * as ByteSize from "effect/ByteSize"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"

@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import type { Agent } from "@starling/agent"
+import type * as Agent from "@starling/agent/Agent"
 import type { Document } from "@starling/fleet"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"

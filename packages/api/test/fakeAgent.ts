@@ -1,5 +1,5 @@
 /** An agent without a fleet: documents in memory, and every call recorded. */
-import { Agent } from "@starling/agent"
+import * as Agent from "@starling/agent/Agent"
 import type { Document } from "@starling/fleet"
 import * as Effect from "effect/Effect"
 import * as PubSub from "effect/PubSub"
@@ -238,6 +238,7 @@ export const make: Effect.Effect<Fake> = Effect.gen(function* () {
       reportConfig: (key, revision, status, reason) =>
         attempt({ reportConfig: { key, revision, status, reason } }, () => undefined),
       crash: (component, at = "before") => attempt({ crash: { component, at } }, () => at),
+      died: Effect.never,
       counters: Effect.succeed({ frames_refused: 3, "clock.clamped": 1 }),
       leave: Effect.void
     }

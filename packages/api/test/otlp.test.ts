@@ -1,4 +1,4 @@
-import { Agent } from "@starling/agent"
+import * as Agent from "@starling/agent/Agent"
 import { Counters, Otlp } from "@starling/api"
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /** The API and its client in one process and one fiber tree, so that virtual time moves both. */
-import { Agent } from "@starling/agent"
+import * as Agent from "@starling/agent/Agent"
 import { ApiServer, Client, Counters } from "@starling/api"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"

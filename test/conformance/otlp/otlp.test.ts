@@ -12,7 +12,7 @@ import { OTLPMetricExporter as ProtoMetrics } from "@opentelemetry/exporter-metr
 import { resourceFromAttributes } from "@opentelemetry/resources"
 import { BatchLogRecordProcessor, LoggerProvider } from "@opentelemetry/sdk-logs"
 import { MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics"
-import { Agent } from "@starling/agent"
+import * as Agent from "@starling/agent/Agent"
 import { Otlp } from "@starling/api"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"

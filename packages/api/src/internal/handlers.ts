@@ -1,5 +1,5 @@
 /** Handlers of the typed API: each asks the agent and shapes the answer. */
-import { Agent } from "@starling/agent"
+import * as Agent from "@starling/agent/Agent"
 import type { Document } from "@starling/fleet"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -13,7 +13,7 @@ import { Api, type ConfigChange, DecodingProblems, waitMsDefault } from "../Api.
 import * as Counters from "../Counters.ts"
 import * as Problems from "../Problems.ts"
 import type { ChangeAnswer, Wait, WatchMessage } from "../Schemas.ts"
-import { judge } from "./outcome.ts"
+import { emptyRollout, judge } from "./outcome.ts"
 import * as Watch from "./watch.ts"
 
 export interface Options {
@@ -173,22 +173,9 @@ const change = Effect.fnUntraced(function* (
       Effect.timeoutOption(timeoutMs)
     )
   }
-  const { outcome, reason, rollout = emptyRollout(entry), view } = yield* look
+  const { outcome, reason, rollout = emptyRollout(key, entry.revision), view } = yield* look
   const answer: ChangeAnswer = { ...rollout, outcome, wait: wait ?? null, reason, view, items: [rollout] }
   return answer
-})
-
-const emptyRollout = (entry: Document.ConfigDocument): Document.RolloutDocument => ({
-  key: entry.key,
-  revision: entry.revision,
-  targeted: 0,
-  received: 0,
-  applied: 0,
-  failed: 0,
-  rejected: 0,
-  pending: 0,
-  converged: false,
-  nodes: []
 })
 
 export const debug = (options: Options) =>

@@ -1,6 +1,6 @@
 /** What a node takes from an OTLP request: who publishes, how much, and which log records are events. Pure. */
-import { Stamp } from "@starling/clock"
-import { Codec } from "@starling/machine"
+import * as Stamp from "@starling/clock/Stamp"
+import * as Codec from "@starling/machine/Codec"
 import type { Document } from "@starling/fleet"
 import type { Shape } from "./protobuf.ts"
 

@@ -1,5 +1,6 @@
 /** How a change stands, by the rules of the exit codes; pure. */
 import type { Document } from "@starling/fleet"
+import * as Query from "@starling/fleet/Query"
 import type { Outcome, Wait } from "../Schemas.ts"
 
 export interface Verdict {
@@ -9,42 +10,23 @@ export interface Verdict {
   readonly decided: boolean
 }
 
-/** What holds the entry has received it, whatever it did with it afterwards. */
-const hasReceived: ReadonlySet<Document.RolloutStatus> = new Set([
-  "received",
-  "applying",
-  "applied",
-  "failed",
-  "rejected",
-  "held",
-  "superseded",
-  "drifted"
-])
-
-const hasApplied: ReadonlySet<Document.RolloutStatus> = new Set(["applied"])
-
-/** Nobody knows when, or whether, these will go on. */
-const isOver = (node: Document.RolloutNode, wait: Wait): boolean => {
-  switch (node.status) {
-    case "offline":
-    case "unreachable":
-    case "silent":
-    case "held":
-      return true
-    case "received":
-      // A node says why it only received an entry: nothing on it acts on the key.
-      return wait === "applied" && node.reason !== ""
-    case "superseded":
-    case "drifted":
-      return wait === "applied"
-    default:
-      return false
-  }
-}
+/** Of a change that is not visible yet. */
+export const emptyRollout = (key: string, revision: string): Document.RolloutDocument => ({
+  key,
+  revision,
+  targeted: 0,
+  received: 0,
+  applied: 0,
+  failed: 0,
+  rejected: 0,
+  pending: 0,
+  converged: false,
+  nodes: []
+})
 
 /**
- * `failed` before `incomplete` before `pending`, as the exit codes 2, 4 and 3. `revision` is the change that is waited
- * for; a newer one over it decides.
+ * The rollout decides (`Query.rolloutOutcome`), and how much of the fleet this node sees: with a data centre out of sight
+ * nothing is `converged`. `revision` is the change that is waited for; a newer one over it ends the wait.
  */
 export const judge = (
   rollout: Document.RolloutDocument | undefined,
@@ -56,24 +38,25 @@ export const judge = (
   if (rollout.revision !== revision) {
     return { outcome: "pending", reason: `a newer change took its place: ${rollout.revision}`, decided: true }
   }
-  const reached = wait === "received" ? hasReceived : hasApplied
-  const refused = rollout.nodes.filter((node) => node.status === "failed" || node.status === "rejected")
-  if (refused.length > 0) return { outcome: "failed", reason: describe(refused), decided: true }
-  const missing = rollout.nodes.filter((node) => !reached.has(node.status))
-  const stale = view.datacenters.filter((datacenter) => datacenter.state === "unreachable")
-  const isOut = stale.length > 0 || missing.some((node) => node.status === "unreachable")
-  if (missing.length === 0 && !isOut) {
-    return { outcome: "converged", reason: rollout.targeted === 0 ? "no node matches the selector" : "", decided: true }
-  }
+  const outcome = Query.rolloutOutcome(rollout, wait)
+  const lost = view.datacenters.filter((datacenter) => datacenter.state === "unreachable")
   const reasons = [
-    describe(missing),
-    ...stale.map((datacenter) => `data centre ${datacenter.datacenter} is unreachable`)
+    describe(rollout.nodes.filter((node) => isInTheWay(node, wait, outcome))),
+    ...(outcome === "failed" ? [] : lost.map(({ datacenter }) => `data centre ${datacenter} is unreachable`)),
+    rollout.targeted === 0 ? "no node matches the selector" : ""
   ]
   return {
-    outcome: isOut ? "incomplete" : "pending",
+    outcome: outcome !== "failed" && lost.length > 0 ? "incomplete" : outcome,
     reason: reasons.filter((reason) => reason !== "").join("; "),
-    decided: missing.every((node) => isOver(node, wait))
+    decided: outcome === "failed" || outcome === "converged" || !Query.rolloutMoves(rollout, wait)
   }
+}
+
+/** Of a failed change, what failed; else whoever alone would keep it from converging. */
+const isInTheWay = (node: Document.RolloutNode, wait: Wait, outcome: Outcome): boolean => {
+  if (outcome === "failed") return node.status === "failed" || node.status === "rejected"
+  const alone = { ...emptyRollout("", ""), targeted: 1, nodes: [node] }
+  return Query.rolloutOutcome(alone, wait) !== "converged"
 }
 
 /** `2 offline (ams-1, ams-2); 1 received (fra-1: nothing here acts on the key)`, at most five names each. */

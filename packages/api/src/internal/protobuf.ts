@@ -4,7 +4,7 @@
  * The tables follow opentelemetry-proto 1.x (collector/{metrics,logs,trace}/v1). Unknown fields are skipped, as the wire
  * format asks; groups and field number 0 are refused. Every refusal names the message type in which it was found.
  */
-import { Codec } from "@starling/machine"
+import * as Codec from "@starling/machine/Codec"
 import * as Utf8 from "./utf8.ts"
 
 /** An object of the OTLP/JSON shape: camel-case names, 64-bit numbers as decimal text, ids as hex, bytes as base64. */

@@ -1,5 +1,5 @@
 /** Streams of what changes: a snapshot first, then differences found by comparing answers. */
-import type { Agent } from "@starling/agent"
+import type * as Agent from "@starling/agent/Agent"
 import type { Document } from "@starling/fleet"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
