@@ -199,7 +199,7 @@ export const spawn = <Msg, S, E, R>(
  * @since 0.1.0
  * @category messages
  */
-export const tell = <Msg>(ref: ActorRef<Msg>, message: Msg): Effect.Effect<boolean> =>
+export const tell = <Msg>(ref: ActorRef<Msg>, message: NoInfer<Msg>): Effect.Effect<boolean> =>
   Effect.suspend(() => {
     const address = addressOf(ref)
     const box = address.resolveBox()
@@ -217,7 +217,7 @@ export const tell = <Msg>(ref: ActorRef<Msg>, message: Msg): Effect.Effect<boole
  * @since 0.1.0
  * @category messages
  */
-export const tellUnsafe = <Msg>(ref: ActorRef<Msg>, message: Msg): boolean => {
+export const tellUnsafe = <Msg>(ref: ActorRef<Msg>, message: NoInfer<Msg>): boolean => {
   const address = addressOf(ref)
   const box = address.resolveBox()
   return box === undefined ? lost(address, message) : box.offer(message)
@@ -232,7 +232,7 @@ export const tellUnsafe = <Msg>(ref: ActorRef<Msg>, message: Msg): boolean => {
  */
 export const ask = <Msg, A, E = never>(
   ref: ActorRef<Msg>,
-  make: (replyTo: ReplyTo<A, E>) => Msg,
+  make: (replyTo: ReplyTo<A, E>) => NoInfer<Msg>,
   timeout: Duration.Input = "5 seconds"
 ): Effect.Effect<A, E | AskTimeout | ActorDown | MailboxFull> =>
   Effect.withFiber((fiber) => {
@@ -317,7 +317,8 @@ export const exitUnsafe = (ref: ActorRef<never>, reason: ExitReason.ExitReason):
   addressOf(ref).resolveProcess()?.exit(reason)
 
 /**
- * Waits for the end of the incarnation that lives now; `NoProc` if there is none behind a name.
+ * Waits for the end: of this incarnation, even if it has ended already; behind a name, of the one that lives now, and
+ * `NoProc` if there is none.
  *
  * @since 0.1.0
  * @category running

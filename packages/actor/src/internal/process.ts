@@ -16,11 +16,13 @@ import * as ExitReason from "../ExitReason.ts"
 import { defaultMailbox, type Mailbox } from "../Mailbox.ts"
 import { Asked, type Holder, type Token } from "./ask.ts"
 import { Box } from "./box.ts"
-import { Ignore, InvalidMailbox, NameTaken } from "./errors.ts"
+import { InvalidMailbox, NameTaken } from "./errors.ts"
 import { NextState } from "./next.ts"
+import { failedInit, type Outcome, worse } from "./outcome.ts"
 import type { Runtime } from "./runtime.ts"
 import type { Supervision } from "./supervision.ts"
 import { describe } from "./text.ts"
+import { Timer } from "./timer.ts"
 
 /** A behaviour with its types forgotten; made by `Actor.behavior`, which knew them. */
 export interface ErasedBehavior {
@@ -59,11 +61,6 @@ export interface LaunchOptions {
   readonly box?: Box | undefined
   readonly incarnation?: number
 }
-
-export type Outcome =
-  | { readonly _tag: "Running" }
-  | { readonly _tag: "Ignored" }
-  | { readonly _tag: "Failed"; readonly reason: ExitReason.ExitReason; readonly cause: Cause.Cause<unknown> }
 
 /** What a parked fiber is resumed with. */
 type Work =
@@ -540,61 +537,6 @@ export class Process implements Holder, Address {
   }
 }
 
-/** Cannot fire after its actor has ended. */
-export class Timer {
-  private fiber: Fiber.Fiber<void> | undefined = undefined
-  private readonly timers: Set<Timer>
-  private live = true
-
-  constructor(timers: Set<Timer>) {
-    this.timers = timers
-  }
-
-  start(fiber: Fiber.Fiber<void>, fire: () => void): void {
-    this.fiber = fiber
-    fiber.addObserver((exit) => {
-      if (!this.live) return
-      this.end()
-      if (Exit.isSuccess(exit)) fire()
-    })
-  }
-
-  /** True if it had not fired. */
-  cancelUnsafe(): boolean {
-    if (!this.live) return false
-    const { fiber } = this
-    this.end()
-    fiber?.interruptUnsafe()
-    return true
-  }
-
-  get cancel(): Effect.Effect<boolean> {
-    return Effect.sync(() => this.cancelUnsafe())
-  }
-
-  private end(): void {
-    this.live = false
-    this.fiber = undefined
-    this.timers.delete(this)
-  }
-}
-
 const nothing = Symbol("nothing")
 
 const identity = <A>(value: A): A => value
-
-/** A failure at the end is worse than an orderly end, and never hides an earlier failure. */
-const worse = (reason: ExitReason.ExitReason, last: ExitReason.ExitReason): ExitReason.ExitReason =>
-  reason._tag === "Failed" ? reason : last
-
-const failedInit = (cause: Cause.Cause<unknown>): Outcome => {
-  const error = cause.reasons.length === 1 && cause.reasons[0]?._tag === "Fail" ? cause.reasons[0].error : undefined
-  if (error instanceof Ignore) return { _tag: "Ignored" }
-  return { _tag: "Failed", reason: initReason(error) ?? ExitReason.fromCause(cause), cause }
-}
-
-/** A supervisor that could not start its children ends with `shutdown`, as OTP's does: no crash, but no start. */
-const initReason = (error: unknown): ExitReason.ExitReason | undefined =>
-  typeof error === "object" && error !== null && "_tag" in error && error._tag === "StartError"
-    ? ExitReason.shutdownWith(error)
-    : undefined

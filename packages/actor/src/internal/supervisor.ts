@@ -21,6 +21,8 @@ import {
 /** A spec that no supervisor can run; refused before any child starts (OTP's `start_spec`). */
 export class InvalidSpec extends Data.TaggedError("InvalidSpec")<{
   readonly supervisor: string
+  /** None when it is the supervisor's own option. */
+  readonly childId?: string
   readonly reason: "duplicate_id" | "significant_never" | "significant_permanent" | "out_of_range"
   readonly message: string
 }> {}
@@ -126,7 +128,8 @@ const validate = (options: Options): InvalidSpec | undefined => {
   const ids = new Set<string>()
   for (const spec of children) {
     if (ids.has(spec.id)) {
-      return new InvalidSpec({ supervisor, reason: "duplicate_id", message: `two children with the id ${spec.id}` })
+      const message = `two children with the id ${spec.id}`
+      return new InvalidSpec({ supervisor, childId: spec.id, reason: "duplicate_id", message })
     }
     ids.add(spec.id)
     const invalid = validateChild(options, spec)
@@ -145,11 +148,11 @@ export const validateChild = (options: Options, spec: Spec): InvalidSpec | undef
   if (!spec.significant) return undefined
   if (options.autoShutdown === "never") {
     const message = `${spec.id} is significant, but ${supervisor} has autoShutdown "never"`
-    return new InvalidSpec({ supervisor, reason: "significant_never", message })
+    return new InvalidSpec({ supervisor, childId: spec.id, reason: "significant_never", message })
   }
   if (spec.restart === "permanent") {
     const message = `${spec.id} is significant and permanent; transient or temporary is right`
-    return new InvalidSpec({ supervisor, reason: "significant_permanent", message })
+    return new InvalidSpec({ supervisor, childId: spec.id, reason: "significant_permanent", message })
   }
   return undefined
 }
