@@ -64,7 +64,7 @@ const listen = Effect.fnUntraced(function* (
     },
     Effect.scoped,
     // A connection that broke before it was accepted is nobody's error; the server would log it as one.
-    Effect.catchCause(() => Effect.void)
+    (handled) => Effect.ignoreCause(handled)
   )
   yield* Effect.forkScoped(server.run(onConnection))
   return {
