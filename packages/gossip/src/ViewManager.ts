@@ -36,6 +36,7 @@ import {
   isAcceptable,
   linkOf,
   linksWith,
+  numberAfter,
   ping,
   rememberedMax,
   send,
@@ -135,6 +136,7 @@ export const make = (config: Config, rng: Rng.Rng, remembered: ReadonlyArray<Pee
   rng,
   started: false,
   leaving: false,
+  rebuilt: false,
   version: 0,
   viewsAt: 0,
   active: [],
@@ -201,7 +203,7 @@ export const rebuild = (
     const role = active.some((neighbor) => neighbor.link === link) ? "active" : "idle"
     return [link, { link, peer, role, since: 0, heardAt: 0, pingSeq: 0, pingAt: null, rttMs: null }]
   })
-  return { ...make(config, rng, remembered), active, links: HashMap.fromIterable(records) }
+  return { ...make(config, rng, remembered), rebuilt: true, active, links: HashMap.fromIterable(records) }
 }
 
 const isOlder = (a: Machine.Neighbor, b: Machine.Neighbor): boolean =>
@@ -310,8 +312,7 @@ const armTick = (turn: Turn, meanMs: number): void => {
 }
 
 const tellViews = (turn: Turn): void => {
-  // The time is in the version, so that a state rebuilt after a crash tells higher numbers than its predecessor.
-  const version = Math.max(turn.state.version + 1, Math.floor(turn.now) * 1024)
+  const version = numberAfter(turn, turn.state.version)
   const { active, passive } = turn.state
   turn.state = { ...turn.state, version, viewsAt: turn.now }
   turn.actions.push({ _tag: "Emit", output: { _tag: "Views", version, active, passive } })

@@ -200,6 +200,8 @@ export interface State {
   readonly rng: Rng.Rng
   readonly started: boolean
   readonly leaving: boolean
+  /** This state was rebuilt: its numbers stay clear of its predecessor's, even within one millisecond. */
+  readonly rebuilt: boolean
   /** Number of the last `Views`. */
   readonly version: number
   readonly viewsAt: Machine.Instant

@@ -20,6 +20,7 @@ import {
   freeOf,
   isAcceptable,
   labelOf,
+  linkOf,
   linksMax,
   linksWith,
   lostMax,
@@ -157,6 +158,8 @@ const hasUntried = (state: State): boolean =>
 export const onLinkUp = (turn: Turn, id: Machine.LinkId, peer: Peer.Peer, number: number | undefined): void => {
   const attempt = turn.state.attempts.find((other) => other.attempt === number)
   if (attempt !== undefined) endAttempt(turn, attempt, peer.id)
+  // A rebuilt state was given the link before the news of it got here.
+  if (linkOf(turn.state, id) !== undefined) return
   if (turn.state.leaving) return close(turn, id, "left")
   // A dial that was given up, or made by a predecessor of a rebuilt state.
   if (number !== undefined && attempt === undefined) return close(turn, id, "done")

@@ -283,6 +283,12 @@ export const bar = (turn: Turn, id: NodeId.NodeId, incarnation: number): void =>
   turn.state = { ...turn.state, floors: HashMap.set(room, id, { incarnation, until }) }
   const stale = (peer: Peer.Peer) => peer.id === id && peer.incarnation < incarnation
   if (turn.state.passive.some(stale)) dropPassive(turn, id)
+  // A second link of a node that just left: a request that crossed its goodbye.
+  for (const link of HashMap.values(turn.state.links)) {
+    if (!stale(link.peer)) continue
+    if (link.role === "active") dropActive(turn, link, "left")
+    close(turn, link.link, "done")
+  }
   turn.state = {
     ...turn.state,
     remembered: turn.state.remembered.filter((peer) => !stale(peer)),
@@ -301,12 +307,18 @@ export const supersede = (turn: Turn, peer: Peer.Peer): void => {
   if (neighbor !== undefined || known) bar(turn, peer.id, peer.incarnation)
 }
 
+/**
+ * A number above `last`, with the time in it: a state rebuilt after a crash knows nothing of its predecessor, and must
+ * neither use one of its attempts again nor tell views that look older.
+ */
+export const numberAfter = (turn: Turn, last: number): number =>
+  Math.max(last + 1, Math.floor(turn.now) * 1024 + (turn.state.rebuilt ? 512 : 0))
+
 // --- dials -----------------------------------------------------------------------------------------------------------
 
 export const dial = (turn: Turn, attempt: Omit<Attempt, "attempt" | "at">): void => {
   const { attempts, lastAttempt } = turn.state
-  // Derived from the time so that a state rebuilt after a crash does not use a number of its predecessor again.
-  const number = Math.max(lastAttempt + 1, Math.floor(turn.now) * 1024)
+  const number = numberAfter(turn, lastAttempt)
   turn.state = {
     ...turn.state,
     lastAttempt: number,
