@@ -1,0 +1,782 @@
+/**
+ * Plumtree's eager part: one spanning tree for each root, pruned out of the overlay by the broadcasts themselves.
+ *
+ * A broadcast is pushed whole to the **eager** neighbours and only announced to the **lazy** ones. Whoever gets a second
+ * copy asks the sender to be lazy (`Prune`); whoever lacks an announced broadcast asks for it and makes that link eager
+ * again (`Graft`). What is left after the first broadcasts is a tree, with the lazy links in reserve. (Leitão, Pereira,
+ * Rodrigues: "Epidemic broadcast trees", SRDS 2007, TR DI-FCUL 07-14, §3.) Announcements, missing broadcasts and the
+ * decision to graft are `LazyPushRepair`; this machine numbers, pushes, delivers, prunes, and answers grafts.
+ *
+ * Deviations, with reasons in `docs/protocols/plumtree.md`:
+ *
+ * - Every root has a tree of its own (the paper's §3.7), since a shared one falls apart under concurrent senders
+ *   (riak_core #378).
+ * - The **parent** is kept: the neighbour that gave a root's first broadcast stays the parent until its link goes down,
+ *   it prunes us, or another link is grafted. Of two copies the one that did not come from the parent is pruned, and
+ *   nothing is pushed to the parent. So broadcasts in flight at the same time cannot prune each other's paths.
+ * - Both ends agree: whoever changes its own set tells the other end (`Prune`, `Graft`, `Adopt`).
+ * - Broadcasts are told apart by (origin, incarnation, sequence) and remembered as intervals, so each is delivered once.
+ * - A node that is asked for a payload it no longer has says so (`GraftMiss`).
+ *
+ * Frames of a link that is not a neighbour's wait until it is one (`LinkGate`), and never change a set.
+ *
+ * @since 0.1.0
+ */
+import { Codec, LinkGate, type Machine, NodeId, type Peer, Rng, SeqSet } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
+import * as HashSet from "effect/HashSet"
+import * as Alarm from "./internal/treeAlarm.ts"
+import * as Cache from "./internal/treeCache.ts"
+import * as Queue from "./internal/treeQueue.ts"
+import * as Roots from "./internal/treeRoots.ts"
+import * as Win from "./internal/treeWindows.ts"
+import * as MessageId from "./MessageId.ts"
+
+/**
+ * What happens to the tree.
+ *
+ * - `Started`: once. Nothing depends on it.
+ * - `Neighbors`: the neighbours that count; one that is not newer than the last changes nothing.
+ * - `Broadcast`: send `payload` to every member. Answered by `Accepted` or `Rejected` with the same token.
+ * - `Graft`: ask this neighbour for these broadcasts, if they are still unseen.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Event =
+  | Machine.ShellEvent<Message, Timer>
+  | { readonly _tag: "Started" }
+  | { readonly _tag: "Neighbors"; readonly version: number; readonly neighbors: ReadonlyArray<Machine.Neighbor> }
+  | { readonly _tag: "Broadcast"; readonly token: number; readonly topic: number; readonly payload: unknown }
+  | { readonly _tag: "Graft"; readonly link: Machine.LinkId; readonly ids: ReadonlyArray<MessageId.MessageId> }
+
+/** @since 0.1.0 @category models */
+export type Action = Machine.Action<Message, Timer, Output>
+
+/**
+ * - `Gossip`: a broadcast, whole; `round` counts the hops it took, and stays at 65,535.
+ * - `Prune`: be lazy towards me in this root's tree.
+ * - `Graft`: be eager towards me in the trees of these broadcasts, and send them.
+ * - `GraftMiss`: I do not have these (any more); ask somebody else.
+ * - `Adopt`: be eager towards me in this root's tree (the paper's GRAFT without an id).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Message =
+  | {
+      readonly _tag: "Gossip"
+      readonly id: MessageId.MessageId
+      readonly round: number
+      readonly topic: number
+      readonly payload: unknown
+    }
+  | { readonly _tag: "Prune"; readonly root: NodeId.NodeId }
+  | { readonly _tag: "Graft"; readonly ids: ReadonlyArray<MessageId.MessageId> }
+  | { readonly _tag: "GraftMiss"; readonly ids: ReadonlyArray<MessageId.MessageId> }
+  | { readonly _tag: "Adopt"; readonly root: NodeId.NodeId }
+
+/** Time to store changed windows and to drop old payloads. One of another number is stale. @since 0.1.0 @category models */
+export interface Timer {
+  readonly _tag: "Tick"
+  readonly number: number
+}
+
+/**
+ * Why a broadcast was not taken. `busy`: too many wait for the store; try again. `too-large`: over `payloadBytesMax`.
+ * `bad-topic`: not a whole number in 0..255.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Rejection = "busy" | "too-large" | "bad-topic"
+
+/**
+ * What the application and the other components hear.
+ *
+ * - `Accepted`: the broadcast has its number, the number is durable, and the first copies are on their way.
+ * - `Rejected`: nothing happened.
+ * - `Delivered`: once for every broadcast, this node's own among them (round 0).
+ *
+ * For lazy-push repair, in order:
+ *
+ * - `Seen`: this broadcast has arrived (`link` gave it), or is this node's own (`link` null).
+ * - `Announce`: tell these neighbours of it.
+ * - `Forgotten`: these payloads have left the cache; grafts of them cannot be answered.
+ * - `Missed`: this neighbour, asked for these, does not have them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Output =
+  | { readonly _tag: "Accepted"; readonly token: number; readonly id: MessageId.MessageId }
+  | { readonly _tag: "Rejected"; readonly token: number; readonly reason: Rejection }
+  | {
+      readonly _tag: "Delivered"
+      readonly id: MessageId.MessageId
+      readonly topic: number
+      readonly payload: unknown
+      readonly round: number
+    }
+  | { readonly _tag: "Seen"; readonly id: MessageId.MessageId; readonly link: Machine.LinkId | null }
+  | {
+      readonly _tag: "Announce"
+      readonly id: MessageId.MessageId
+      readonly round: number
+      readonly links: ReadonlyArray<Machine.LinkId>
+    }
+  | { readonly _tag: "Forgotten"; readonly ids: ReadonlyArray<MessageId.MessageId> }
+  | { readonly _tag: "Missed"; readonly link: Machine.LinkId; readonly ids: ReadonlyArray<MessageId.MessageId> }
+
+/** @since 0.1.0 @category models */
+export interface Settings {
+  /** Trees kept; the one unused for longest is forgotten and starts all eager. Our choice: 64 roots at once. */
+  readonly rootsMax: number
+  /** Own broadcasts that wait for the store. Our choice. */
+  readonly pendingMax: number
+  /** Largest payload, as `Codec.sizeOf` counts. Our choice: half a frame of the wire. */
+  readonly payloadBytesMax: number
+  /** All payloads kept for grafts. Our choice: 16 MiB. */
+  readonly cacheBytesMax: number
+  /** Payloads kept for grafts, however small. Our choice: what 16 MiB hold at 1 KiB each. */
+  readonly cacheCountMax: number
+  /** How long a payload is kept. Our choice, twice iroh-gossip's 30 s: a link that fails is noticed and grafted well within. */
+  readonly cacheAgeMs: number
+  /** How long a changed window may stay unwritten: what a process crash may let be delivered again. Our choice. */
+  readonly flushMs: number
+  /** Payload bytes sent in answer to one `Graft`; the first payload is always sent. Our choice: the link's queue must not overflow. */
+  readonly graftBytesMax: number
+  /** Origins of which something was delivered. Our choice; above, new origins are refused and counted. */
+  readonly originsMax: number
+}
+
+/** @since 0.1.0 @category models */
+export interface Config extends Settings {
+  readonly self: Peer.Peer
+}
+
+/** Provenance stands with each field of `Settings`. @since 0.1.0 */
+export const defaults: Settings = {
+  rootsMax: 64,
+  pendingMax: 1024,
+  payloadBytesMax: 512 * 1024,
+  cacheBytesMax: 16 * 1024 * 1024,
+  cacheCountMax: 16_384,
+  cacheAgeMs: 60_000,
+  flushMs: 1000,
+  graftBytesMax: 256 * 1024,
+  originsMax: 65_536
+}
+
+/** Hops counted; more stay at this (our choice: 16 bits). @since 0.1.0 */
+export const roundMax = 0xffff
+
+/** Ids in one `Graft` or `GraftMiss` as sent (n0-computer/iroh-gossip #135 proposes the same). @since 0.1.0 */
+export const graftIdsMax = 100
+
+/**
+ * By origin, the intervals of sequence numbers delivered of its two newest incarnations, newest first.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Windows = Win.Windows
+
+/** Every table with its rows, by key, as the store holds them. @since 0.1.0 @category models */
+export type Stored = Win.Stored
+
+/** A numbered broadcast that waits until its number is durable. */
+interface Pending {
+  readonly written: number
+  readonly token: number
+  readonly id: MessageId.MessageId
+  readonly topic: number
+  readonly payload: unknown
+}
+
+/**
+ * How often something happened. `rootsEvicted`, `cacheCrowded`, `gapsClosed`, `originsRefused`, `graftsShed` and
+ * `rejected` count bounds that were reached; `impostors` broadcasts under this node's name that it never sent;
+ * `storedRefused` rows of the store that could not be read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Counters = Readonly<
+  Record<
+    | "accepted"
+    | "rejected"
+    | "delivered"
+    | "duplicates"
+    | "payloadsSent"
+    | "payloadsReceived"
+    | "prunesSent"
+    | "prunesReceived"
+    | "graftsSent"
+    | "graftsReceived"
+    | "graftsShed"
+    | "missesSent"
+    | "missesReceived"
+    | "adoptsSent"
+    | "adoptsReceived"
+    | "rootsEvicted"
+    | "cacheCrowded"
+    | "gapsClosed"
+    | "originsRefused"
+    | "impostors"
+    | "storedRefused",
+    number
+  >
+>
+
+/** @since 0.1.0 @category models */
+export interface State {
+  readonly config: Config
+  readonly gate: LinkGate.LinkGate<Message>
+  /** The last number given out in this incarnation. */
+  readonly sequence: number
+  /** Tokens of writes: `[first, last]` given out by this state; a `Written` of another range is not ours. */
+  readonly tokens: readonly [first: number, last: number]
+  readonly pending: Queue.Queue<Pending>
+  readonly windows: Windows
+  /** Origins whose window is newer than its row in the store. */
+  readonly changed: HashSet.HashSet<NodeId.NodeId>
+  readonly roots: Roots.Roots
+  readonly cache: Cache.Cache
+  readonly tick: Alarm.Alarm
+  readonly counters: Counters
+}
+
+/**
+ * A tree without neighbours. `stored` gives the delivered windows and, within the same incarnation, the last sequence.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (config: Config, stored: Stored, rng: Rng.Rng): State => rebuild(config, stored, Win.empty, rng)
+
+/**
+ * A tree that trusts nothing of the former state: every neighbour it hears of is eager, its sequence goes on from the
+ * store, and nothing is delivered again that the store or `delivered` knows. Payloads and broadcasts that waited for the
+ * store are gone; the latter were never acknowledged.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const rebuild = (config: Config, stored: Stored, delivered: Windows, rng: Rng.Rng): State => {
+  const restored = Win.restore(stored, config.self)
+  const { id, incarnation } = config.self
+  const windows = Win.merge(restored.windows, delivered)
+  const durable = restored.sequence?.[0] === incarnation ? restored.sequence[1] : 0
+  const own = Win.of(delivered, id).find(([run]) => run === incarnation)?.[1] ?? SeqSet.empty
+  // Tokens of another state may still be answered: a random range of its own tells them apart.
+  const [range] = Rng.nextInt(rng, 2 ** 20)
+  const first = range * 2 ** 32
+  return {
+    config,
+    gate: LinkGate.empty,
+    sequence: Math.max(durable, SeqSet.max(own)),
+    tokens: [first, first],
+    pending: Queue.empty,
+    windows,
+    changed: HashSet.empty(),
+    roots: Roots.empty,
+    cache: Cache.empty,
+    tick: Alarm.off,
+    counters: { ...zero, storedRefused: restored.refused }
+  }
+}
+
+/**
+ * The links that are eager in a root's tree: every neighbour that is not lazy.
+ *
+ * @since 0.1.0
+ */
+export const eager = (state: State, root: NodeId.NodeId): ReadonlyArray<Machine.LinkId> => {
+  const tree = Roots.get(state.roots, root)
+  return state.gate.neighbors.map(({ link }) => link).filter((link) => !Roots.isLazy(tree, link))
+}
+
+/** The links that are lazy in a root's tree. @since 0.1.0 */
+export const lazy = (state: State, root: NodeId.NodeId): ReadonlyArray<Machine.LinkId> =>
+  Roots.get(state.roots, root).lazy
+
+/** The link that serves this node in a root's tree, or null. @since 0.1.0 */
+export const parent = (state: State, root: NodeId.NodeId): Machine.LinkId | null => Roots.get(state.roots, root).parent
+
+/** Roots with a tree of their own here. @since 0.1.0 */
+export const rootsOf = (state: State): ReadonlyArray<NodeId.NodeId> => [...HashMap.keys(state.roots.trees)]
+
+/** Delivered, or too old to be told from delivered. @since 0.1.0 */
+export const hasSeen = (state: State, id: MessageId.MessageId): boolean => Win.has(state.windows, id)
+
+/**
+ * @since 0.1.0
+ * @category running
+ */
+export const step = (state: State, { event, now }: Machine.Input<Event>): Machine.Step<State, Action> => {
+  const turn: Turn = { state, now, actions: [] }
+  switch (event._tag) {
+    case "Received":
+      if (LinkGate.neighborOf(state.gate, event.link) === undefined) {
+        turn.state = { ...state, gate: LinkGate.hold(state.gate, event.link, event.message) }
+      } else onMessage(turn, event.link, event.message)
+      break
+    case "Neighbors":
+      onNeighbors(turn, event.version, event.neighbors)
+      break
+    case "LinkDown":
+      turn.state = withGate(state, LinkGate.close(state.gate, event.link))
+      break
+    case "Broadcast":
+      onBroadcast(turn, event.token, event.topic, event.payload)
+      break
+    case "Written":
+      onWritten(turn, event.token)
+      break
+    case "Graft":
+      onGraftWanted(turn, event.link, event.ids)
+      break
+    case "TimerFired":
+      if (Alarm.isCurrent(state.tick, event.timer.number)) onTick(turn)
+      break
+    case "Started":
+    case "LinkUp":
+    case "LinkRefused":
+      break
+  }
+  settle(turn)
+  return [turn.state, turn.actions]
+}
+
+/** @since 0.1.0 @category codec */
+export const encode = (message: Message): ReadonlyArray<unknown> => {
+  switch (message._tag) {
+    case "Gossip":
+      return [0, MessageId.encode(message.id), message.round, message.topic, message.payload]
+    case "Prune":
+      return [1, message.root]
+    case "Graft":
+      return [2, message.ids.map(MessageId.encode)]
+    case "GraftMiss":
+      return [3, message.ids.map(MessageId.encode)]
+    case "Adopt":
+      return [4, message.root]
+  }
+}
+
+/** @since 0.1.0 @category codec */
+export const decode: Codec.Decoder<Message> = (input) => {
+  const fields = Codec.tuple(input, 2, "broadcast tree")
+  if (!fields.ok) return fields
+  const [kind, first] = fields.value
+  switch (kind) {
+    case 0:
+      return decodeGossip(fields.value)
+    case 1:
+      return NodeId.isNodeId(first)
+        ? Codec.accept({ _tag: "Prune", root: first })
+        : Codec.refuse("prune: root is not a node id")
+    case 2: {
+      const ids = decodeIds(first)
+      return ids.ok ? Codec.accept({ _tag: "Graft", ids: ids.value }) : ids
+    }
+    case 3: {
+      const ids = decodeIds(first)
+      return ids.ok ? Codec.accept({ _tag: "GraftMiss", ids: ids.value }) : ids
+    }
+    case 4:
+      return NodeId.isNodeId(first)
+        ? Codec.accept({ _tag: "Adopt", root: first })
+        : Codec.refuse("adopt: root is not a node id")
+    default:
+      return Codec.refuse(`unknown kind ${typeof kind === "number" ? kind : typeof kind}`)
+  }
+}
+
+/**
+ * What must hold after every step; the names of what does not.
+ *
+ * @since 0.1.0
+ */
+export const invariants = (state: State): ReadonlyArray<string> => {
+  const { cache, config, gate, pending, roots } = state
+  const links = gate.neighbors.map(({ link }) => link)
+  const entries = [...HashMap.values(cache.entries)]
+  const trees = [...HashMap.entries(roots.trees)]
+  const own = Win.of(state.windows, config.self.id).find(([run]) => run === config.self.incarnation)?.[1] ?? []
+  const laws: ReadonlyArray<readonly [string, boolean]> = [
+    ["every neighbour has one link", new Set(links).size === links.length],
+    ["lazy links are neighbours", trees.every(([, tree]) => tree.lazy.every((link) => links.includes(link)))],
+    ["a link is lazy once", trees.every(([, tree]) => new Set(tree.lazy).size === tree.lazy.length)],
+    [
+      "the parent is an eager neighbour",
+      trees.every(([, { lazy, parent }]) => parent === null || (links.includes(parent) && !lazy.includes(parent)))
+    ],
+    ["the root has no parent", Roots.get(roots, config.self.id).parent === null],
+    ["roots within rootsMax", trees.length <= config.rootsMax],
+    ["pending within pendingMax", Queue.size(pending) <= config.pendingMax],
+    ["held within heldMax", gate.held.length <= LinkGate.heldMax],
+    ["frames of neighbours are not held", gate.held.every(({ link }) => !links.includes(link))],
+    ["cache within cacheBytesMax", cache.bytes <= config.cacheBytesMax],
+    ["cache within cacheCountMax", entries.length <= config.cacheCountMax],
+    ["cache counts its bytes", entries.reduce((sum, entry) => sum + entry.bytes, 0) === cache.bytes],
+    ["cache knows its order", Queue.size(cache.order) === entries.length],
+    ["what is cached was delivered", entries.every(({ id }) => Win.has(state.windows, id))],
+    ["origins within originsMax", HashMap.size(state.windows) <= config.originsMax],
+    ["windows are short", [...HashMap.values(state.windows)].every(isShort)],
+    ["own broadcasts are numbered before they are delivered", SeqSet.max(own) <= state.sequence],
+    ["changed windows wait for a timer", HashSet.size(state.changed) === 0 || state.tick.dueAt !== null]
+  ]
+  return laws.filter(([, holds]) => !holds).map(([law]) => law)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Steps. A turn is a transient: it holds the next state while one step makes it, and never changes a state.
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Turn {
+  state: State
+  readonly now: Machine.Instant
+  readonly actions: Array<Action>
+}
+
+const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => {
+  switch (message._tag) {
+    case "Gossip":
+      return onGossip(turn, link, message)
+    case "Prune":
+      count(turn, "prunesReceived")
+      return setTree(turn, message.root, Roots.withLazy(treeOf(turn, message.root), link))
+    case "Graft":
+      return onGraft(turn, link, message.ids)
+    case "GraftMiss":
+      count(turn, "missesReceived", message.ids.length)
+      return emit(turn, { _tag: "Missed", link, ids: message.ids })
+    case "Adopt":
+      count(turn, "adoptsReceived")
+      return serve(turn, link, message.root, undefined)
+  }
+}
+
+const onGossip = (turn: Turn, link: Machine.LinkId, message: Extract<Message, { readonly _tag: "Gossip" }>): void => {
+  const { id, payload, topic } = message
+  const { config, sequence, windows } = turn.state
+  count(turn, "payloadsReceived")
+  const isFutureSelf =
+    id.origin === config.self.id &&
+    (id.incarnation > config.self.incarnation || (id.incarnation === config.self.incarnation && id.seq > sequence))
+  if (isFutureSelf) return count(turn, "impostors")
+  if (Win.has(windows, id)) return onDuplicate(turn, link, id)
+  if (HashMap.size(windows) >= config.originsMax && !HashMap.has(windows, id.origin)) {
+    return count(turn, "originsRefused")
+  }
+  if (treeOf(turn, id.origin).parent === null) adopt(turn, id.origin, link)
+  onNew(turn, link, id, Math.min(message.round, roundMax), topic, payload)
+}
+
+/** One of the two senders is too many: the one that is not the parent. */
+const onDuplicate = (turn: Turn, link: Machine.LinkId, id: MessageId.MessageId): void => {
+  const root = id.origin
+  count(turn, "duplicates")
+  const giver = Cache.get(turn.state.cache, id)?.from ?? null
+  // One sender, two copies: an answer to a graft that crossed the push, or a frame that came twice.
+  if (giver === link) return
+  const { parent } = treeOf(turn, root)
+  if (root === turn.state.config.self.id) return prune(turn, root, link)
+  if (parent === link) {
+    if (giver !== null && isNeighbor(turn, giver)) prune(turn, root, giver)
+    return
+  }
+  if (parent !== null) return prune(turn, root, link)
+  // The parent is gone. The giver of the first copy takes its place if it is still eager, else this sender.
+  if (giver === null || !isNeighbor(turn, giver) || Roots.isLazy(treeOf(turn, root), giver)) {
+    return adopt(turn, root, link)
+  }
+  adopt(turn, root, giver)
+  prune(turn, root, link)
+}
+
+/** Delivers, remembers, and hands on: to the eager neighbours whole, to all others as an announcement. */
+const onNew = (
+  turn: Turn,
+  from: Machine.LinkId | null,
+  id: MessageId.MessageId,
+  round: number,
+  topic: number,
+  payload: unknown
+): void => {
+  const { cache, changed, config, gate, windows } = turn.state
+  const [seen, closed] = Win.add(windows, id)
+  const bytes = Codec.sizeOf(payload)
+  turn.state = {
+    ...turn.state,
+    windows: seen,
+    // A node's own windows follow from its sequence.
+    changed: id.origin === config.self.id ? changed : HashSet.add(changed, id.origin),
+    cache: Cache.put(cache, { id, round, topic, payload, bytes, at: turn.now, from })
+  }
+  count(turn, "delivered")
+  if (closed > 0) count(turn, "gapsClosed", closed)
+  emit(turn, { _tag: "Delivered", id, topic, payload, round })
+  emit(turn, { _tag: "Seen", id, link: from })
+  const tree = treeOf(turn, id.origin)
+  setTree(turn, id.origin, tree)
+  const message: Message = { _tag: "Gossip", id, round: Math.min(round + 1, roundMax), topic, payload }
+  const sender = from === null ? undefined : LinkGate.neighborOf(gate, from)?.peer.id
+  const announced: Array<Machine.LinkId> = []
+  for (const { link, peer } of gate.neighbors) {
+    if (link === from || peer.id === sender) continue
+    if (link === tree.parent || Roots.isLazy(tree, link)) announced.push(link)
+    else push(turn, link, message)
+  }
+  if (announced.length > 0) emit(turn, { _tag: "Announce", id, round: message.round, links: announced })
+}
+
+/** A neighbour lacks these: it is served from now on, and gets what is cached. */
+const onGraft = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId.MessageId>): void => {
+  const missed: Array<MessageId.MessageId> = []
+  const answered = new Set<string>()
+  let bytes = 0
+  for (const id of ids) {
+    const key = MessageId.toText(id)
+    if (answered.has(key)) continue
+    answered.add(key)
+    count(turn, "graftsReceived")
+    const entry = Cache.get(turn.state.cache, id)
+    serve(turn, link, id.origin, entry)
+    if (entry === undefined) missed.push(id)
+    else if (bytes > 0 && bytes + entry.bytes > turn.state.config.graftBytesMax) count(turn, "graftsShed")
+    else {
+      bytes += entry.bytes
+      const round = Math.min(entry.round + 1, roundMax)
+      push(turn, link, { _tag: "Gossip", id, round, topic: entry.topic, payload: entry.payload })
+    }
+  }
+  if (missed.length === 0) return
+  count(turn, "missesSent", missed.length)
+  send(turn, link, { _tag: "GraftMiss", ids: missed })
+  // Whoever asked was told of them: repair must stop advertising.
+  emit(turn, { _tag: "Forgotten", ids: missed })
+}
+
+/** Makes a neighbour eager at its request. A parent that asks is cut off itself: whoever gave the broadcast serves us. */
+const serve = (turn: Turn, link: Machine.LinkId, root: NodeId.NodeId, entry: Cache.Entry | undefined): void => {
+  const tree = Roots.withEager(treeOf(turn, root), link)
+  if (tree.parent !== link) return setTree(turn, root, tree)
+  setTree(turn, root, Roots.withParent(tree, null))
+  const giver = entry?.from ?? null
+  if (giver !== null && giver !== link && isNeighbor(turn, giver)) adopt(turn, root, giver)
+}
+
+/** Lazy-push repair asks: what is still unseen is grafted, the rest was told and forgotten in a crash. */
+const onGraftWanted = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId.MessageId>): void => {
+  const wanted = ids.filter((id) => !Win.has(turn.state.windows, id))
+  for (const id of ids) if (Win.has(turn.state.windows, id)) confirmSeen(turn, id)
+  if (wanted.length === 0) return
+  if (!isNeighbor(turn, link)) return emit(turn, { _tag: "Missed", link, ids: wanted })
+  for (const root of new Set(wanted.map(({ origin }) => origin))) {
+    if (root !== turn.state.config.self.id) setTree(turn, root, Roots.withParent(treeOf(turn, root), link))
+  }
+  count(turn, "graftsSent", wanted.length)
+  for (let i = 0; i < wanted.length; i += graftIdsMax) {
+    send(turn, link, { _tag: "Graft", ids: wanted.slice(i, i + graftIdsMax) })
+  }
+}
+
+const confirmSeen = (turn: Turn, id: MessageId.MessageId): void => {
+  const entry = Cache.get(turn.state.cache, id)
+  emit(turn, { _tag: "Seen", id, link: entry?.from ?? null })
+  if (entry === undefined) emit(turn, { _tag: "Forgotten", ids: [id] })
+}
+
+const onNeighbors = (turn: Turn, version: number, neighbors: ReadonlyArray<Machine.Neighbor>): void => {
+  const change = LinkGate.accept(turn.state.gate, version, neighbors)
+  if (change === undefined) return
+  const down = change.down.map(({ link }) => link)
+  turn.state = { ...turn.state, gate: change.gate, roots: Roots.without(turn.state.roots, down) }
+  for (const { link, message } of change.released) onMessage(turn, link, message)
+}
+
+const onBroadcast = (turn: Turn, token: number, topic: number, payload: unknown): void => {
+  const { config, pending, sequence } = turn.state
+  const reason: Rejection | undefined = !Codec.isCount(topic, topicMax)
+    ? "bad-topic"
+    : Codec.sizeOf(payload) > config.payloadBytesMax
+      ? "too-large"
+      : Queue.size(pending) >= config.pendingMax
+        ? "busy"
+        : undefined
+  if (reason !== undefined) {
+    count(turn, "rejected")
+    return emit(turn, { _tag: "Rejected", token, reason })
+  }
+  const { id: origin, incarnation } = config.self
+  const id = { origin, incarnation, seq: sequence + 1 }
+  turn.state = { ...turn.state, sequence: id.seq }
+  const written = write(turn, [{ table: "meta", key: "sequence", value: [incarnation, id.seq] }])
+  turn.state = { ...turn.state, pending: Queue.push(pending, { written, token, id, topic, payload }) }
+}
+
+/** Numbers up to here are durable: those broadcasts begin. */
+const onWritten = (turn: Turn, written: number): void => {
+  const [first, last] = turn.state.tokens
+  if (written <= first || written > last) return
+  for (
+    let next = Queue.peek(turn.state.pending);
+    next !== undefined && next.written <= written;
+    next = Queue.peek(turn.state.pending)
+  ) {
+    turn.state = { ...turn.state, pending: Queue.drop(turn.state.pending) }
+    onNew(turn, null, next.id, 0, next.topic, next.payload)
+    count(turn, "accepted")
+    emit(turn, { _tag: "Accepted", token: next.token, id: next.id })
+  }
+}
+
+const onTick = (turn: Turn): void => {
+  const rows = [...turn.state.changed].map((origin) => ({
+    table: "windows",
+    key: origin,
+    value: Win.encode(Win.of(turn.state.windows, origin))
+  }))
+  turn.state = { ...turn.state, tick: Alarm.fired(turn.state.tick), changed: HashSet.empty() }
+  for (let i = 0; i < rows.length; i += rowsMax) write(turn, rows.slice(i, i + rowsMax))
+}
+
+/** After every step: the cache within its limits, and a timer for what is left. */
+const settle = (turn: Turn): void => {
+  const { config } = turn.state
+  const limits = { countMax: config.cacheCountMax, bytesMax: config.cacheBytesMax, ageMaxMs: config.cacheAgeMs }
+  const [cache, gone, crowded] = Cache.evict(turn.state.cache, turn.now, limits)
+  if (gone.length > 0) {
+    turn.state = { ...turn.state, cache }
+    if (crowded > 0) count(turn, "cacheCrowded", crowded)
+    emit(turn, { _tag: "Forgotten", ids: gone })
+  }
+  const flushAt = HashSet.size(turn.state.changed) > 0 ? turn.now + config.flushMs : undefined
+  const dueAt = flushAt ?? Cache.expiresAt(cache, limits)
+  if (dueAt === undefined) return
+  const tick = Alarm.want(turn.state.tick, turn.now, Math.max(dueAt, turn.now))
+  if (tick === turn.state.tick) return
+  turn.state = { ...turn.state, tick }
+  turn.actions.push({
+    _tag: "SetTimer",
+    delayMs: (tick.dueAt ?? turn.now) - turn.now,
+    timer: { _tag: "Tick", number: tick.number }
+  })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Small parts
+// ---------------------------------------------------------------------------------------------------------------------
+
+const topicMax = 255
+
+/** Rows of one write (our choice): one transaction stays short. */
+const rowsMax = 1000
+
+/** Ids accepted in one frame: more than is sent, so that a later version may send more. */
+const idsAcceptedMax = 1000
+
+const zero: Counters = {
+  accepted: 0,
+  rejected: 0,
+  delivered: 0,
+  duplicates: 0,
+  payloadsSent: 0,
+  payloadsReceived: 0,
+  prunesSent: 0,
+  prunesReceived: 0,
+  graftsSent: 0,
+  graftsReceived: 0,
+  graftsShed: 0,
+  missesSent: 0,
+  missesReceived: 0,
+  adoptsSent: 0,
+  adoptsReceived: 0,
+  rootsEvicted: 0,
+  cacheCrowded: 0,
+  gapsClosed: 0,
+  originsRefused: 0,
+  impostors: 0,
+  storedRefused: 0
+}
+
+const count = (turn: Turn, what: keyof Counters, by: number = 1): void => {
+  const { counters } = turn.state
+  turn.state = { ...turn.state, counters: { ...counters, [what]: counters[what] + by } }
+}
+
+const emit = (turn: Turn, output: Output): void => {
+  turn.actions.push({ _tag: "Emit", output })
+}
+
+const send = (turn: Turn, link: Machine.LinkId, message: Message): void => {
+  turn.actions.push({ _tag: "Send", link, message })
+}
+
+const push = (turn: Turn, link: Machine.LinkId, message: Message): void => {
+  count(turn, "payloadsSent")
+  send(turn, link, message)
+}
+
+const write = (turn: Turn, rows: ReadonlyArray<Machine.StoreRow>): number => {
+  const [first, last] = turn.state.tokens
+  const token = last + 1
+  turn.state = { ...turn.state, tokens: [first, token] }
+  turn.actions.push({ _tag: "Write", token, rows })
+  return token
+}
+
+const isNeighbor = (turn: Turn, link: Machine.LinkId): boolean =>
+  LinkGate.neighborOf(turn.state.gate, link) !== undefined
+
+const treeOf = (turn: Turn, root: NodeId.NodeId): Roots.Tree => Roots.get(turn.state.roots, root)
+
+const setTree = (turn: Turn, root: NodeId.NodeId, tree: Roots.Tree): void => {
+  const [roots, evicted] = Roots.set(turn.state.roots, root, tree, turn.state.config.rootsMax)
+  turn.state = { ...turn.state, roots }
+  if (evicted) count(turn, "rootsEvicted")
+}
+
+const prune = (turn: Turn, root: NodeId.NodeId, link: Machine.LinkId): void => {
+  setTree(turn, root, Roots.withLazy(treeOf(turn, root), link))
+  count(turn, "prunesSent")
+  send(turn, link, { _tag: "Prune", root })
+}
+
+/** Takes a neighbour as parent; if it was lazy, it is told, so that both ends agree. */
+const adopt = (turn: Turn, root: NodeId.NodeId, link: Machine.LinkId): void => {
+  if (root === turn.state.config.self.id) return
+  const tree = treeOf(turn, root)
+  setTree(turn, root, Roots.withParent(tree, link))
+  if (!Roots.isLazy(tree, link)) return
+  count(turn, "adoptsSent")
+  send(turn, link, { _tag: "Adopt", root })
+}
+
+const withGate = (state: State, gate: State["gate"]): State => (gate === state.gate ? state : { ...state, gate })
+
+const isShort = (window: Win.Window): boolean =>
+  window.length <= Win.incarnationsMax &&
+  window.every(
+    ([incarnation, seen], i) =>
+      seen.length <= Win.intervalsMax && (i === 0 || incarnation < (window[i - 1]?.[0] ?? incarnation))
+  )
+
+const decodeIds = (input: unknown): Codec.Decoded<ReadonlyArray<MessageId.MessageId>> =>
+  Codec.list(input, MessageId.decode, idsAcceptedMax, "ids")
+
+const decodeGossip = (fields: ReadonlyArray<unknown>): Codec.Decoded<Message> => {
+  if (fields.length < 5) return Codec.refuse("gossip: expected 5 fields")
+  const [, rawId, round, topic, payload] = fields
+  const id = MessageId.decode(rawId)
+  if (!id.ok) return id
+  if (!Codec.isCount(round, roundMax)) return Codec.refuse(`gossip: round is not in 0..${roundMax}`)
+  if (!Codec.isCount(topic, topicMax)) return Codec.refuse(`gossip: topic is not in 0..${topicMax}`)
+  if (Codec.sizeOf(payload) > defaults.payloadBytesMax) {
+    return Codec.refuse(`gossip: payload is over ${defaults.payloadBytesMax} bytes`)
+  }
+  return Codec.accept({ _tag: "Gossip", id: id.value, round, topic, payload })
+}

@@ -1,0 +1,572 @@
+/**
+ * Plumtree's lazy part: announces to lazy neighbours what the tree did not push to them, and notices what is missing.
+ *
+ * What arrives by the tree is announced over every other link, in batches. A node that hears of a broadcast it has not
+ * seen waits a while for the tree (T1); then it asks the first announcer for it, then the next (T2). The asking itself
+ * is the tree's (`Graft`), since it also mends the tree. (Leitão, Pereira, Rodrigues: "Epidemic broadcast trees", SRDS
+ * 2007, TR DI-FCUL 07-14, §3.6, Alg. 2.)
+ *
+ * Announcements alone lose broadcasts: queues have bounds, links break with frames in flight, and a step may crash. So
+ * there are three more sources of what is missing:
+ *
+ * - **Summaries**: what a node could send, per origin, goes to every new neighbour and now and then to a random one.
+ * - **Gaps**: whoever hands on number n of an origin had everything we lack below it (to within the last broadcasts).
+ * - **Misses**: a neighbour that cannot answer says so, and the next announcer is asked at once.
+ *
+ * What no announcer can give is given up and counted; the next summary brings it back.
+ *
+ * @since 0.1.0
+ */
+import { Codec, LinkGate, type Machine, NodeId, Peer, Rng, SeqSet } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
+import type * as BroadcastTree from "./BroadcastTree.ts"
+import * as Held from "./internal/repairHeld.ts"
+import * as Missing from "./internal/repairMissing.ts"
+import * as Alarm from "./internal/treeAlarm.ts"
+import * as Queue from "./internal/treeQueue.ts"
+import * as Win from "./internal/treeWindows.ts"
+import * as MessageId from "./MessageId.ts"
+
+/**
+ * What happens to repair. `Seen`, `Announce`, `Forgotten` and `Missed` are outputs of the broadcast tree; their order is
+ * that in which it emits them. `Started` once; any other event starts the machine too.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Event =
+  | Machine.ShellEvent<Message, Timer>
+  | { readonly _tag: "Started" }
+  | { readonly _tag: "Neighbors"; readonly version: number; readonly neighbors: ReadonlyArray<Machine.Neighbor> }
+  | Extract<BroadcastTree.Output, { readonly _tag: "Seen" | "Announce" | "Forgotten" | "Missed" }>
+
+/** @since 0.1.0 @category models */
+export type Action = Machine.Action<Message, Timer, Output>
+
+/**
+ * - `IHave`: broadcasts the sender has, with the hops they would have taken at the receiver.
+ * - `Summary`: all broadcasts whose payload the sender still has, by origin and incarnation.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Message =
+  | { readonly _tag: "IHave"; readonly items: ReadonlyArray<Announcement> }
+  | { readonly _tag: "Summary"; readonly windows: ReadonlyArray<SummaryWindow> }
+
+/** @since 0.1.0 @category models */
+export type Announcement = readonly [id: MessageId.MessageId, round: number]
+
+/** @since 0.1.0 @category models */
+export type SummaryWindow = readonly [origin: NodeId.NodeId, incarnation: number, seqs: SeqSet.SeqSet]
+
+/**
+ * `Dispatch`: send what is queued. `Repair`: ask for what is due. `Summarize`: send a summary. One of another number is
+ * stale.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Timer {
+  readonly _tag: "Dispatch" | "Repair" | "Summarize"
+  readonly number: number
+}
+
+/**
+ * `Graft`: ask this neighbour for these broadcasts. For the broadcast tree.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Output {
+  readonly _tag: "Graft"
+  readonly link: Machine.LinkId
+  readonly ids: ReadonlyArray<MessageId.MessageId>
+}
+
+/** @since 0.1.0 @category models */
+export interface Settings {
+  /** Announcements wait this long for company. Our choice, between iroh-gossip's 5 ms and riak_core's 1 s; T1 hides it. */
+  readonly dispatchMs: number
+  /** Announcements queued for one neighbour; the oldest make room. Our choice. */
+  readonly queueMax: number
+  /** T1 of the paper: how long the tree may take after an announcement. sile/plumtree's default; must exceed the tree's delivery spread. */
+  readonly graftMs: number
+  /** T2 of the paper: how long an asked neighbour may take. Half of T1, as in sile/plumtree and iroh-gossip. */
+  readonly regraftMs: number
+  /** Broadcasts known to be missing. n0-computer/iroh-gossip #135 proposes the same. */
+  readonly missingMax: number
+  /** A random neighbour gets a summary this often, spread by a fifth. Our choice. */
+  readonly summaryMs: number
+  /** Broadcasts wanted because of one summary. Our choice: the next summary brings the rest. */
+  readonly wantedMax: number
+  /** Broadcasts wanted because of one gap. Our choice. */
+  readonly gapMax: number
+}
+
+/** @since 0.1.0 @category models */
+export interface Config extends Settings {
+  readonly self: Peer.Peer
+}
+
+/** Provenance stands with each field of `Settings`. @since 0.1.0 */
+export const defaults: Settings = {
+  dispatchMs: 50,
+  queueMax: 10_000,
+  graftMs: 500,
+  regraftMs: 250,
+  missingMax: 10_000,
+  summaryMs: 5000,
+  wantedMax: 1000,
+  gapMax: 100
+}
+
+/** Announcements in one frame. Our choice: about 16 KiB. @since 0.1.0 */
+export const itemsMax = 500
+
+/** Origins in one frame of a summary. Our choice: at most a fifth of a frame of the wire. @since 0.1.0 */
+export const summaryWindowsMax = 100
+
+/** Frames of one summary. Our choice: what 60 s of a busy fleet need; the newest heard of is not preferred. @since 0.1.0 */
+export const summaryFramesMax = 40
+
+/**
+ * How often something happened. `shed` announcements and `missingShed` entries met a full table; `exhausted` broadcasts
+ * were given up because nobody who announced them could give them; `stale` announcements were of forgotten payloads.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Counters = Readonly<
+  Record<
+    | "announced"
+    | "shed"
+    | "stale"
+    | "ihavesReceived"
+    | "missingShed"
+    | "gaps"
+    | "grafts"
+    | "exhausted"
+    | "summariesSent"
+    | "summariesReceived"
+    | "storedRefused",
+    number
+  >
+>
+
+/** @since 0.1.0 @category models */
+export interface State {
+  readonly config: Config
+  readonly rng: Rng.Rng
+  readonly gate: LinkGate.LinkGate<Message>
+  /** As the broadcast tree's: what must not be asked for. */
+  readonly seen: BroadcastTree.Windows
+  readonly held: Held.Held
+  /** One queue for each neighbour that has something to hear. */
+  readonly queues: ReadonlyArray<{ readonly link: Machine.LinkId; readonly items: Queue.Queue<Announcement> }>
+  readonly missing: Missing.Missing
+  readonly alarms: Readonly<Record<Timer["_tag"], Alarm.Alarm>>
+  readonly counters: Counters
+}
+
+/** @since 0.1.0 @category constructors */
+export const make = (config: Config, stored: BroadcastTree.Stored, rng: Rng.Rng): State => {
+  const { refused, windows } = Win.restore(stored, config.self)
+  const state = rebuild(config, windows, rng)
+  return { ...state, counters: { ...zero, storedRefused: refused } }
+}
+
+/**
+ * Repair that trusts nothing of the former state but what was delivered. It advertises what is seen from now on.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const rebuild = (config: Config, delivered: BroadcastTree.Windows, rng: Rng.Rng): State => ({
+  config,
+  rng,
+  gate: LinkGate.empty,
+  seen: Win.merge(Win.empty, delivered),
+  held: Held.empty,
+  queues: [],
+  missing: Missing.empty,
+  alarms: { Dispatch: Alarm.off, Repair: Alarm.off, Summarize: Alarm.off },
+  counters: zero
+})
+
+/** How many broadcasts are known to be missing. @since 0.1.0 */
+export const missingSize = (state: State): number => Missing.size(state.missing)
+
+/** Announced, and not arrived. @since 0.1.0 */
+export const isMissing = (state: State, id: MessageId.MessageId): boolean =>
+  Missing.get(state.missing, id) !== undefined
+
+/**
+ * @since 0.1.0
+ * @category running
+ */
+export const step = (state: State, { event, now }: Machine.Input<Event>): Machine.Step<State, Action> => {
+  const turn: Turn = { state, now, actions: [] }
+  switch (event._tag) {
+    case "Received":
+      if (LinkGate.neighborOf(state.gate, event.link) === undefined) {
+        turn.state = { ...state, gate: LinkGate.hold(state.gate, event.link, event.message) }
+      } else onMessage(turn, event.link, event.message)
+      break
+    case "Neighbors":
+      onNeighbors(turn, event.version, event.neighbors)
+      break
+    case "LinkDown": {
+      const gate = LinkGate.close(state.gate, event.link)
+      if (gate !== state.gate) turn.state = { ...state, gate }
+      break
+    }
+    case "Seen":
+      onSeen(turn, event.id, event.link)
+      break
+    case "Announce":
+      onAnnounce(turn, event.id, event.round, event.links)
+      break
+    case "Forgotten":
+      turn.state = { ...state, held: event.ids.reduce(Held.remove, state.held) }
+      break
+    case "Missed":
+      onMissed(turn, event.link, event.ids)
+      break
+    case "TimerFired":
+      onTimer(turn, event.timer)
+      break
+    case "Started":
+    case "LinkUp":
+    case "LinkRefused":
+    case "Written":
+      break
+  }
+  settle(turn)
+  return [turn.state, turn.actions]
+}
+
+/** @since 0.1.0 @category codec */
+export const encode = (message: Message): ReadonlyArray<unknown> => {
+  switch (message._tag) {
+    case "IHave":
+      return [0, message.items.map(([id, round]) => [id.origin, id.incarnation, id.seq, round])]
+    case "Summary":
+      return [1, message.windows.map(([origin, incarnation, seqs]) => [origin, incarnation, SeqSet.encode(seqs)])]
+  }
+}
+
+/** @since 0.1.0 @category codec */
+export const decode: Codec.Decoder<Message> = (input) => {
+  const fields = Codec.tuple(input, 2, "lazy-push repair")
+  if (!fields.ok) return fields
+  const [kind, body] = fields.value
+  switch (kind) {
+    case 0: {
+      const items = Codec.list(body, decodeItem, itemsAcceptedMax, "announcements")
+      return items.ok ? Codec.accept({ _tag: "IHave", items: items.value }) : items
+    }
+    case 1: {
+      const windows = Codec.list(body, decodeWindow, windowsAcceptedMax, "summary")
+      return windows.ok ? Codec.accept({ _tag: "Summary", windows: windows.value }) : windows
+    }
+    default:
+      return Codec.refuse(`unknown kind ${typeof kind === "number" ? kind : typeof kind}`)
+  }
+}
+
+/**
+ * What must hold after every step; the names of what does not.
+ *
+ * @since 0.1.0
+ */
+export const invariants = (state: State): ReadonlyArray<string> => {
+  const { alarms, config, gate, held, missing, queues, seen } = state
+  const links = gate.neighbors.map(({ link }) => link)
+  const wanted = [...HashMap.values(missing.entries)]
+  const laws: ReadonlyArray<readonly [string, boolean]> = [
+    ["what is seen is not missing", wanted.every(({ id }) => !Win.has(seen, id))],
+    ["missing within missingMax", wanted.length <= config.missingMax],
+    ["announcers within announcersMax", wanted.every(({ announcers }) => announcers.length <= Missing.announcersMax)],
+    ["own broadcasts are not missing", wanted.every(({ id }) => id.origin !== config.self.id)],
+    ["what is missing waits for a timer", wanted.length === 0 || alarms.Repair.dueAt !== null],
+    ["queues belong to neighbours", queues.every(({ link }) => links.includes(link))],
+    ["a neighbour has one queue", new Set(queues.map(({ link }) => link)).size === queues.length],
+    ["queues within queueMax", queues.every(({ items }) => Queue.size(items) <= config.queueMax)],
+    ["what is queued waits for a timer", queues.length === 0 || alarms.Dispatch.dueAt !== null],
+    ["held within heldMax", gate.held.length <= LinkGate.heldMax],
+    ["frames of neighbours are not held", gate.held.every(({ link }) => !links.includes(link))],
+    [
+      "what is advertised was seen",
+      [...HashMap.entries(held)].every(([origin, runs]) =>
+        runs.every(([incarnation, seqs]) => {
+          const known = Win.seenOf(seen, origin, incarnation)
+          return known === undefined || SeqSet.missing(seqs, known, 1).length === 0
+        })
+      )
+    ],
+    ["advertised intervals are few", [...HashMap.values(held)].every(isShort)]
+  ]
+  return laws.filter(([, holds]) => !holds).map(([law]) => law)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Steps. A turn is a transient: it holds the next state while one step makes it, and never changes a state.
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Turn {
+  state: State
+  readonly now: Machine.Instant
+  readonly actions: Array<Action>
+}
+
+const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => {
+  if (message._tag === "IHave") {
+    count(turn, "ihavesReceived", message.items.length)
+    for (const [id, round] of message.items) {
+      if (!Win.has(turn.state.seen, id)) want(turn, id, { link, round })
+    }
+    return
+  }
+  count(turn, "summariesReceived")
+  let left = turn.state.config.wantedMax
+  for (const [origin, incarnation, seqs] of message.windows) {
+    const known = Win.seenOf(turn.state.seen, origin, incarnation)
+    if (known === undefined) continue
+    const missing = SeqSet.missing(seqs, known, left)
+    for (const seq of missing) want(turn, { origin, incarnation, seq }, { link, round: 0 })
+    left -= missing.length
+    if (left <= 0) return
+  }
+}
+
+/** Something unseen that `announcer` says it has. Nobody has broadcasts of this node that it has not. */
+const want = (turn: Turn, id: MessageId.MessageId, announcer: Missing.Announcer): void => {
+  const { config, missing } = turn.state
+  if (id.origin === config.self.id) return
+  const wanted = Missing.get(missing, id)
+  if (wanted !== undefined) {
+    turn.state = { ...turn.state, missing: Missing.announce(missing, wanted, announcer) }
+  } else if (Missing.isFull(missing, config.missingMax)) count(turn, "missingShed")
+  else turn.state = { ...turn.state, missing: Missing.add(missing, id, announcer, turn.now + config.graftMs) }
+}
+
+const onSeen = (turn: Turn, id: MessageId.MessageId, link: Machine.LinkId | null): void => {
+  const before = Win.seenOf(turn.state.seen, id.origin, id.incarnation) ?? SeqSet.empty
+  const newest = SeqSet.max(before)
+  const [seen] = Win.add(turn.state.seen, id)
+  turn.state = {
+    ...turn.state,
+    seen,
+    held: Held.add(turn.state.held, id),
+    missing: Missing.remove(turn.state.missing, id)
+  }
+  // Before the first broadcast of an origin nothing is a gap: it was not meant for us.
+  if (link === null || newest === 0 || id.seq <= newest + 1) return
+  for (let seq = Math.max(newest + 1, id.seq - turn.state.config.gapMax); seq < id.seq; seq++) {
+    const gap = { origin: id.origin, incarnation: id.incarnation, seq }
+    if (Win.has(seen, gap)) continue
+    count(turn, "gaps")
+    want(turn, gap, { link, round: 0 })
+  }
+}
+
+const onAnnounce = (turn: Turn, id: MessageId.MessageId, round: number, links: ReadonlyArray<Machine.LinkId>): void => {
+  const { config, gate } = turn.state
+  for (const link of links) {
+    if (LinkGate.neighborOf(gate, link) === undefined) continue
+    const { queues } = turn.state
+    const at = queues.findIndex((queue) => queue.link === link)
+    let items: Queue.Queue<Announcement> = queues[at]?.items ?? Queue.empty
+    if (Queue.size(items) >= config.queueMax) {
+      items = Queue.drop(items)
+      count(turn, "shed")
+    }
+    const queue = { link, items: Queue.push(items, [id, round] as const) }
+    turn.state = { ...turn.state, queues: at === -1 ? [...queues, queue] : queues.with(at, queue) }
+  }
+}
+
+const onMissed = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId.MessageId>): void => {
+  const next: Array<Missing.Wanted> = []
+  for (const id of ids) {
+    const wanted = Missing.get(turn.state.missing, id)
+    if (wanted === undefined) continue
+    const without = { ...wanted, announcers: wanted.announcers.filter((announcer) => announcer.link !== link) }
+    // Another one is asked already: only remember that this one cannot help.
+    if (wanted.asked === link) next.push(without)
+    else if (without.announcers.length > 0) {
+      turn.state = { ...turn.state, missing: Missing.replace(turn.state.missing, without) }
+    }
+  }
+  ask(turn, next)
+}
+
+/** Asks the next announcer of each that is still a neighbour, or gives up. */
+const ask = (turn: Turn, due: ReadonlyArray<Missing.Wanted>): void => {
+  const { config, gate } = turn.state
+  const byLink = new Map<Machine.LinkId, Array<MessageId.MessageId>>()
+  for (const wanted of due) {
+    const at = wanted.announcers.findIndex(({ link }) => LinkGate.neighborOf(gate, link) !== undefined)
+    const announcer = wanted.announcers[at]
+    if (announcer === undefined) {
+      count(turn, "exhausted")
+      turn.state = { ...turn.state, missing: Missing.remove(turn.state.missing, wanted.id) }
+      continue
+    }
+    const rest = wanted.announcers.slice(at + 1)
+    const dueAt = turn.now + config.regraftMs
+    turn.state = { ...turn.state, missing: Missing.ask(turn.state.missing, wanted, announcer.link, rest, dueAt) }
+    const ids = byLink.get(announcer.link)
+    if (ids === undefined) byLink.set(announcer.link, [wanted.id])
+    else ids.push(wanted.id)
+  }
+  for (const [link, ids] of byLink) {
+    count(turn, "grafts", ids.length)
+    turn.actions.push({ _tag: "Emit", output: { _tag: "Graft", link, ids } })
+  }
+}
+
+const onNeighbors = (turn: Turn, version: number, neighbors: ReadonlyArray<Machine.Neighbor>): void => {
+  const change = LinkGate.accept(turn.state.gate, version, neighbors)
+  if (change === undefined) return
+  const queues = turn.state.queues.filter(({ link }) => LinkGate.neighborOf(change.gate, link) !== undefined)
+  turn.state = { ...turn.state, gate: change.gate, queues }
+  for (const { link } of change.up) summarize(turn, link)
+  for (const { link, message } of change.released) onMessage(turn, link, message)
+}
+
+const onTimer = (turn: Turn, timer: Timer): void => {
+  const alarm = turn.state.alarms[timer._tag]
+  if (!Alarm.isCurrent(alarm, timer.number)) return
+  turn.state = { ...turn.state, alarms: { ...turn.state.alarms, [timer._tag]: Alarm.fired(alarm) } }
+  switch (timer._tag) {
+    case "Dispatch":
+      return dispatch(turn)
+    case "Repair": {
+      const [missing, due] = Missing.due(turn.state.missing, turn.now, dueMax)
+      turn.state = { ...turn.state, missing }
+      return ask(turn, due)
+    }
+    case "Summarize": {
+      const [neighbor, rng] = Rng.pick(turn.state.rng, turn.state.gate.neighbors)
+      turn.state = { ...turn.state, rng }
+      if (neighbor !== undefined) summarize(turn, neighbor.link)
+    }
+  }
+}
+
+const dispatch = (turn: Turn): void => {
+  const { held, queues } = turn.state
+  turn.state = { ...turn.state, queues: [] }
+  for (const { items, link } of queues) {
+    const all = Queue.toArray(items)
+    const current = all.filter(([id]) => Held.has(held, id))
+    count(turn, "stale", all.length - current.length)
+    count(turn, "announced", current.length)
+    for (let i = 0; i < current.length; i += itemsMax) {
+      send(turn, link, { _tag: "IHave", items: current.slice(i, i + itemsMax) })
+    }
+  }
+}
+
+const summarize = (turn: Turn, link: Machine.LinkId): void => {
+  const limit = summaryWindowsMax * summaryFramesMax
+  const windows: Array<SummaryWindow> = []
+  for (const [origin, runs] of turn.state.held) {
+    if (windows.length >= limit) break
+    for (const [incarnation, seqs] of runs) windows.push([origin, incarnation, seqs])
+  }
+  if (windows.length === 0) return
+  count(turn, "summariesSent")
+  for (let i = 0; i < windows.length; i += summaryWindowsMax) {
+    send(turn, link, { _tag: "Summary", windows: windows.slice(i, i + summaryWindowsMax) })
+  }
+}
+
+/** After every step: each timer follows from what waits for it. */
+const settle = (turn: Turn): void => {
+  const { config, missing, queues } = turn.state
+  if (queues.length > 0) arm(turn, "Dispatch", turn.now + config.dispatchMs)
+  const dueAt = Missing.nextDueAt(missing)
+  if (dueAt !== undefined) arm(turn, "Repair", Math.max(dueAt, turn.now + pauseMs))
+  if (isArmed(turn.state.alarms.Summarize, turn.now)) return
+  const [delayMs, rng] = Rng.jitter(turn.state.rng, config.summaryMs, 0.2)
+  turn.state = { ...turn.state, rng }
+  arm(turn, "Summarize", turn.now + delayMs)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Small parts
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Broadcasts asked for in one step (our choice): more are due again after `pauseMs`, so that answers do not pile up. */
+const dueMax = 500
+
+/** Our choice. */
+const pauseMs = 20
+
+/** Accepted in one frame: more than is sent, so that a later version may send more. */
+const itemsAcceptedMax = 2000
+
+/** The same for summaries. */
+const windowsAcceptedMax = 1000
+
+const zero: Counters = {
+  announced: 0,
+  shed: 0,
+  stale: 0,
+  ihavesReceived: 0,
+  missingShed: 0,
+  gaps: 0,
+  grafts: 0,
+  exhausted: 0,
+  summariesSent: 0,
+  summariesReceived: 0,
+  storedRefused: 0
+}
+
+const count = (turn: Turn, what: keyof Counters, by: number = 1): void => {
+  if (by === 0) return
+  const { counters } = turn.state
+  turn.state = { ...turn.state, counters: { ...counters, [what]: counters[what] + by } }
+}
+
+const send = (turn: Turn, link: Machine.LinkId, message: Message): void => {
+  turn.actions.push({ _tag: "Send", link, message })
+}
+
+const isArmed = (alarm: Alarm.Alarm, now: Machine.Instant): boolean =>
+  alarm.dueAt !== null && Alarm.want(alarm, now, Number.POSITIVE_INFINITY) === alarm
+
+const arm = (turn: Turn, what: Timer["_tag"], dueAt: Machine.Instant): void => {
+  const alarm = Alarm.want(turn.state.alarms[what], turn.now, dueAt)
+  if (alarm === turn.state.alarms[what]) return
+  turn.state = { ...turn.state, alarms: { ...turn.state.alarms, [what]: alarm } }
+  const delayMs = (alarm.dueAt ?? turn.now) - turn.now
+  turn.actions.push({ _tag: "SetTimer", delayMs, timer: { _tag: what, number: alarm.number } })
+}
+
+const isShort = (window: Win.Window): boolean =>
+  window.length <= Win.incarnationsMax && window.every(([, seqs]) => seqs.length <= Win.intervalsMax)
+
+const decodeItem: Codec.Decoder<Announcement> = (input) => {
+  const id = MessageId.decode(input)
+  if (!id.ok) return id
+  const fields = Codec.tuple(input, 4, "announcement")
+  if (!fields.ok) return fields
+  const round = fields.value[3]
+  return Codec.isCount(round, 0xffff)
+    ? Codec.accept([id.value, round] as const)
+    : Codec.refuse("announcement: round is not in 0..65535")
+}
+
+const decodeWindow: Codec.Decoder<SummaryWindow> = (input) => {
+  const fields = Codec.tuple(input, 3, "summary")
+  if (!fields.ok) return fields
+  const [origin, incarnation, intervals] = fields.value
+  if (!NodeId.isNodeId(origin)) return Codec.refuse("summary: origin is not twelve hexadecimal digits")
+  if (!Codec.isCount(incarnation, Peer.incarnationMax)) return Codec.refuse("summary: incarnation is not a count")
+  const seqs = SeqSet.decode(intervals)
+  return seqs.ok ? Codec.accept([origin, incarnation, seqs.value] as const) : seqs
+}

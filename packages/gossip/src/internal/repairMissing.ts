@@ -1,0 +1,130 @@
+/**
+ * The broadcasts that were announced and have not arrived: who announced them, whom we asked, and when to ask (again).
+ *
+ * There is no timer for each: when the next one is due follows from the table (a flag that says "a timer runs" was
+ * never cleared in n0-computer/iroh b65cdce, and nothing was grafted any more).
+ */
+import type { Machine } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import * as MessageId from "../MessageId.ts"
+import * as Queue from "./treeQueue.ts"
+
+export interface Announcer {
+  readonly link: Machine.LinkId
+  readonly round: number
+}
+
+export interface Wanted {
+  readonly id: MessageId.MessageId
+  /** Who can still be asked, in the order of announcement. */
+  readonly announcers: ReadonlyArray<Announcer>
+  /** Who was asked last. */
+  readonly asked: Machine.LinkId | null
+  readonly dueAt: Machine.Instant
+}
+
+interface Due {
+  readonly key: string
+  readonly dueAt: Machine.Instant
+}
+
+export interface Missing {
+  readonly entries: HashMap.HashMap<string, Wanted>
+  /** Not asked for yet. All wait equally long, so this is in the order of their times; an answered one stays, stale. */
+  readonly waiting: Queue.Queue<Due>
+  /** Asked for; the same. */
+  readonly asked: Queue.Queue<Due>
+}
+
+export const empty: Missing = { entries: HashMap.empty(), waiting: Queue.empty, asked: Queue.empty }
+
+/** Our choice: more than a node has neighbours. */
+export const announcersMax = 16
+
+export const size = (missing: Missing): number => HashMap.size(missing.entries)
+
+export const get = (missing: Missing, id: MessageId.MessageId): Wanted | undefined =>
+  Option.getOrUndefined(HashMap.get(missing.entries, MessageId.toText(id)))
+
+/** True if nothing more may be added: of entries, and of stale times that wait to be skipped. */
+export const isFull = (missing: Missing, max: number): boolean =>
+  size(missing) >= max || Queue.size(missing.waiting) >= 4 * max
+
+/** A new entry, to be asked for at `dueAt` unless it arrives. */
+export const add = (
+  missing: Missing,
+  id: MessageId.MessageId,
+  announcer: Announcer,
+  dueAt: Machine.Instant
+): Missing => {
+  const key = MessageId.toText(id)
+  return {
+    entries: HashMap.set(missing.entries, key, { id, announcers: [announcer], asked: null, dueAt }),
+    waiting: Queue.push(missing.waiting, { key, dueAt }),
+    asked: missing.asked
+  }
+}
+
+/** One more who has it. */
+export const announce = (missing: Missing, wanted: Wanted, announcer: Announcer): Missing =>
+  wanted.announcers.length >= announcersMax || wanted.announcers.some(({ link }) => link === announcer.link)
+    ? missing
+    : withEntry(missing, { ...wanted, announcers: [...wanted.announcers, announcer] })
+
+/** Arrived, or given up. */
+export const remove = (missing: Missing, id: MessageId.MessageId): Missing => {
+  const key = MessageId.toText(id)
+  if (!HashMap.has(missing.entries, key)) return missing
+  const entries = HashMap.remove(missing.entries, key)
+  return HashMap.size(entries) === 0 ? empty : { ...missing, entries }
+}
+
+/** `announcers` are those left after the one that is asked now. */
+export const ask = (
+  missing: Missing,
+  wanted: Wanted,
+  link: Machine.LinkId,
+  announcers: ReadonlyArray<Announcer>,
+  dueAt: Machine.Instant
+): Missing => ({
+  ...withEntry(missing, { ...wanted, announcers, asked: link, dueAt }),
+  asked: Queue.push(missing.asked, { key: MessageId.toText(wanted.id), dueAt })
+})
+
+/** When the next entry is due, or earlier if a stale time comes first; undefined if nothing is missing. */
+export const nextDueAt = (missing: Missing): Machine.Instant | undefined => {
+  if (size(missing) === 0) return undefined
+  const [a, b] = [Queue.peek(missing.waiting)?.dueAt, Queue.peek(missing.asked)?.dueAt]
+  return a === undefined ? b : b === undefined ? a : Math.min(a, b)
+}
+
+/** At most `limit` entries that are due, taken off their queues; they must be asked for again, or removed. */
+export const due = (
+  missing: Missing,
+  now: Machine.Instant,
+  limit: number
+): readonly [Missing, ReadonlyArray<Wanted>] => {
+  const found: Array<Wanted> = []
+  const take = (queue: Queue.Queue<Due>): Queue.Queue<Due> => {
+    let rest = queue
+    for (let head = Queue.peek(rest); head !== undefined && found.length < limit; head = Queue.peek(rest)) {
+      if (head.dueAt > now) break
+      rest = Queue.drop(rest)
+      const wanted = Option.getOrUndefined(HashMap.get(missing.entries, head.key))
+      if (wanted?.dueAt === head.dueAt) found.push(wanted)
+    }
+    return rest
+  }
+  const asked = take(missing.asked)
+  const waiting = take(missing.waiting)
+  return [{ entries: missing.entries, waiting, asked }, found]
+}
+
+/** The same broadcast, with other announcers. */
+export const replace = (missing: Missing, wanted: Wanted): Missing => withEntry(missing, wanted)
+
+const withEntry = (missing: Missing, wanted: Wanted): Missing => ({
+  ...missing,
+  entries: HashMap.set(missing.entries, MessageId.toText(wanted.id), wanted)
+})

@@ -1,0 +1,80 @@
+/** The payloads that a neighbour may still ask for, bounded in number, bytes and age; the oldest leave first. */
+import type { Machine } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import * as MessageId from "../MessageId.ts"
+import * as Queue from "./treeQueue.ts"
+
+export interface Entry {
+  readonly id: MessageId.MessageId
+  readonly round: number
+  readonly topic: number
+  readonly payload: unknown
+  readonly bytes: number
+  readonly at: Machine.Instant
+  /** The link that gave the first copy; null for a broadcast of this node. */
+  readonly from: Machine.LinkId | null
+}
+
+export interface Cache {
+  readonly entries: HashMap.HashMap<string, Entry>
+  /** Keys of `entries` as they came. */
+  readonly order: Queue.Queue<string>
+  readonly bytes: number
+}
+
+export interface Limits {
+  readonly countMax: number
+  readonly bytesMax: number
+  readonly ageMaxMs: number
+}
+
+export const empty: Cache = { entries: HashMap.empty(), order: Queue.empty, bytes: 0 }
+
+export const get = (cache: Cache, id: MessageId.MessageId): Entry | undefined =>
+  Option.getOrUndefined(HashMap.get(cache.entries, MessageId.toText(id)))
+
+/** `entry` must not be in the cache; the delivered windows see to that. */
+export const put = (cache: Cache, entry: Entry): Cache => {
+  const key = MessageId.toText(entry.id)
+  return {
+    entries: HashMap.set(cache.entries, key, entry),
+    order: Queue.push(cache.order, key),
+    bytes: cache.bytes + entry.bytes
+  }
+}
+
+const oldest = (cache: Cache): Entry | undefined => {
+  const key = Queue.peek(cache.order)
+  return key === undefined ? undefined : Option.getOrUndefined(HashMap.get(cache.entries, key))
+}
+
+/** When the next payload becomes too old, or undefined of an empty cache. */
+export const expiresAt = (cache: Cache, limits: Limits): Machine.Instant | undefined => {
+  const entry = oldest(cache)
+  return entry === undefined ? undefined : entry.at + limits.ageMaxMs
+}
+
+/** Drops what is over the limits; returns it too. `crowded` of it were not too old yet. */
+export const evict = (
+  cache: Cache,
+  now: Machine.Instant,
+  limits: Limits
+): readonly [Cache, gone: ReadonlyArray<MessageId.MessageId>, crowded: number] => {
+  let current = cache
+  let crowded = 0
+  const gone: Array<MessageId.MessageId> = []
+  for (let entry = oldest(current); entry !== undefined; entry = oldest(current)) {
+    const isOld = now >= entry.at + limits.ageMaxMs
+    const isOver = current.bytes > limits.bytesMax || Queue.size(current.order) > limits.countMax
+    if (!isOld && !isOver) break
+    if (!isOld) crowded++
+    gone.push(entry.id)
+    current = {
+      entries: HashMap.remove(current.entries, MessageId.toText(entry.id)),
+      order: Queue.drop(current.order),
+      bytes: current.bytes - entry.bytes
+    }
+  }
+  return [current, gone, crowded]
+}

@@ -1,0 +1,139 @@
+/**
+ * Which broadcasts have been seen, for ever, in a few numbers per origin: for each of its newest incarnations the
+ * intervals of sequence numbers. An id that is not in a window and not older than all of them is new, exactly once.
+ *
+ * (Partisan keeps one interval record for each node too, commit 999d4c9; iroh-gossip's and others' timed caches of ids
+ * deliver twice what comes back after the time, and never shrink if the time is long: n0-computer/iroh #127.)
+ */
+import { Codec, type NodeId, Peer, SeqSet } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import type { MessageId } from "../MessageId.ts"
+
+/** Newest incarnation first. */
+export type Window = ReadonlyArray<readonly [incarnation: number, seen: SeqSet.SeqSet]>
+
+export type Windows = HashMap.HashMap<NodeId.NodeId, Window>
+
+/** Our choice: the run before the last may still have broadcasts in flight; what is older counts as seen. */
+export const incarnationsMax = 2
+
+/** Our choice: gaps that are remembered for each incarnation; above, the lowest close and count as seen. */
+export const intervalsMax = 64
+
+export const empty: Windows = HashMap.empty()
+
+const none: Window = []
+
+export const of = (windows: Windows, origin: NodeId.NodeId): Window =>
+  Option.getOrElse(HashMap.get(windows, origin), () => none)
+
+/** What is seen of one incarnation; undefined if the incarnation is so old that everything of it counts as seen. */
+export const seenOf = (windows: Windows, origin: NodeId.NodeId, incarnation: number): SeqSet.SeqSet | undefined => {
+  const window = of(windows, origin)
+  for (const [known, seen] of window) if (known === incarnation) return seen
+  const oldest = window[incarnationsMax - 1]
+  return oldest !== undefined && incarnation < oldest[0] ? undefined : SeqSet.empty
+}
+
+/** Seen, or too old to be told from seen. */
+export const has = (windows: Windows, id: MessageId): boolean => {
+  const seen = seenOf(windows, id.origin, id.incarnation)
+  return seen === undefined || SeqSet.has(seen, id.seq)
+}
+
+/** Also how many unseen numbers now count as seen because the gaps became too many. */
+export const add = (windows: Windows, id: MessageId): readonly [Windows, closed: number] => {
+  const before = seenOf(windows, id.origin, id.incarnation)
+  if (before === undefined) return [windows, 0]
+  const full = SeqSet.add(before, id.seq)
+  const seen = SeqSet.compact(full, intervalsMax)
+  const closed = seen === full ? 0 : SeqSet.size(seen) - SeqSet.size(full)
+  return [HashMap.set(windows, id.origin, placed(of(windows, id.origin), id.incarnation, seen)), closed]
+}
+
+const placed = (window: Window, incarnation: number, seen: SeqSet.SeqSet): Window => {
+  if (window.length === 1 && window[0]?.[0] === incarnation) return [[incarnation, seen]]
+  const rest = window.filter(([known]) => known !== incarnation)
+  const at = rest.findIndex(([known]) => known < incarnation)
+  const place = at === -1 ? rest.length : at
+  return [...rest.slice(0, place), [incarnation, seen] as const, ...rest.slice(place)].slice(0, incarnationsMax)
+}
+
+/** Everything that either has seen. */
+export const merge = (a: Windows, b: Windows): Windows => {
+  let windows = a
+  for (const [origin, window] of b) {
+    for (const [incarnation, seen] of window) windows = addAll(windows, origin, incarnation, seen)
+  }
+  return windows
+}
+
+/** Whole intervals at once. */
+export const addAll = (
+  windows: Windows,
+  origin: NodeId.NodeId,
+  incarnation: number,
+  intervals: SeqSet.SeqSet
+): Windows => {
+  const before = seenOf(windows, origin, incarnation)
+  if (before === undefined) return windows
+  const seen = intervals.reduce((set, [from, to]) => SeqSet.addRange(set, from, to), before)
+  return HashMap.set(windows, origin, placed(of(windows, origin), incarnation, SeqSet.compact(seen, intervalsMax)))
+}
+
+/** The row of an origin in the store: `[[incarnation, from, to, from, to, …], …]`. */
+export const encode = (window: Window): ReadonlyArray<unknown> =>
+  window.map(([incarnation, seen]) => [incarnation, ...SeqSet.encode(seen)])
+
+export const decode: Codec.Decoder<Window> = (input) => Codec.list(input, decodeRun, incarnationsMax, "window")
+
+const decodeRun: Codec.Decoder<readonly [number, SeqSet.SeqSet]> = (input) => {
+  const fields = Codec.tuple(input, 1, "window")
+  if (!fields.ok) return fields
+  const [incarnation, ...intervals] = fields.value
+  if (!Codec.isCount(incarnation, Peer.incarnationMax)) return Codec.refuse("window: incarnation is not a count")
+  const seen = SeqSet.decode(intervals)
+  return seen.ok ? Codec.accept([incarnation, seen.value] as const) : seen
+}
+
+/** Every table with its rows, by key, as the store holds them. */
+export type Stored = ReadonlyMap<string, ReadonlyMap<string, unknown>>
+
+export interface Restored {
+  readonly windows: Windows
+  /** What `meta/sequence` says: the run that wrote it, and the last number it gave out. */
+  readonly sequence: readonly [incarnation: number, seq: number] | undefined
+  /** Rows that could not be read. What they knew is lost; everything else holds. */
+  readonly refused: number
+}
+
+/** Reads the windows from the store. A node has seen every broadcast of its own that it ever numbered. */
+export const restore = (stored: Stored, self: Peer.Peer): Restored => {
+  let windows = empty
+  let refused = 0
+  for (const [origin, value] of stored.get("windows") ?? []) {
+    const window = decode(value)
+    if (window.ok) for (const [run, seen] of window.value) windows = addAll(windows, origin, run, seen)
+    else refused++
+  }
+  const row = stored.get("meta")?.get("sequence")
+  if (row === undefined) return { windows, sequence: undefined, refused }
+  const sequence = decodeSequence(row)
+  if (!sequence.ok) return { windows, sequence: undefined, refused: refused + 1 }
+  const [incarnation, seq] = sequence.value
+  return {
+    windows: addAll(windows, self.id, incarnation, SeqSet.upTo(seq)),
+    sequence: sequence.value,
+    refused
+  }
+}
+
+const decodeSequence: Codec.Decoder<readonly [incarnation: number, seq: number]> = (input) => {
+  const fields = Codec.tuple(input, 2, "sequence")
+  if (!fields.ok) return fields
+  const [incarnation, seq] = fields.value
+  return Codec.isCount(incarnation, Peer.incarnationMax) && Codec.isCount(seq)
+    ? Codec.accept([incarnation, seq] as const)
+    : Codec.refuse("sequence: expected two counts")
+}
