@@ -173,7 +173,7 @@ export const stores = (implementation: Implementation): void => {
       // Every session opens files: fewer runs than a property in memory would have.
       return fc.assert(
         fc.asyncProperty(history, (sessions) => Effect.runPromise(check(sessions))),
-        { numRuns: 12 }
+        { numRuns: 6 }
       )
     })
   })
