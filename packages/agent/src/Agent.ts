@@ -19,6 +19,12 @@ export class InvalidInput extends Data.TaggedError("InvalidInput")<{
 /** The agent could not do it now: stopping, overloaded, or its component crashed before the request was stored. @since 0.1.0 @category errors */
 export class Unavailable extends Data.TaggedError("Unavailable")<{ readonly message: string }> {}
 
+/** The agent cannot start, or cannot go on: what is wrong, and what to do next. @since 0.1.0 @category errors */
+export class StartError extends Data.TaggedError("StartError")<{
+  readonly message: string
+  readonly next: string
+}> {}
+
 /** @since 0.1.0 @category models */
 export interface Identity {
   readonly id: string
@@ -184,6 +190,8 @@ export class Agent extends Context.Service<
     readonly crash: (component: Component, at?: CrashPoint) => Effect.Effect<CrashPoint, InvalidInput | Unavailable>
     /** Numbers of what was dropped, refused or overflowed, by name, for `/metrics`. */
     readonly counters: Effect.Effect<Readonly<Record<string, number>>>
+    /** Fails when the agent cannot go on: refused by its fleet for good, or given up by its supervisor. Whoever runs it looks. */
+    readonly died: Effect.Effect<never, StartError>
     /** Says goodbye to the fleet; the process may end when it returns. */
     readonly leave: Effect.Effect<void>
   }

@@ -25,7 +25,7 @@ export interface Cell<State, Action> {
 export const make = <State, Action>(state: State): Cell<State, Action> => ({ state, actions: [], ticked: 0, steps: 0 })
 
 /** True when every action of the last step is carried out: only then may the next step begin. @since 0.1.0 */
-export const isSettled = <State, Action>(cell: Cell<State, Action>): boolean => cell.ticked >= cell.actions.length
+export const isSettled = (cell: Cell<unknown, unknown>): boolean => cell.ticked >= cell.actions.length
 
 /**
  * Steps and commits. A step that throws leaves the cell as it was.

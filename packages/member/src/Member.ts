@@ -13,8 +13,8 @@
  *
  * @since 0.1.0
  */
-import { Hlc, Stamp } from "@starling/clock"
-import { Cell, Machine, Peer, Rng } from "@starling/machine"
+import { Hlc } from "@starling/clock"
+import { Cell, type Machine, type Peer, Rng } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import {
@@ -84,7 +84,8 @@ type Queue = ReadonlyArray<{ readonly from: Component | "shell"; readonly delive
 /** @since 0.1.0 @category models */
 export interface State {
   readonly config: Config
-  readonly stored: Parts.Stored
+  /** What the store is known to hold: a component that is rebuilt starts from it. */
+  readonly durable: Durable
   readonly cells: Cells
   readonly queues: Readonly<Record<Component, Queue>>
   readonly reading: Hlc.Reading
@@ -95,16 +96,40 @@ export interface State {
   readonly requests: Requests
   readonly links: HashMap.HashMap<Machine.LinkId, Peer.Peer>
   readonly ledger: Ledger.Ledger
+  /** The newest neighbour set each component was told, and the patterns that facts were told to handle. */
+  readonly told: Readonly<Partial<Record<Component, Wiring.Delivery>>>
+  readonly handles: Wiring.Delivery | undefined
   readonly crash: { readonly component: Component; readonly at: CrashPoint } | undefined
   readonly generations: Readonly<Record<Component, number>>
   readonly crashedAt: Readonly<Record<Component, ReadonlyArray<Machine.Instant>>>
-  readonly counters: Readonly<Record<"steps" | "crashes" | "rebuilds" | "eventsLost" | "redelivered", number>>
+  readonly counters: Counters
 }
+
+/**
+ * `eventsLost` to crashes before a step, `refused` because of a stamp that must not be followed, `redelivered` by a
+ * broadcast tree that was rebuilt (and not handed on).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Counters = Readonly<
+  Record<"steps" | "crashes" | "rebuilds" | "eventsLost" | "refused" | "redelivered", number>
+>
 
 interface Requests {
   readonly next: number
-  readonly waiting: ReadonlyArray<readonly [number: number, component: Component, own: number]>
+  readonly waiting: ReadonlyArray<Request>
 }
+
+interface Request {
+  readonly number: number
+  readonly component: Component
+  /** The number by which the component knows it. */
+  readonly own: number
+  readonly rows: ReadonlyArray<Machine.StoreRow>
+}
+
+type Durable = HashMap.HashMap<string, HashMap.HashMap<string, unknown>>
 
 /**
  * @since 0.1.0
@@ -121,7 +146,7 @@ export const make = (
     step,
     initial: {
       config,
-      stored,
+      durable: HashMap.fromIterable([...stored].map(([table, rows]) => [table, HashMap.fromIterable(rows)] as const)),
       reading,
       cells: each((component) => Cell.make(states[component])) as Cells,
       queues: each(() => []),
@@ -130,10 +155,12 @@ export const make = (
       requests: { next: 1, waiting: [] },
       links: HashMap.empty(),
       ledger: Ledger.empty,
+      told: {},
+      handles: undefined,
       crash: undefined,
       generations: each(() => 0),
       crashedAt: each(() => []),
-      counters: { steps: 0, crashes: 0, rebuilds: 0, eventsLost: 0, redelivered: 0 }
+      counters: { steps: 0, crashes: 0, rebuilds: 0, eventsLost: 0, refused: 0, redelivered: 0 }
     }
   }
 }
@@ -179,8 +206,10 @@ const accept = (state: State, event: Event): State => {
   switch (event._tag) {
     case "Started":
       return components.reduce((next, to) => enqueue(next, "shell", { to, event: { _tag: "Started" } }), state)
-    case "Command":
-      return enqueue(state, "shell", event.delivery)
+    case "Command": {
+      const next = event.delivery.event._tag === "Handles" ? { ...state, handles: event.delivery } : state
+      return enqueue(next, "shell", event.delivery)
+    }
     case "Crash":
       return { ...state, crash: { component: event.component, at: event.at } }
     case "LinkUp":
@@ -191,15 +220,14 @@ const accept = (state: State, event: Event): State => {
     }
     case "LinkRefused": {
       const [next, request] = answered(state, event.attempt)
-      return request === undefined
-        ? next
-        : enqueue(next, "shell", { to: request[0], event: { ...event, attempt: request[1] } })
+      if (request === undefined) return next
+      return enqueue(next, "shell", { to: request.component, event: { ...event, attempt: request.own } })
     }
     case "Written": {
       const [next, request] = answered(state, event.token)
-      return request === undefined
-        ? next
-        : enqueue(next, "shell", { to: request[0], event: { _tag: "Written", token: request[1] } })
+      if (request === undefined) return next
+      const stored = { ...next, durable: request.rows.reduce(written, next.durable) }
+      return enqueue(stored, "shell", { to: request.component, event: { _tag: "Written", token: request.own } })
     }
     case "Received":
       return enqueueReceived(state, event.link, event.message)
@@ -216,7 +244,7 @@ const onLinkUp = (state: State, event: Extract<Event, { readonly _tag: "LinkUp" 
   const [next, request] = answered(linked, event.attempt)
   return request === undefined
     ? next
-    : enqueue(next, "shell", { to: request[0], event: { _tag: "LinkUp", link, peer, attempt: request[1] } })
+    : enqueue(next, "shell", { to: request.component, event: { _tag: "LinkUp", link, peer, attempt: request.own } })
 }
 
 const enqueueReceived = <C extends Component>(state: State, link: Machine.LinkId, frame: Wiring.Frame<C>): State =>
@@ -239,11 +267,16 @@ const enqueue = (state: State, from: Component | "shell", delivery: Wiring.Deliv
 })
 
 /** Whose request this number is; it is answered once. */
-const answered = (state: State, number: number): readonly [State, readonly [Component, number] | undefined] => {
-  const found = state.requests.waiting.find((request) => request[0] === number)
+const answered = (state: State, number: number): readonly [State, Request | undefined] => {
+  const found = state.requests.waiting.find((request) => request.number === number)
   if (found === undefined) return [state, undefined]
   const waiting = state.requests.waiting.filter((request) => request !== found)
-  return [{ ...state, requests: { ...state.requests, waiting } }, [found[1], found[2]]]
+  return [{ ...state, requests: { ...state.requests, waiting } }, found]
+}
+
+const written = (durable: Durable, { table, key, value }: Machine.StoreRow): Durable => {
+  const rows = Option.getOrElse(HashMap.get(durable, table), () => HashMap.empty<string, unknown>())
+  return HashMap.set(durable, table, value === null ? HashMap.remove(rows, key) : HashMap.set(rows, key, value))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -270,6 +303,7 @@ const stepOne = <C extends Component>(state: State, component: C, input: Input):
   const entry = queue[index]
   if (entry === undefined) return state
   const taken: State = { ...state, rng, queues: { ...state.queues, [component]: queue.toSpliced(index, 1) } }
+  if (Wiring.isRefused(taken.reading, entry.delivery)) return counted(taken, "refused")
   if (strikes(state, component, "before")) {
     return crashed(
       { ...taken, counters: { ...taken.counters, eventsLost: taken.counters.eventsLost + 1 } },
@@ -323,12 +357,12 @@ const carryOut = <C extends Component>(
 ): State => {
   switch (action._tag) {
     case "Open": {
-      const [next, attempt] = request(state, component, action.attempt)
+      const [next, attempt] = request(state, component, action.attempt, [])
       actions.push({ _tag: "Open", attempt, address: action.address })
       return next
     }
     case "Write": {
-      const [next, token] = request(state, component, action.token)
+      const [next, token] = request(state, component, action.token, action.rows)
       actions.push({ _tag: "Write", token, rows: action.rows })
       return next
     }
@@ -357,25 +391,32 @@ const carryOut = <C extends Component>(
 }
 
 const deliver = (state: State, from: Component, routed: Wiring.Routed, actions: Array<Action>): State => {
-  if (routed.to === "clock-cell") return { ...state, reading: { ...state.reading, limit: routed.lease.limit } }
-  if (routed.to !== "application") return enqueue(recorded(state, routed), from, routed)
-  const { output } = routed
-  actions.push({ _tag: "Emit", output })
-  return output._tag === "Delivered" ? withDelivered(state, output.id) : state
+  const id = Wiring.handedOver(routed)
+  if (id !== undefined && Ledger.has(state.ledger, id)) return counted(state, "redelivered")
+  const next = id === undefined ? state : { ...state, ledger: Ledger.record(state.ledger, id) }
+  switch (routed.to) {
+    case "clock-cell":
+      return { ...next, reading: Hlc.extend(next.reading, routed.lease) }
+    case "application":
+      actions.push({ _tag: "Emit", output: routed.output })
+      return next
+    default:
+      return enqueue(
+        Wiring.isNeighborSet(routed) ? { ...next, told: { ...next.told, [routed.to]: routed } } : next,
+        from,
+        routed
+      )
+  }
 }
 
-/** Configuration is handed to facts instead of the application, and recorded all the same. */
-const recorded = (state: State, delivery: Wiring.Delivery): State =>
-  delivery.to === "facts" && delivery.event._tag === "Delivered" ? withDelivered(state, delivery.event.id) : state
-
-const withDelivered = (state: State, id: Parameters<typeof Ledger.has>[1]): State =>
-  Ledger.has(state.ledger, id)
-    ? { ...state, counters: { ...state.counters, redelivered: state.counters.redelivered + 1 } }
-    : { ...state, ledger: Ledger.record(state.ledger, id) }
-
-const request = (state: State, component: Component, own: number): readonly [State, number] => {
-  const { next, waiting } = state.requests
-  return [{ ...state, requests: { next: next + 1, waiting: [...waiting, [next, component, own]] } }, next]
+const request = (
+  state: State,
+  component: Component,
+  own: number,
+  rows: ReadonlyArray<Machine.StoreRow>
+): readonly [State, number] => {
+  const { next: number, waiting } = state.requests
+  return [{ ...state, requests: { next: number + 1, waiting: [...waiting, { number, component, own, rows }] } }, number]
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -389,10 +430,9 @@ const strikes = (state: State, component: Component, at: CrashPoint): boolean =>
 const crashed = (state: State, component: Component, input: Input): State => {
   const recent = state.crashedAt[component].filter((at) => input.now - at <= Parts.crashPeriodMs)
   const next: State = {
-    ...state,
+    ...counted(state, "crashes"),
     crash: undefined,
-    crashedAt: { ...state.crashedAt, [component]: [...recent, input.now] },
-    counters: { ...state.counters, crashes: state.counters.crashes + 1 }
+    crashedAt: { ...state.crashedAt, [component]: [...recent, input.now] }
   }
   return recent.length === 0 ? next : rebuilt(next, component, input)
 }
@@ -401,23 +441,32 @@ const rebuilt = <C extends Component>(state: State, component: C, input: Input):
   const generation = state.generations[component] + 1
   const fresh = Parts.rebuild(component, {
     settings: state.config,
-    stored: state.stored,
+    stored: new Map([...state.durable].map(([table, rows]) => [table, new Map(rows)])),
     rng: Rng.split(state.rng, `${component}/${generation}`),
     wall: input.wall,
     links: [...HashMap.entries(state.links)].map(([link, peer]) => ({ link, peer })),
     ledger: state.ledger
   })
   const next: State = {
-    ...withCell(state, component, Cell.make(fresh)),
-    generations: { ...state.generations, [component]: generation },
-    counters: { ...state.counters, rebuilds: state.counters.rebuilds + 1 }
+    ...counted(withCell(state, component, Cell.make(fresh)), "rebuilds"),
+    generations: { ...state.generations, [component]: generation }
   }
-  return enqueue(next, "shell", { to: component, event: { _tag: "Started" } } as Wiring.Delivery)
+  const again = [
+    { to: component, event: { _tag: "Started" } } as Wiring.Delivery,
+    state.told[component],
+    component === "facts" ? state.handles : undefined
+  ]
+  return again.reduce((s, delivery) => (delivery === undefined ? s : enqueue(s, "shell", delivery)), next)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Helpers
 // ---------------------------------------------------------------------------------------------------------------------
+
+const counted = (state: State, what: keyof Counters): State => ({
+  ...state,
+  counters: { ...state.counters, [what]: state.counters[what] + 1 }
+})
 
 const cellOf = <C extends Component>(state: State, component: C): Cell.Cell<StateOf<C>, ActionOf<C>> =>
   state.cells[component]

@@ -8,6 +8,7 @@ import { Clock, type Hlc } from "@starling/clock"
 import { Facts } from "@starling/fleet"
 import { BroadcastTree, LazyPushRepair, Shuffler, ViewManager } from "@starling/gossip"
 import { type Machine, type Peer, Rng } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
 import type { Component, StateOf } from "./Component.ts"
 import type * as Ledger from "./Ledger.ts"
 
@@ -51,8 +52,8 @@ export interface Settings {
   readonly shuffler?: Partial<Shuffler.Settings>
   readonly broadcastTree?: Partial<BroadcastTree.Settings>
   readonly lazyPushRepair?: Partial<LazyPushRepair.Settings>
-  readonly clock?: Partial<Clock.Settings>
-  readonly facts?: Partial<Facts.Settings>
+  readonly clock?: Partial<Clock.Config>
+  readonly facts?: Partial<Omit<Facts.Config, "self" | "startedAt">>
 }
 
 /** @since 0.1.0 @category models */
@@ -69,14 +70,14 @@ export const boot = (
   const facts = Facts.make(factsConfig(settings, wall), stored, at("facts"), wall)
   return [
     {
-      "view-manager": ViewManager.make(viewManagerConfig(settings), at("view-manager"), Facts.remembered(facts)),
+      "view-manager": ViewManager.make(viewManagerConfig(settings), at("view-manager"), rememberedOf(facts)),
       shuffler: Shuffler.make(shufflerConfig(settings), at("shuffler")),
       "broadcast-tree": BroadcastTree.make(broadcastTreeConfig(settings), stored, at("broadcast-tree")),
       "lazy-push-repair": LazyPushRepair.make(repairConfig(settings), stored, at("lazy-push-repair")),
-      clock: Clock.make(clockConfig(settings)),
+      clock: Clock.make(clockConfig(settings), stored),
       facts
     },
-    Clock.initial(stored, wall)
+    Clock.initial(stored, wall, clockConfig(settings))
   ]
 }
 
@@ -91,23 +92,28 @@ export interface Remains {
 }
 
 /** @since 0.1.0 @category constructors */
-export const rebuild = <C extends Component>(component: C, remains: Remains): StateOf<C> => rebuilders[component](remains)
+export const rebuild = <C extends Component>(component: C, remains: Remains): StateOf<C> =>
+  rebuilders[component](remains)
 
 const rebuilders: { readonly [C in Component]: (remains: Remains) => StateOf<C> } = {
   "view-manager": ({ settings, links, rng, stored, wall }) =>
     ViewManager.rebuild(
       viewManagerConfig(settings),
       links,
-      Facts.remembered(Facts.make(factsConfig(settings, wall), stored, rng, wall)),
+      rememberedOf(Facts.make(factsConfig(settings, wall), stored, rng, wall)),
       rng
     ),
   shuffler: ({ settings, rng }) => Shuffler.rebuild(shufflerConfig(settings), rng),
   "broadcast-tree": ({ settings, stored, ledger, rng }) =>
     BroadcastTree.rebuild(broadcastTreeConfig(settings), stored, ledger, rng),
   "lazy-push-repair": ({ settings, ledger, rng }) => LazyPushRepair.rebuild(repairConfig(settings), ledger, rng),
-  clock: ({ settings }) => Clock.make(clockConfig(settings)),
+  clock: ({ settings, stored }) => Clock.rebuild(clockConfig(settings), stored),
   facts: ({ settings, stored, rng, wall }) => Facts.make(factsConfig(settings, wall), stored, rng, wall)
 }
+
+/** The nodes that facts know from the store: where to dial first. */
+const rememberedOf = (facts: Facts.State): ReadonlyArray<Peer.Peer> =>
+  [...HashMap.values(facts.remembered)].map(({ peer }) => peer)
 
 const viewManagerConfig = (settings: Settings): ViewManager.Config => ({
   ...ViewManager.defaults,

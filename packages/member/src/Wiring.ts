@@ -17,9 +17,9 @@
  *
  * @since 0.1.0
  */
-import type { Clock, Stamp } from "@starling/clock"
+import { type Clock, Hlc, type Stamp } from "@starling/clock"
 import { Facts } from "@starling/fleet"
-import type { BroadcastTree, LazyPushRepair, Shuffler, ViewManager } from "@starling/gossip"
+import type { BroadcastTree, LazyPushRepair, MessageId, Shuffler, ViewManager } from "@starling/gossip"
 import type { Machine } from "@starling/machine"
 import { type Component, components, type EventOf, type MessageOf, type OutputOf } from "./Component.ts"
 
@@ -57,6 +57,27 @@ export const tokenFacts = 0
 export const route = <C extends Component>(from: C, output: OutputOf<C>): ReadonlyArray<Routed> =>
   (table[from] as (output: OutputOf<C>) => ReadonlyArray<Routed>)(output)
 
+/**
+ * The deliveries among these that tell a component its neighbours. The newest of each component is told again when the
+ * component is rebuilt: what it knew is gone, and nobody else would repeat it at once.
+ *
+ * @since 0.1.0
+ */
+export const isNeighborSet = (delivery: Delivery): boolean =>
+  delivery.event._tag === "Neighbors" || delivery.event._tag === "Views"
+
+/**
+ * The id of a broadcast that the broadcast tree hands over with this, to facts or to the application.
+ *
+ * @since 0.1.0
+ */
+export const handedOver = (routed: Routed): MessageId.MessageId | undefined => {
+  if (routed.to === "application") return routed.output._tag === "Delivered" ? routed.output.id : undefined
+  // Facts do not know what an id is made of; the table below put the broadcast tree's there.
+  if (routed.to === "facts" && routed.event._tag === "Delivered") return routed.event.id as MessageId.MessageId
+  return undefined
+}
+
 /** A link that went down concerns every component: frames of it may be held anywhere. @since 0.1.0 */
 export const linkDown = (link: Machine.LinkId, reason: Machine.DownReason): ReadonlyArray<Delivery> =>
   components.map((to) => ({ to, event: { _tag: "LinkDown", link, reason } }))
@@ -77,6 +98,17 @@ export const stampOf = (delivery: Delivery): Stamp.Stamp | undefined => {
     default:
       return undefined
   }
+}
+
+/**
+ * True of an event whose stamp must not be followed (`Hlc.refuses`): it counts as not received. Handling it would break
+ * the law that what happens after it is stamped later.
+ *
+ * @since 0.1.0
+ */
+export const isRefused = (reading: Hlc.Reading, delivery: Delivery): boolean => {
+  const stamp = stampOf(delivery)
+  return stamp !== undefined && Hlc.refuses(reading, stamp)
 }
 
 /** A frame on its way between members. @since 0.1.0 @category models */

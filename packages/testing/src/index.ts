@@ -1,1 +1,3 @@
-export {}
+/** Fleets under test. Import the module you need; this page only lists them. */
+export * as MemberFleet from "./MemberFleet.ts"
+export * as Scenarios from "./Scenarios.ts"

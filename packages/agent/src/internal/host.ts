@@ -3,12 +3,13 @@
  *
  * A component actor owns no state. Its handler calls `handle`, which commits one step to the component's cell and
  * carries the actions out in order, ticking each off in the same synchronous turn. When the actor crashes, the next
- * incarnation calls `resume` and finishes what is not ticked; a second crash within the period rebuilds the component.
+ * incarnation calls `finish` for what is not ticked; after a second crash within the period, `rebuild`.
  *
  * Nothing here waits and nothing here is an Effect: it runs on the component's own turn.
  */
 import { Hlc } from "@starling/clock"
-import { Cell, type Machine, type Peer, Rng } from "@starling/machine"
+import type { MessageId } from "@starling/gossip"
+import { Cell, type Machine, Rng } from "@starling/machine"
 import { Component, Ledger, Parts, Wiring } from "@starling/member"
 import type { CrashPoint } from "../Agent.ts"
 
@@ -23,6 +24,8 @@ export interface Ports {
   readonly setTimer: (delayMs: number, fire: () => void) => void
   readonly write: (rows: ReadonlyArray<Machine.StoreRow>, written: () => void) => void
   readonly application: (output: Wiring.ToApplication) => void
+  /** An event was lost to a crash before its step was committed. */
+  readonly lost: (delivery: Wiring.Delivery) => void
   /** Live links that finished their handshake. */
   readonly links: () => ReadonlyArray<Machine.Neighbor>
 }
@@ -32,8 +35,6 @@ interface Slot<C extends Component.Component> {
   generation: number
   crashedAt: ReadonlyArray<Machine.Instant>
   crash: CrashPoint | undefined
-  /** The event whose handling crashed, for the report. */
-  lastLost: string | undefined
 }
 
 /** @internal */
@@ -43,6 +44,7 @@ export type Slots = { readonly [C in Component.Component]: Slot<C> }
 export interface Counters {
   stepsTotal: number
   eventsLostTotal: number
+  eventsRefusedTotal: number
   crashesTotal: number
   rebuildsTotal: number
   broadcastsDeliveredTotal: number
@@ -52,13 +54,14 @@ export interface Counters {
 /** */
 export interface Host {
   readonly settings: Parts.Settings
-  readonly stored: Parts.Stored
   readonly ports: Ports
   readonly slots: Slots
   /** The clock cell: read and advanced synchronously, never asked of an actor. */
   reading: Hlc.Reading
   ledger: Ledger.Ledger
   rng: Rng.Rng
+  /** The newest neighbour set each component was told. */
+  readonly told: Map<Component.Component, Wiring.Delivery>
   readonly counters: Counters
 }
 
@@ -67,26 +70,20 @@ export class InjectedCrash extends Error {
   override readonly name = "InjectedCrash"
 }
 
-export const make = (
-  settings: Parts.Settings,
-  stored: Parts.Stored,
-  ports: Ports,
-  seed: number
-): Host => {
+export const make = (settings: Parts.Settings, stored: Parts.Stored, ports: Ports, seed: number): Host => {
   const [states, reading] = Parts.boot(settings, stored, Rng.make(seed), ports.wall())
   const slot = <C extends Component.Component>(component: C): Slot<C> => ({
     cell: Cell.make(states[component]),
     generation: 0,
     crashedAt: [],
-    crash: undefined,
-    lastLost: undefined
+    crash: undefined
   })
   return {
     settings,
-    stored,
     ports,
     reading,
     ledger: Ledger.empty,
+    told: new Map(),
     rng: Rng.split(Rng.make(seed), "host"),
     slots: {
       "view-manager": slot("view-manager"),
@@ -99,6 +96,7 @@ export const make = (
     counters: {
       stepsTotal: 0,
       eventsLostTotal: 0,
+      eventsRefusedTotal: 0,
       crashesTotal: 0,
       rebuildsTotal: 0,
       broadcastsDeliveredTotal: 0,
@@ -117,29 +115,30 @@ export const stateOf = <C extends Component.Component>(host: Host, component: C)
  */
 export const handle = <C extends Component.Component>(host: Host, component: C, event: Component.EventOf<C>): void => {
   const slot: Slot<C> = host.slots[component]
+  const delivery = { to: component, event } as Wiring.Delivery
+  if (Wiring.isRefused(host.reading, delivery)) {
+    host.counters.eventsRefusedTotal++
+    return
+  }
   try {
     strike(slot, "before")
-    const delivery = { to: component, event } as Wiring.Delivery
     const moment = momentOf(host, delivery)
     const spec = Component.specs[component]
     const input = spec.input(event, moment) as Component.InputOf<C>
     slot.cell = Cell.commit(slot.cell, spec.step, input)
     host.counters.stepsTotal++
   } catch (error) {
-    slot.lastLost = (event as { readonly _tag: string })._tag
     host.counters.eventsLostTotal++
+    host.ports.lost(delivery)
     throw error
   }
   strike(slot, "committed")
   finish(host, component)
 }
 
-/** A new incarnation of a component takes over: it finishes the last step, or starts anew after a second crash. */
-export const resume = <C extends Component.Component>(host: Host, component: C): void => {
-  const slot: Slot<C> = host.slots[component]
-  if (slot.crashedAt.length >= 2) rebuild(host, component)
-  else finish(host, component)
-}
+/** A second crash within the period: the state is not trusted any more, `rebuild` is due instead of `finish`. */
+export const isDistrusted = (host: Host, component: Component.Component): boolean =>
+  host.slots[component].crashedAt.length >= 2
 
 /** Called when a component's actor has crashed, before its next incarnation. */
 export const onCrash = (host: Host, component: Component.Component): void => {
@@ -175,7 +174,8 @@ const momentOf = (host: Host, delivery: Wiring.Delivery): Component.Moment => {
   return { now: host.ports.monotonic(), wall, reading: host.reading, stamp: () => stamp(host) }
 }
 
-const finish = <C extends Component.Component>(host: Host, component: C): void => {
+/** Carries out what the last committed step still asks for. A new incarnation begins with it. */
+export const finish = <C extends Component.Component>(host: Host, component: C): void => {
   const slot: Slot<C> = host.slots[component]
   for (let action = Cell.pending(slot.cell); action !== undefined; action = Cell.pending(slot.cell)) {
     if (slot.cell.ticked > 0) strike(slot, "acting")
@@ -212,21 +212,22 @@ const carryOut = <C extends Component.Component>(host: Host, component: C, actio
 }
 
 const hand = (host: Host, routed: Wiring.Routed): void => {
+  const id = Wiring.handedOver(routed)
+  if (id !== undefined && !isFirst(host, id)) return
   switch (routed.to) {
     case "application":
-      if (routed.output._tag === "Delivered" && !isFirst(host, routed.output.id)) return
       return host.ports.application(routed.output)
     case "clock-cell":
-      host.reading = { ...host.reading, limit: routed.lease.limit }
+      host.reading = Hlc.extend(host.reading, routed.lease)
       return
     default:
-      if (routed.to === "facts" && routed.event._tag === "Delivered" && !isFirst(host, routed.event.id)) return
+      if (Wiring.isNeighborSet(routed)) host.told.set(routed.to, routed)
       return host.ports.tell(routed)
   }
 }
 
 /** Exactly once is the receiver's claim: it looks at its own ledger, whatever the broadcast tree remembers. */
-const isFirst = (host: Host, id: Parameters<typeof Ledger.has>[1]): boolean => {
+const isFirst = (host: Host, id: MessageId.MessageId): boolean => {
   if (Ledger.has(host.ledger, id)) {
     host.counters.broadcastsRedeliveredTotal++
     return false
@@ -236,14 +237,16 @@ const isFirst = (host: Host, id: Parameters<typeof Ledger.has>[1]): boolean => {
   return true
 }
 
-const rebuild = <C extends Component.Component>(host: Host, component: C): void => {
+/** Begins the component anew from what is durable and what the shell knows; timers of before are nobody's any more. */
+export const rebuild = <C extends Component.Component>(host: Host, component: C, stored: Parts.Stored): void => {
   const slot: Slot<C> = host.slots[component]
+  slot.crashedAt = slot.crashedAt.slice(-1)
   slot.generation++
   host.counters.rebuildsTotal++
   slot.cell = Cell.make(
     Parts.rebuild(component, {
       settings: host.settings,
-      stored: host.stored,
+      stored,
       rng: Rng.split(host.rng, `${component}/${slot.generation}`),
       wall: host.ports.wall(),
       links: host.ports.links(),
@@ -251,7 +254,6 @@ const rebuild = <C extends Component.Component>(host: Host, component: C): void 
     })
   )
   host.ports.tell({ to: component, event: { _tag: "Started" } } as Wiring.Delivery)
+  const told = host.told.get(component)
+  if (told !== undefined) host.ports.tell(told)
 }
-
-/** */
-export type Links = ReadonlyMap<Machine.LinkId, Peer.Peer>

@@ -1,0 +1,382 @@
+/**
+ * One supervised node of a fleet, as a Layer: give it a transport and a store, and it is a member for as long as the
+ * layer lives.
+ *
+ * @since 0.1.0
+ */
+import { Tree } from "@starling/actor"
+import { type Document, type Facts, Pattern, Query, Selector } from "@starling/fleet"
+import { BroadcastTree, ViewManager } from "@starling/gossip"
+import { Wiring } from "@starling/member"
+import { Handshake, type Transport } from "@starling/wire"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as PubSub from "effect/PubSub"
+import * as Random from "effect/Random"
+import * as Stream from "effect/Stream"
+import {
+  Agent,
+  type ApplyError,
+  type ApplyRequest,
+  type ConfigChange,
+  components,
+  type CrashPoint,
+  InvalidInput,
+  type NewEvent,
+  type Publication,
+  type StartError,
+  Unavailable
+} from "./Agent.ts"
+import * as Application from "./internal/application.ts"
+import * as Host from "./internal/host.ts"
+import * as Profiles from "./internal/profiles.ts"
+import * as Runtime from "./internal/runtime.ts"
+import type { Store } from "./Store.ts"
+
+/**
+ * - `gossip`: what to listen on, `host:port`; port 0 is any free port. `advertise`: what peers dial, default the bound
+ *   address. `join`: addresses of members; any one that answers is enough, and none is needed to come back.
+ * - `debug`: allows `crash`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly name: string
+  readonly datacenter: string
+  readonly fleet: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly gossip: string
+  readonly advertise?: string | undefined
+  readonly join: ReadonlyArray<string>
+  readonly debug: boolean
+  /** Of the software, for people. */
+  readonly version: string
+  /** Protocol versions this node speaks; default what this release speaks. */
+  readonly versions: readonly [lowest: number, highest: number]
+}
+
+/** How long a goodbye may take: a few turns and frames. Our choice. */
+const leaveTime = "300 millis"
+
+/** @since 0.1.0 @category layers */
+export const layer = (
+  options: Omit<Options, "versions"> & Partial<Pick<Options, "versions">>
+): Layer.Layer<Agent, StartError, Transport.Transport | Store> =>
+  Layer.effect(Agent, Effect.map(Runtime.start({ versions: Handshake.versions, ...options }), service))
+
+const service = (runtime: Runtime.Runtime): Agent["Service"] => {
+  const { application, boxes, host, identity, options } = runtime
+  const facts = () => Host.stateOf(host, "facts")
+  const context = (): Query.Context => ({
+    now: runtime.now(),
+    wall: runtime.clock.currentTimeMillisUnsafe(),
+    stamp: Host.stamp(host)
+  })
+  const query = <A>(ask: (state: Facts.State, at: Query.Context) => A): Effect.Effect<A> =>
+    Effect.sync(() => ask(facts(), context()))
+  const selected = <A>(
+    selector: string | undefined,
+    ask: (selector: Selector.Selector, state: Facts.State, at: Query.Context) => A
+  ): Effect.Effect<A, InvalidInput> =>
+    Effect.suspend(() => {
+      const parsed = Selector.parse(selector ?? "")
+      return parsed.ok
+        ? Effect.succeed(ask(parsed.value, facts(), context()))
+        : Effect.fail(new InvalidInput({ where: "selector", message: parsed.reason }))
+    })
+  const answer = <Item>(items: (state: Facts.State, at: Query.Context) => ReadonlyArray<Item>) =>
+    query((state, at): Document.Answer<Item> => ({ view: Query.view(state, at), items: items(state, at) }))
+  const askFacts = (request: (token: number) => Wiring.Delivery<"facts">) =>
+    Application.ask(application, request, boxes.tell)
+
+  const setConfig = (change: Omit<ConfigChange, "value"> & { readonly value: string | null }) =>
+    askFacts((token) => ({ to: "facts", event: { _tag: "SetConfig", token, ...change } })).pipe(
+      Effect.flatMap((reply) => (reply._tag === "Config" ? Effect.succeed(reply.document) : unexpected(reply)))
+    )
+
+  return Agent.of({
+    identity: {
+      id: identity.id,
+      name: options.name,
+      datacenter: options.datacenter,
+      fleet: options.fleet,
+      incarnation: identity.incarnation,
+      gossip: runtime.address,
+      labels: options.labels
+    },
+    status: answer((state, at) => [statusOf(runtime, state, at)]),
+    nodes: ({ selector, ...rest } = {}) =>
+      selected(selector, (parsed, state, at) => Query.nodes(state, at, { ...rest, selector: parsed })),
+    publishers: ({ selector, ...rest } = {}) =>
+      selected(selector, (parsed, state, at) => Query.publishers(state, at, { ...rest, selector: parsed })),
+    offline: query(Query.offline),
+    events: (filter) => query((state, at) => Query.events(state, at, filter)),
+    config: query(Query.config),
+    configEntry: (key) => query((state) => Query.configEntry(state, key)),
+    configHistory: (key) => query((state, at) => Query.configHistory(state, at, key)),
+    rollout: (key) => query((state, at) => Query.rollout(state, at, key)),
+    peers: answer((state) => peersOf(runtime, state)),
+    tree: answer(() => treeOf(runtime)),
+    view: query(Query.view),
+    changes: Stream.fromPubSub(application.changes),
+    setConfig,
+    deleteConfig: (key, author, note) => setConfig({ key, value: null, selector: "", author, note }),
+    sendEvent: (event: NewEvent) =>
+      askFacts((token) => ({ to: "facts", event: { _tag: "RecordEvent", token, ...event } })).pipe(
+        Effect.flatMap((reply) => (reply._tag === "Event" ? Effect.succeed(reply.document) : unexpected(reply)))
+      ),
+    published: (publication: Publication) =>
+      Effect.suspend(() => {
+        const wrong = wrongIn(publication)
+        if (wrong !== undefined) return Effect.fail(new InvalidInput(wrong))
+        boxes.tell({ to: "facts", event: { _tag: "Published", ...publication } })
+        return Effect.void
+      }),
+    broadcast: (payload) =>
+      Application.ask(
+        application,
+        (token) => ({
+          to: "broadcast-tree",
+          event: { _tag: "Broadcast", token, topic: Wiring.topicApplication, payload }
+        }),
+        boxes.tell
+      ).pipe(Effect.flatMap((reply) => (reply._tag === "Accepted" ? Effect.succeed(reply.id) : unexpected(reply)))),
+    deliveries: Effect.map(PubSub.subscribe(application.deliveries), Stream.fromSubscription),
+    delivered: Effect.sync(() => ({
+      total: application.counters.delivered,
+      // The ledger hands nothing over twice; what the broadcast tree gave twice is in `counters`.
+      duplicates: application.counters.duplicates,
+      lagged: application.counters.lagged,
+      byOrigin: Object.fromEntries(application.byOrigin)
+    })),
+    handleConfig: <R>(pattern: string, apply: (request: ApplyRequest) => Effect.Effect<void, ApplyError, R>) =>
+      Effect.gen(function* () {
+        if (!Pattern.isPattern(pattern)) {
+          const message = `${JSON.stringify(pattern)} is no key pattern; such are sampling/rate, sampling/* and limits/**`
+          return yield* new InvalidInput({ where: "pattern", message })
+        }
+        const handler = { pattern, apply: Application.provided(apply, yield* Effect.context<R>()) }
+        const tellPatterns = Effect.sync(
+          () =>
+            void boxes.tell({ to: "facts", event: { _tag: "Handles", patterns: Application.patterns(application) } })
+        )
+        yield* Effect.acquireRelease(
+          Effect.andThen(
+            Effect.sync(() => void application.handlers.push(handler)),
+            tellPatterns
+          ),
+          () =>
+            Effect.andThen(
+              Effect.sync(() => void application.handlers.splice(application.handlers.indexOf(handler), 1)),
+              tellPatterns
+            )
+        )
+      }),
+    reportConfig: (key, revision, status, reason) =>
+      Effect.suspend((): Effect.Effect<void, InvalidInput | Unavailable> => {
+        const known = Query.configEntry(facts(), key)
+        if (known === undefined)
+          return Effect.fail(new InvalidInput({ where: "key", message: `nothing is stored under ${key}` }))
+        const told = boxes.tell({ to: "facts", event: { _tag: "Applied", key, revision, status, reason } })
+        return told ? Effect.void : Effect.fail(new Unavailable({ message: "facts are overloaded; try again later" }))
+      }),
+    crash: Effect.fnUntraced(function* (component, at) {
+      if (!options.debug) {
+        return yield* new InvalidInput({
+          where: "debug",
+          message: "this agent was started without --debug, so nothing can be crashed on purpose"
+        })
+      }
+      if (!components.includes(component)) {
+        return yield* new InvalidInput({
+          where: "component",
+          message: `there is no component ${component}; there are ${components.join(", ")}`
+        })
+      }
+      const point =
+        at ??
+        (["before", "committed", "acting"] as const)[yield* Random.nextIntBetween(0, 3, { halfOpen: true })] ??
+        "before"
+      Host.arm(host, component, point)
+      return yield* struck(runtime, component, point)
+    }),
+    counters: Effect.sync(() => countersOf(runtime)),
+    died: Deferred.await(runtime.died),
+    leave: Effect.gen(function* () {
+      boxes.tell({ to: "facts", event: { _tag: "Leave" } })
+      yield* Effect.sleep("100 millis")
+      boxes.tell({ to: "view-manager", event: { _tag: "Leave" } })
+      yield* Effect.sleep(leaveTime)
+    })
+  })
+}
+
+/**
+ * Waits until an armed crash has struck, so that whoever asked sees the restart. A component that gets no event, or no
+ * step with two actions, would wait for ever: after two seconds the point is the next step instead.
+ */
+const struck = (
+  runtime: Runtime.Runtime,
+  component: (typeof components)[number],
+  point: CrashPoint
+): Effect.Effect<CrashPoint, Unavailable> => {
+  const slot = runtime.host.slots[component]
+  const gone = Effect.sleep("5 millis").pipe(Effect.repeat({ while: () => slot.crash !== undefined }))
+  return gone.pipe(
+    Effect.as(point),
+    Effect.timeoutOrElse({
+      duration: "2 seconds",
+      orElse: () => {
+        Host.arm(runtime.host, component, "before")
+        return Effect.as(gone, "before" as const)
+      }
+    }),
+    Effect.timeoutOrElse({
+      duration: "10 seconds",
+      orElse: () =>
+        Effect.fail(new Unavailable({ message: `${component} has had nothing to do, so it could not crash` }))
+    })
+  )
+}
+
+/** The limits of a publication: what a document can carry. */
+const wrongIn = ({
+  app,
+  instance,
+  labels
+}: Publication): { readonly where: string; readonly message: string } | undefined => {
+  if (app.length === 0 || app.length > nameMax)
+    return { where: "app", message: `a name of 1 to ${nameMax} characters is needed` }
+  if (instance.length > nameMax) return { where: "instance", message: `at most ${nameMax} characters are kept` }
+  if (Object.keys(labels).length > labelsMax)
+    return { where: "labels", message: `at most ${labelsMax} labels are kept` }
+  return undefined
+}
+
+const nameMax = 255
+const labelsMax = 32
+
+const unexpected = (reply: Application.Answer) => Effect.die(new Error(`a component answered with ${reply._tag}`))
+
+const statusOf = (
+  { application, boxes, host, identity, links, options, startedAt, writer, clock }: Runtime.Runtime,
+  state: Facts.State,
+  at: Query.Context
+): Document.StatusDocument => {
+  const neighbors = Host.stateOf(host, "view-manager").active.length
+  const { nodes, publishers, configKeys, events } = Query.counts(state, at)
+  const problems: Array<Document.Problem> = [...Query.problems(state, at)]
+  if (writer.failure !== undefined) {
+    problems.push({
+      what: `the store does not write: ${writer.failure.message}`,
+      where: options.name,
+      next: writer.failure.next
+    })
+  }
+  if (neighbors === 0 && options.join.length > 0) {
+    problems.push({
+      what: `this node has no neighbour; it keeps trying ${options.join.join(", ")}`,
+      where: options.name,
+      next: "check that one of these addresses is an agent of this fleet and can be reached: starling peers"
+    })
+  }
+  if (boxes.counters.overflowedTotal > 0) {
+    problems.push({
+      what: `${boxes.counters.overflowedTotal} events found a full mailbox and were dropped`,
+      where: options.name,
+      next: "starling tree"
+    })
+  }
+  if (application.counters.outdated > 0) {
+    problems.push({
+      what: "peers know a later run of this node",
+      where: `${options.name} (${identity.id})`,
+      next: "stop the other process with this data directory, or give one of them a directory of its own"
+    })
+  }
+  return {
+    node: options.name,
+    nodeId: identity.id,
+    datacenter: options.datacenter,
+    fleet: options.fleet,
+    version: options.version,
+    incarnation: identity.incarnation,
+    uptimeSeconds: Math.floor((clock.currentTimeMillisUnsafe() - startedAt) / 1000),
+    counts: nodes,
+    publishers,
+    configKeys,
+    events,
+    health: problems.length === 0 && !(links.byId.size === 0 && options.join.length > 0) ? "ok" : "degraded",
+    problems
+  }
+}
+
+const peersOf = ({ host, links }: Runtime.Runtime, state: Facts.State): ReadonlyArray<Document.PeerDocument> => {
+  const views = Host.stateOf(host, "view-manager")
+  const tree = Host.stateOf(host, "broadcast-tree")
+  const roots = BroadcastTree.rootsOf(tree)
+  const profileOf = (id: string) => Profiles.profileOf(state, id)
+  return [
+    ...views.active.map(({ peer, link }): Document.PeerDocument => {
+      const lazy = roots.filter((root) => BroadcastTree.lazy(tree, root).includes(link)).length
+      return {
+        name: profileOf(peer.id)?.name ?? "",
+        id: peer.id,
+        address: peer.address,
+        datacenter: profileOf(peer.id)?.datacenter ?? "",
+        view: "active",
+        linkId: link,
+        rttMs: ViewManager.rtt(views, link),
+        queueBytes: links.byId.get(link)?.link.queueBytes() ?? 0,
+        eagerRoots: roots.length - lazy,
+        lazyRoots: lazy
+      }
+    }),
+    ...views.passive.map((peer): Document.PeerDocument => ({
+      name: profileOf(peer.id)?.name ?? "",
+      id: peer.id,
+      address: peer.address,
+      datacenter: profileOf(peer.id)?.datacenter ?? "",
+      view: "passive",
+      linkId: null,
+      rttMs: null,
+      queueBytes: 0,
+      eagerRoots: 0,
+      lazyRoots: 0
+    }))
+  ]
+}
+
+const treeOf = ({ clock, system }: Runtime.Runtime): ReadonlyArray<Document.TreeDocument> =>
+  Tree.flatten(Tree.snapshotUnsafe(system)).map((node) => ({
+    path: node.path.join("/"),
+    type: node.type,
+    strategy: node.strategy,
+    state: node.state,
+    restarts: node.restarts,
+    lastReason: node.lastReason,
+    mailbox: node.mailbox,
+    handled: node.handled,
+    uptimeSeconds: node.startedAt === null ? 0 : Math.floor((clock.currentTimeMillisUnsafe() - node.startedAt) / 1000)
+  }))
+
+const countersOf = ({ application, boxes, host, links, listener, system, writer }: Runtime.Runtime) => {
+  const out: Record<string, number> = {}
+  const add = (prefix: string, counters: Readonly<Record<string, number>>): void => {
+    for (const [name, value] of Object.entries(counters)) out[`${prefix}_${snake(name)}`] = value
+  }
+  add("host", { ...host.counters })
+  add("mailbox", { ...boxes.counters })
+  add("link", { ...links.counters, droppedTotal: listener.dropped() })
+  add("wire", { ...links.wire })
+  add("store", { ...writer.counters, rowsWaiting: writer.rowsWaiting })
+  add("application", { ...application.counters })
+  add("actor", { ...system.counters() })
+  for (const component of components) add(snake(component), { ...Host.stateOf(host, component).counters })
+  return out
+}
+
+const snake = (name: string): string =>
+  name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`).replaceAll("-", "_")

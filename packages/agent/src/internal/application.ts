@@ -1,0 +1,180 @@
+/**
+ * The application's side of an agent: who waits for an answer, who listens to broadcasts, who acts on configuration.
+ */
+import type { Document } from "@starling/fleet"
+import { type BroadcastTree, MessageId } from "@starling/gossip"
+import type { Wiring } from "@starling/member"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as PubSub from "effect/PubSub"
+import { type ApplyError, type ApplyRequest, type Delivery, InvalidInput, Unavailable } from "../Agent.ts"
+
+/** What a component may answer a request with. */
+export type Answer =
+  | { readonly _tag: "Config"; readonly document: Document.ConfigDocument }
+  | { readonly _tag: "Event"; readonly document: Document.EventDocument }
+  | { readonly _tag: "Accepted"; readonly id: string }
+
+/** The step of the request never began: it may be made again. */
+export class Lost {
+  readonly _tag = "Lost"
+}
+
+export interface Handler {
+  readonly pattern: string
+  readonly apply: (request: ApplyRequest) => Effect.Effect<void, ApplyError>
+}
+
+/** Requests under way at once; more are refused, which the API answers with 503. Our choice. */
+const waitingMax = 4096
+
+/** Broadcasts that wait for one slow subscriber; the oldest are dropped and counted. Our choice. */
+const deliveriesMax = 10_000
+
+/** An answer takes a store write and a few turns; after this long the disk is stuck or the component is gone. */
+const answerTimeout = "10 seconds"
+
+export interface Application {
+  nextToken: number
+  readonly waiting: Map<number, (exit: Exit.Exit<Answer, InvalidInput | Unavailable | Lost>) => void>
+  readonly deliveries: PubSub.PubSub<Delivery>
+  readonly changes: PubSub.PubSub<void>
+  readonly handlers: Array<Handler>
+  readonly byOrigin: Map<string, number>
+  readonly counters: {
+    delivered: number
+    duplicates: number
+    lagged: number
+    applied: number
+    applyFailed: number
+    outdated: number
+  }
+}
+
+export const make: Effect.Effect<Application> = Effect.gen(function* () {
+  return {
+    nextToken: 1,
+    waiting: new Map(),
+    deliveries: yield* PubSub.sliding<Delivery>(deliveriesMax),
+    changes: yield* PubSub.sliding<void>(1),
+    handlers: [],
+    byOrigin: new Map<string, number>(),
+    counters: { delivered: 0, duplicates: 0, lagged: 0, applied: 0, applyFailed: 0, outdated: 0 }
+  }
+})
+
+/**
+ * Asks a component and waits for the answer, which comes when what was asked is durable. A request whose step crashed
+ * before it began is made again: nothing of it happened.
+ */
+export const ask = (
+  application: Application,
+  request: (token: number) => Wiring.Delivery,
+  tell: (delivery: Wiring.Delivery) => boolean
+): Effect.Effect<Answer, InvalidInput | Unavailable> =>
+  Effect.callback<Answer, InvalidInput | Unavailable | Lost>((resume) => {
+    if (application.waiting.size >= waitingMax) {
+      return resume(Effect.fail(new Unavailable({ message: `${waitingMax} requests wait already; try again later` })))
+    }
+    const token = application.nextToken++
+    application.waiting.set(token, (exit) => {
+      application.waiting.delete(token)
+      resume(exit)
+    })
+    if (!tell(request(token))) {
+      application.waiting.delete(token)
+      return resume(Effect.fail(new Unavailable({ message: "the component's mailbox is full; try again later" })))
+    }
+    return Effect.sync(() => void application.waiting.delete(token))
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: answerTimeout,
+      orElse: () =>
+        Effect.fail(
+          new Unavailable({
+            message: "no answer within 10 s: it may have been stored or not; look before you ask again"
+          })
+        )
+    }),
+    Effect.retry({ while: (error) => error._tag === "Lost", times: 5 }),
+    Effect.catchTag("Lost", () =>
+      Effect.fail(
+        new Unavailable({ message: "the component crashed again and again before it could store the request" })
+      )
+    )
+  )
+
+/** An event was lost to a crash before its step: whoever waits for it may ask again. */
+export const onLost = (application: Application, delivery: Wiring.Delivery): void => {
+  const { event } = delivery
+  if ("token" in event && event._tag !== "Written") settle(application, event.token, Exit.fail(new Lost()))
+}
+
+/** What a component says to the application; `apply` runs the handlers of a configuration entry. */
+export const onOutput = (
+  application: Application,
+  output: Wiring.ToApplication,
+  apply: (request: ApplyRequest) => void
+): void => {
+  switch (output._tag) {
+    case "Accepted":
+      return settle(application, output.token, Exit.succeed({ _tag: "Accepted", id: MessageId.toText(output.id) }))
+    case "Rejected":
+      return settle(application, output.token, Exit.fail(rejection(output.reason)))
+    case "Delivered": {
+      const { counters, byOrigin } = application
+      counters.delivered++
+      byOrigin.set(output.id.origin, (byOrigin.get(output.id.origin) ?? 0) + 1)
+      if (PubSub.sizeUnsafe(application.deliveries) >= deliveriesMax) counters.lagged++
+      PubSub.publishUnsafe(application.deliveries, { id: MessageId.toText(output.id), payload: output.payload })
+      return
+    }
+    case "Answer":
+      return settle(
+        application,
+        output.token,
+        output.answer._tag === "Invalid"
+          ? Exit.fail(new InvalidInput({ where: output.answer.where, message: output.answer.message }))
+          : Exit.succeed(output.answer)
+      )
+    case "Apply":
+      return apply({ entry: output.entry, previous: output.previous ?? null })
+    case "Changed":
+      PubSub.publishUnsafe(application.changes, undefined)
+      return
+    case "Outdated":
+      application.counters.outdated++
+  }
+}
+
+const rejection = (reason: BroadcastTree.Rejection): InvalidInput | Unavailable => {
+  switch (reason) {
+    case "busy":
+      return new Unavailable({ message: "too many broadcasts wait to be stored; try again later" })
+    case "too-large":
+      return new InvalidInput({ where: "payload", message: "a broadcast is at most 512 KiB" })
+    case "bad-topic":
+      return new InvalidInput({ where: "topic", message: "a topic is a whole number from 0 to 255" })
+  }
+}
+
+/** The distinct patterns that anything on this node handles. */
+export const patterns = (application: Application): ReadonlyArray<string> => [
+  ...new Set(application.handlers.map((handler) => handler.pattern))
+]
+
+/** Keeps the services of who registered a handler, so that it can run later. */
+export const provided =
+  <R>(
+    apply: (request: ApplyRequest) => Effect.Effect<void, ApplyError, R>,
+    context: Context.Context<R>
+  ): Handler["apply"] =>
+  (request) =>
+    Effect.provideContext(apply(request), context)
+
+const settle = (
+  application: Application,
+  token: number,
+  exit: Exit.Exit<Answer, InvalidInput | Unavailable | Lost>
+): void => application.waiting.get(token)?.(exit)

@@ -1,0 +1,44 @@
+/**
+ * Who this run of the node is: the id is drawn once and kept with the data; the incarnation is one more than the stored
+ * one, and durable before the first frame leaves.
+ */
+import { NodeId, type Peer, Rng } from "@starling/machine"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import type { Store, Stored, StoreError } from "../Store.ts"
+import { rowsOf } from "./storeWriter.ts"
+
+export interface Identity {
+  readonly id: NodeId.NodeId
+  readonly incarnation: number
+  /** Drawn by each process: two of them for one id and incarnation mean that a data directory was copied. */
+  readonly boot: number
+}
+
+export const begin = Effect.fnUntraced(function* (
+  store: Store["Service"],
+  stored: Stored
+): Effect.fn.Return<Identity, StoreError> {
+  const meta = rowsOf(stored, "meta")
+  const known = meta.get("id")
+  const seed = yield* Random.nextInt
+  const id = NodeId.isNodeId(known) ? known : NodeId.random(Rng.make(`${seed}/${yield* Random.nextInt}`))[0]
+  const before = meta.get("incarnation")
+  const incarnation = (typeof before === "number" && Number.isSafeInteger(before) && before >= 0 ? before : 0) + 1
+  const boot = Math.abs(yield* Random.nextInt) % 0x1_0000_0000
+  yield* store.write([
+    { table: "meta", key: "id", value: id },
+    { table: "meta", key: "incarnation", value: incarnation }
+  ])
+  return { id, incarnation, boot }
+})
+
+/** A peer has seen a later run of this node: the next start must come after it. */
+export const outdated = (store: Store["Service"], seen: number): Effect.Effect<void, StoreError> =>
+  store.write([{ table: "meta", key: "incarnation", value: seen }])
+
+export const peerOf = (identity: Identity, address: string): Peer.Peer => ({
+  id: identity.id,
+  incarnation: identity.incarnation,
+  address
+})

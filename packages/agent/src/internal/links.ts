@@ -1,0 +1,157 @@
+/**
+ * The links of an agent: connections with a finished handshake, by number, and what comes in on them.
+ *
+ * Frames are decoded here and told to the component of their channel. Work is admitted here and nowhere further in: while
+ * a component has much to do, its links are not read, and TCP holds the peer back.
+ */
+import { Codec, type Machine, type Peer } from "@starling/machine"
+import { Component, Wiring } from "@starling/member"
+import { Handshake, Link, type Transport } from "@starling/wire"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+
+/** A component with more than this many events waiting gets no further frames for the moment. Our choice. */
+const congestedAt = 1024
+
+/** Links at once, dialled and accepted. Our choice: many times both views; beyond it newcomers are told to come later. */
+export const linksMax = 256
+
+export interface Counters {
+  upTotal: number
+  refusedTotal: number
+  unknownKindTotal: number
+  malformedTotal: number
+  pausedTotal: number
+}
+
+export interface Links {
+  readonly byId: Map<Machine.LinkId, { readonly link: Link.Link; readonly peer: Peer.Peer }>
+  nextId: number
+  readonly counters: Counters
+  readonly wire: Link.Counters
+  readonly tell: (delivery: Wiring.Delivery) => void
+  readonly depth: (component: Component.Component) => number
+}
+
+export const make = (tell: Links["tell"], depth: Links["depth"]): Links => ({
+  byId: new Map(),
+  nextId: 1,
+  counters: { upTotal: 0, refusedTotal: 0, unknownKindTotal: 0, malformedTotal: 0, pausedTotal: 0 },
+  wire: Link.makeCounters(),
+  tell,
+  depth
+})
+
+/** Who asked for a link, with the number that component gave the attempt. */
+export interface Opener {
+  readonly component: Component.Component
+  readonly attempt: number
+}
+
+/** Dials and serves the link until it is down. Never fails: what goes wrong is told to the opener. */
+export const dial = (
+  links: Links,
+  options: Link.Options,
+  address: string,
+  opener: Opener,
+  rejected: (failure: Link.DialFailure) => void
+): Effect.Effect<void, never, Transport.Transport> =>
+  Link.dial(address, options).pipe(
+    Effect.matchEffect({
+      onSuccess: (link) => serve(links, link, opener),
+      onFailure: (failure) =>
+        Effect.sync(() => {
+          links.counters.refusedTotal++
+          rejected(failure)
+          links.tell(toOpener(opener, { _tag: "LinkRefused", attempt: opener.attempt, address, failure }))
+        })
+    }),
+    Effect.scoped
+  )
+
+/** Serves a link that somebody opened until it is down. A handshake that fails is counted by the wire. */
+export const accept = (
+  links: Links,
+  options: Link.Options,
+  connection: Transport.Connection
+): Effect.Effect<void, never, Scope.Scope> =>
+  Link.accept(connection, options).pipe(
+    Effect.flatMap((link) => serve(links, link, undefined)),
+    Effect.catchTag("HandshakeFailed", (error) =>
+      Effect.logDebug(`a connection did not become a link: ${error.message}`)
+    )
+  )
+
+/** Live links with their peers. */
+export const neighbors = (links: Links): ReadonlyArray<Machine.Neighbor> =>
+  [...links.byId].map(([link, { peer }]) => ({ link, peer }))
+
+const serve = (links: Links, link: Link.Link, opener: Opener | undefined): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const id = links.nextId++
+    const peer = Handshake.peerOf(link.hello)
+    links.byId.set(id, { link, peer })
+    links.counters.upTotal++
+    links.tell(
+      opener === undefined
+        ? { to: "view-manager", event: { _tag: "LinkUp", link: id, peer } }
+        : toOpener(opener, { _tag: "LinkUp", link: id, peer, attempt: opener.attempt })
+    )
+    return read(links, link, id).pipe(
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          links.byId.delete(id)
+          for (const delivery of Wiring.linkDown(id, downReason(exit))) links.tell(delivery)
+        })
+      ),
+      Effect.catch(() => Effect.void)
+    )
+  })
+
+const read = (links: Links, link: Link.Link, id: Machine.LinkId): Effect.Effect<never, Machine.DownReason> =>
+  link.receive.pipe(
+    Effect.flatMap((frames) => {
+      for (const frame of frames) dispatch(links, link, id, frame)
+      return isCongested(links) ? pause(links) : Effect.void
+    }),
+    Effect.forever
+  )
+
+const dispatch = (links: Links, link: Link.Link, id: Machine.LinkId, { channel, payload }: Link.Frame): void => {
+  const component = Component.ofChannel(channel)
+  if (component === undefined) return
+  const decoded = Component.specs[component].decode(payload)
+  if (decoded.ok) {
+    links.tell({ to: component, event: { _tag: "Received", link: id, message: decoded.value } } as Wiring.Delivery)
+  } else if (isUnknownKind(decoded)) {
+    // A later version may say more than this one understands.
+    links.counters.unknownKindTotal++
+  } else {
+    links.counters.malformedTotal++
+    link.closeUnsafe("violation")
+  }
+}
+
+const isUnknownKind = (decoded: Codec.Decoded<unknown>): boolean =>
+  !decoded.ok && decoded.reason.startsWith("unknown kind")
+
+const isCongested = (links: Links): boolean =>
+  Component.components.some((component) => links.depth(component) > congestedAt)
+
+const pause = (links: Links): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    links.counters.pausedTotal++
+    return Effect.sleep("5 millis").pipe(Effect.repeat({ while: () => isCongested(links) }))
+  })
+
+const toOpener = (
+  opener: Opener,
+  event: Extract<Machine.ShellEvent<never, never>, { readonly _tag: "LinkUp" | "LinkRefused" }>
+): Wiring.Delivery => ({ to: opener.component, event }) as Wiring.Delivery
+
+/** A link whose fiber was interrupted is closed by this side: the agent stops. */
+const downReason = (exit: Exit.Exit<never, Machine.DownReason>): Machine.DownReason => {
+  const failure = Exit.isFailure(exit) ? exit.cause.reasons.find((reason) => reason._tag === "Fail") : undefined
+  return failure === undefined ? { _tag: "Local", reason: "left" } : failure.error
+}

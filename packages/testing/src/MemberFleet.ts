@@ -1,0 +1,241 @@
+/**
+ * Fleets of members in the simulator, and what must be true of them.
+ *
+ * A fleet is a `World` of `Member` machines with stable ids, staggered joins and a record of what was delivered where.
+ * The checks return what is broken, in words; an empty list is a pass. Everything follows from the seed.
+ *
+ * @since 0.1.0
+ */
+import { Stamp } from "@starling/clock"
+import { MessageId, type ViewManager } from "@starling/gossip"
+import { type NodeId, type Peer, Rng } from "@starling/machine"
+import { type Component, Member, type Parts, Wiring } from "@starling/member"
+import { World } from "@starling/sim"
+
+/** What the world is told of a member. @since 0.1.0 @category models */
+export interface Protocol extends World.Protocol {
+  readonly state: Member.State
+  readonly message: Wiring.Frame
+  readonly timer: Member.Timer
+  readonly output: Wiring.ToApplication
+  readonly command: Extract<Member.Event, { readonly _tag: "Started" | "Command" | "Crash" }>
+}
+
+/** @since 0.1.0 @category models */
+export interface Options {
+  readonly seed: number | string
+  readonly size: number
+  readonly mode: Member.Config["mode"]
+  /** Milliseconds between two joins. Default 5. */
+  readonly joinEveryMs?: number
+  /** How many of the first members the others join at. Default 3. */
+  readonly contacts?: number
+  readonly datacenters?: number
+  readonly settings?: Partial<Parts.Settings>
+  readonly network?: Partial<World.Network<Protocol>>
+}
+
+/** @since 0.1.0 @category models */
+export interface MemberFleet {
+  readonly options: Options
+  readonly world: World.World<Protocol>
+  readonly peers: ReadonlyArray<Peer.Peer>
+  /** Broadcast id to how often each member was given it, by node id. */
+  readonly delivered: Map<string, Map<NodeId.NodeId, number>>
+  /** Ids under which broadcasts were accepted, by the token they were sent with. */
+  readonly accepted: Map<number, string>
+  /** Broken per-component invariants, found after a step; the first few. */
+  readonly broken: Array<string>
+  /** Stamps of a member that were not later than the one before. */
+  readonly stampsBack: Array<string>
+  nextToken: number
+}
+
+/** How many findings are kept of a kind: the first say enough. */
+const findingsMax = 20
+
+/** @since 0.1.0 @category constructors */
+export const make = (options: Options): MemberFleet => {
+  const peers = Array.from({ length: options.size }, (_, index) => peerOf(options.seed, index))
+  const contacts = peers.slice(0, options.contacts ?? 3).map(({ address }) => address)
+  const last = new Map<NodeId.NodeId, Stamp.Stamp>()
+  const fleet: Omit<MemberFleet, "world"> = {
+    options,
+    peers,
+    delivered: new Map(),
+    accepted: new Map(),
+    broken: [],
+    stampsBack: [],
+    nextToken: 1
+  }
+  const world = World.make<Protocol>({
+    seed: options.seed,
+    network: options.network ?? {},
+    observer: {
+      output: ({ peer }, output) => {
+        if (output._tag === "Accepted") fleet.accepted.set(output.token, MessageId.toText(output.id))
+        if (output._tag === "Delivered") record(fleet.delivered, MessageId.toText(output.id), peer.id)
+      },
+      step: ({ peer, now }, _event, state) => {
+        const { epoch, wall, counter } = state.reading
+        const stamp: Stamp.Stamp = { epoch, wall, counter, node: peer.id }
+        const before = last.get(peer.id)
+        if (before !== undefined && Stamp.compare(stamp, before) < 0 && fleet.stampsBack.length < findingsMax) {
+          fleet.stampsBack.push(`${peer.id} at ${now} ms: ${Stamp.toText(stamp)} after ${Stamp.toText(before)}`)
+        }
+        last.set(peer.id, stamp)
+      }
+    }
+  })
+  const program: World.Program<Protocol> = (boot) => {
+    const index = peers.findIndex((peer) => peer.id === boot.peer.id)
+    const config: Member.Config = {
+      ...options.settings,
+      mode: options.mode,
+      self: boot.peer,
+      name: `n${index}`,
+      datacenter: `dc${index % (options.datacenters ?? 3)}`,
+      labels: {},
+      contacts: contacts.filter((address) => address !== boot.peer.address)
+    }
+    return Member.make(config, boot.stored, boot.seed, boot.wall)
+  }
+  for (const [index, peer] of peers.entries()) {
+    World.at(world, index * (options.joinEveryMs ?? 5), () =>
+      World.join(world, peer, program, { started: [{ _tag: "Started" }] })
+    )
+  }
+  return Object.assign(fleet, { world })
+}
+
+/** Sends an application broadcast at a member; returns the token under which its id will be accepted. @since 0.1.0 */
+export const broadcast = (fleet: MemberFleet, id: NodeId.NodeId, payload: unknown): number => {
+  const token = fleet.nextToken++
+  command(fleet, id, {
+    to: "broadcast-tree",
+    event: { _tag: "Broadcast", token, topic: Wiring.topicApplication, payload }
+  })
+  return token
+}
+
+/** Asks something of a component, as the application of a member would. @since 0.1.0 */
+export const command = (fleet: MemberFleet, id: NodeId.NodeId, delivery: Wiring.Delivery): boolean =>
+  World.inject(fleet.world, id, { _tag: "Command", delivery })
+
+/** Crashes a component of a member the next time it gets to the point. @since 0.1.0 */
+export const crash = (
+  fleet: MemberFleet,
+  id: NodeId.NodeId,
+  component: Component.Component,
+  at: Member.CrashPoint
+): boolean => World.inject(fleet.world, id, { _tag: "Crash", component, at })
+
+/** Every running member has neighbours, and following them one reaches every other. @since 0.1.0 */
+export const isOneComponent = (fleet: MemberFleet): boolean => {
+  const running = World.running(fleet.world)
+  return running.length === fleet.options.size - down(fleet) && components(running).length === 1
+}
+
+/** @since 0.1.0 */
+export const isSymmetric = (fleet: MemberFleet): boolean => asymmetric(fleet).length === 0
+
+/**
+ * Broken promises of the overlay, once faults have ended: views within bounds, no member in its own view, one component,
+ * symmetric active views.
+ *
+ * @since 0.1.0
+ */
+export const brokenOverlay = (fleet: MemberFleet): ReadonlyArray<string> => {
+  const running = World.running(fleet.world)
+  const out: Array<string> = []
+  for (const { peer, state } of running) {
+    const { active, passive, config } = viewsOf(state)
+    if (active.length === 0) out.push(`${peer.id} has no neighbour`)
+    if (active.length > config.activeMax) out.push(`${peer.id} has ${active.length} neighbours of ${config.activeMax}`)
+    if (passive.length > config.passiveMax)
+      out.push(`${peer.id} has ${passive.length} passive peers of ${config.passiveMax}`)
+    if (active.some((neighbor) => neighbor.peer.id === peer.id)) out.push(`${peer.id} is its own neighbour`)
+    for (const broken of Member.invariants(state)) out.push(`${peer.id}: ${broken}`)
+  }
+  const islands = components(running)
+  if (islands.length > 1)
+    out.push(`${islands.length} components of ${islands.map((island) => island.size).join(", ")} members`)
+  for (const pair of asymmetric(fleet)) out.push(`asymmetric: ${pair}`)
+  return out.concat(fleet.broken, fleet.stampsBack)
+}
+
+/** Broadcasts that some of these members did not get, or got more than once. @since 0.1.0 */
+export const brokenDelivery = (
+  fleet: MemberFleet,
+  tokens: ReadonlyArray<number>,
+  members: ReadonlyArray<NodeId.NodeId> = World.running(fleet.world).map(({ peer }) => peer.id)
+): ReadonlyArray<string> => {
+  const out: Array<string> = []
+  for (const token of tokens) {
+    const id = fleet.accepted.get(token)
+    if (id === undefined) {
+      out.push(`broadcast ${token} was never accepted`)
+      continue
+    }
+    const counts = fleet.delivered.get(id) ?? new Map<NodeId.NodeId, number>()
+    for (const member of members) {
+      const count = counts.get(member) ?? 0
+      if (count !== 1 && out.length < findingsMax) out.push(`${member} got ${id} ${count} times`)
+    }
+  }
+  return out
+}
+
+/** Members chosen by a seed of their own, for faults and senders. @since 0.1.0 */
+export const choose = (fleet: MemberFleet, label: string, count: number): ReadonlyArray<NodeId.NodeId> =>
+  Rng.sample(
+    Rng.make(`${fleet.options.seed}/${label}`),
+    World.running(fleet.world).map(({ peer }) => peer.id),
+    count
+  )[0]
+
+const peerOf = (seed: number | string, index: number): Peer.Peer => {
+  const [word] = Rng.next(Rng.make(`${seed}/id/${index}`))
+  // The index makes ids unique, the random word spreads them.
+  const id = word.toString(16).padStart(8, "0") + index.toString(16).padStart(4, "0")
+  return { id, incarnation: 1, address: `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}:7740` }
+}
+
+const record = (delivered: MemberFleet["delivered"], id: string, member: NodeId.NodeId): void => {
+  const counts = delivered.get(id) ?? new Map<NodeId.NodeId, number>()
+  counts.set(member, (counts.get(member) ?? 0) + 1)
+  delivered.set(id, counts)
+}
+
+const viewsOf = (state: Member.State): ViewManager.State => state.cells["view-manager"].state
+
+const down = (fleet: MemberFleet): number => World.ids(fleet.world).length - World.running(fleet.world).length
+
+type Running = ReadonlyArray<{ readonly peer: Peer.Peer; readonly state: Member.State }>
+
+const components = (running: Running): ReadonlyArray<ReadonlySet<NodeId.NodeId>> => {
+  const neighbors = new Map(running.map(({ peer, state }) => [peer.id, viewsOf(state).active.map((n) => n.peer.id)]))
+  const seen = new Set<NodeId.NodeId>()
+  const out: Array<ReadonlySet<NodeId.NodeId>> = []
+  for (const { peer } of running) {
+    if (seen.has(peer.id)) continue
+    const island = new Set([peer.id])
+    for (const member of island)
+      for (const next of neighbors.get(member) ?? []) if (neighbors.has(next)) island.add(next)
+    for (const member of island) seen.add(member)
+    out.push(island)
+  }
+  return out
+}
+
+const asymmetric = (fleet: MemberFleet): ReadonlyArray<string> => {
+  const running = World.running(fleet.world)
+  const active = new Map(
+    running.map(({ peer, state }) => [peer.id, new Set(viewsOf(state).active.map((n) => n.peer.id))])
+  )
+  return running.flatMap(({ peer }) =>
+    [...(active.get(peer.id) ?? [])]
+      .filter((neighbor) => active.get(neighbor)?.has(peer.id) !== true)
+      .map((neighbor) => `${peer.id} -> ${neighbor}`)
+  )
+}

@@ -1,0 +1,143 @@
+/**
+ * The scenarios that tests, `lab run` and `lab soak` share: a function of seed and size to what was found broken.
+ *
+ * @since 0.1.0
+ */
+import { Rng } from "@starling/machine"
+import { Component, type Member } from "@starling/member"
+import { World } from "@starling/sim"
+import * as MemberFleet from "./MemberFleet.ts"
+
+/** @since 0.1.0 @category models */
+export interface Input {
+  readonly seed: number
+  readonly size: number
+}
+
+/** @since 0.1.0 @category models */
+export interface Outcome {
+  /** What is not as promised; empty is a pass. */
+  readonly broken: ReadonlyArray<string>
+  /** Virtual time of the run. */
+  readonly virtualMs: number
+  /** Digest over all that happened: the same for the same seed. */
+  readonly history: string
+  readonly measured: Readonly<Record<string, number>>
+}
+
+/** @since 0.1.0 @category models */
+export interface Scenario {
+  readonly name: string
+  readonly about: string
+  readonly size: number
+  readonly run: (input: Input) => Outcome
+}
+
+/** After the last fault, three keepalive periods and then some: what is broken now stays broken. */
+const settleMs = 10_000
+
+/**
+ * Members join one after the other at three contacts, become one symmetric overlay with views within bounds, and every
+ * broadcast reaches each of them exactly once.
+ *
+ * @since 0.1.0
+ */
+export const members: Scenario = {
+  name: "members",
+  about: "join, one symmetric overlay, every broadcast once at every member",
+  size: 1000,
+  run: ({ seed, size }) => {
+    const fleet = MemberFleet.make({ seed, size, mode: "run-to-completion", joinEveryMs: 2 })
+    const { world } = fleet
+    const joined = World.runUntil(world, () => MemberFleet.isOneComponent(fleet), {
+      withinMs: size * 2 + 20_000,
+      everyMs: 250
+    })
+    const joinedMs = World.now(world)
+    World.pass(world, 3000)
+    const tokens = MemberFleet.choose(fleet, "senders", 10).map((sender, index) =>
+      MemberFleet.broadcast(fleet, sender, index)
+    )
+    World.pass(world, settleMs)
+    const broken = joined ? [] : ["the members did not become one component"]
+    return outcome(
+      fleet,
+      [...broken, ...MemberFleet.brokenOverlay(fleet), ...MemberFleet.brokenDelivery(fleet, tokens)],
+      {
+        joinedMs
+      }
+    )
+  }
+}
+
+/**
+ * Components of one member crash, at random points, while everybody broadcasts: each broadcast is delivered exactly once
+ * everywhere, no stamp goes back, nobody takes the member for offline. Members step as actors do, one move at a time.
+ *
+ * @since 0.1.0
+ */
+export const crashes: Scenario = {
+  name: "crashes",
+  about: "components crash at random points amid broadcasts: exactly once, stamps never back, still a neighbour",
+  size: 9,
+  run: ({ seed, size }) => {
+    const fleet = MemberFleet.make({ seed, size, mode: "interleaved", joinEveryMs: 50 })
+    const { world, peers } = fleet
+    World.runUntil(world, () => MemberFleet.isOneComponent(fleet), { withinMs: 20_000, everyMs: 100 })
+    World.pass(world, 3000)
+    const points: ReadonlyArray<Member.CrashPoint> = ["before", "committed", "acting"]
+    const victim = MemberFleet.choose(fleet, "victim", 1)[0] ?? ""
+    const tokens: Array<number> = []
+    let rng = Rng.make(`${seed}/crashes`)
+    const start = World.now(world)
+    // A hundred and eleven broadcasts at each of nine members, and each component twice: a second crash rebuilds.
+    for (let round = 0; round < 112; round++) {
+      World.at(world, start + round * 100, () => {
+        for (const peer of peers) tokens.push(MemberFleet.broadcast(fleet, peer.id, round))
+      })
+    }
+    const order = [...Component.components, ...Component.components]
+    for (const [index, component] of order.entries()) {
+      const [at, next] = Rng.pick(rng, points)
+      const [jitter, after] = Rng.nextInt(next, 500)
+      rng = after
+      World.at(world, start + 500 + index * 900 + jitter, () => {
+        MemberFleet.crash(fleet, victim, component, at ?? "before")
+      })
+    }
+    World.pass(world, 112 * 100 + settleMs + 10_000)
+    const state = World.state(world, victim)
+    const lost = state?.counters.eventsLost ?? 0
+    // A broadcast whose own step was lost was never accepted; whoever sent it is told so, and may send it again.
+    const accepted = tokens.filter((token) => fleet.accepted.has(token))
+    const broken = [
+      ...MemberFleet.brokenOverlay(fleet),
+      ...MemberFleet.brokenDelivery(fleet, accepted),
+      ...(tokens.length - accepted.length > lost
+        ? [`${tokens.length - accepted.length} broadcasts were never accepted, but only ${lost} events lost`]
+        : []),
+      ...((state?.counters.crashes ?? 0) === 0 ? ["no crash struck"] : [])
+    ]
+    return outcome(fleet, broken, {
+      crashes: state?.counters.crashes ?? 0,
+      rebuilds: state?.counters.rebuilds ?? 0,
+      redelivered: state?.counters.redelivered ?? 0,
+      eventsLost: lost,
+      broadcasts: accepted.length
+    })
+  }
+}
+
+/** @since 0.1.0 */
+export const all: ReadonlyArray<Scenario> = [members, crashes]
+
+const outcome = (
+  fleet: MemberFleet.MemberFleet,
+  broken: ReadonlyArray<string>,
+  measured: Readonly<Record<string, number>>
+): Outcome => ({
+  broken,
+  virtualMs: World.now(fleet.world),
+  history: World.history(fleet.world),
+  measured: { ...measured, events: World.counters(fleet.world).events, frames: World.counters(fleet.world).frames }
+})
