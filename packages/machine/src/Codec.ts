@@ -44,6 +44,17 @@ export const list = <A>(input: unknown, item: Decoder<A>, max: number, what: str
   return accept(out)
 }
 
+/** How many bytes a text takes in UTF-8. (No `TextEncoder` on this floor.) @since 0.1.0 */
+export const utf8Length = (text: string): number => {
+  let bytes = text.length
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    // Two halves of a pair take two bytes each; everything else above 0x7ff takes three.
+    if (unit > 0x7f) bytes += unit > 0x7ff && (unit < 0xd800 || unit > 0xdfff) ? 2 : 1
+  }
+  return bytes
+}
+
 /**
  * About how many bytes plain data takes on the wire: what caches and batches are bounded by. An estimate within a few
  * per cent, without encoding. Nesting beyond 32 levels counts as nothing; the wire refuses it anyway.
@@ -54,7 +65,7 @@ export const sizeOf = (data: unknown, depth: number = 0): number => {
   if (depth > 32) return 0
   switch (typeof data) {
     case "string":
-      return data.length + 2
+      return utf8Length(data) + 2
     case "number":
       return Number.isInteger(data) && data >= 0 && data < 128 ? 1 : 9
     case "object": {
@@ -62,7 +73,7 @@ export const sizeOf = (data: unknown, depth: number = 0): number => {
       if (data instanceof Uint8Array) return data.byteLength + 3
       let sum = 3
       if (Array.isArray(data)) for (const item of data) sum += sizeOf(item, depth + 1)
-      else for (const [key, value] of Object.entries(data)) sum += key.length + 2 + sizeOf(value, depth + 1)
+      else for (const [key, value] of Object.entries(data)) sum += utf8Length(key) + 2 + sizeOf(value, depth + 1)
       return sum
     }
     default:
