@@ -22,11 +22,14 @@
  *
  * @since 0.1.0
  */
-import { Codec, LinkGate, type Machine, NodeId, type Peer, Rng, SeqSet } from "@starling/machine"
+import { Codec, LinkGate, type Machine, type NodeId, Rng, SeqSet } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
 import * as Alarm from "./internal/treeAlarm.ts"
 import * as Cache from "./internal/treeCache.ts"
+import * as Wire from "./internal/treeCodec.ts"
+import * as Invariants from "./internal/treeInvariants.ts"
+import * as Model from "./internal/treeModel.ts"
 import * as Queue from "./internal/treeQueue.ts"
 import * as Roots from "./internal/treeRoots.ts"
 import * as Win from "./internal/treeWindows.ts"
@@ -63,18 +66,7 @@ export type Action = Machine.Action<Message, Timer, Output>
  * @since 0.1.0
  * @category models
  */
-export type Message =
-  | {
-      readonly _tag: "Gossip"
-      readonly id: MessageId.MessageId
-      readonly round: number
-      readonly topic: number
-      readonly payload: unknown
-    }
-  | { readonly _tag: "Prune"; readonly root: NodeId.NodeId }
-  | { readonly _tag: "Graft"; readonly ids: ReadonlyArray<MessageId.MessageId> }
-  | { readonly _tag: "GraftMiss"; readonly ids: ReadonlyArray<MessageId.MessageId> }
-  | { readonly _tag: "Adopt"; readonly root: NodeId.NodeId }
+export type Message = Model.Message
 
 /** Time to store changed windows and to drop old payloads. One of another number is stale. @since 0.1.0 @category models */
 export interface Timer {
@@ -129,47 +121,16 @@ export type Output =
   | { readonly _tag: "Missed"; readonly link: Machine.LinkId; readonly ids: ReadonlyArray<MessageId.MessageId> }
 
 /** @since 0.1.0 @category models */
-export interface Settings {
-  /** Trees kept; the one unused for longest is forgotten and starts all eager. Our choice: 64 roots at once. */
-  readonly rootsMax: number
-  /** Own broadcasts that wait for the store. Our choice. */
-  readonly pendingMax: number
-  /** Largest payload, as `Codec.sizeOf` counts. Our choice: half a frame of the wire. */
-  readonly payloadBytesMax: number
-  /** All payloads kept for grafts. Our choice: 16 MiB. */
-  readonly cacheBytesMax: number
-  /** Payloads kept for grafts, however small. Our choice: what 16 MiB hold at 1 KiB each. */
-  readonly cacheCountMax: number
-  /** How long a payload is kept. Our choice, twice iroh-gossip's 30 s: a link that fails is noticed and grafted well within. */
-  readonly cacheAgeMs: number
-  /** How long a changed window may stay unwritten: what a process crash may let be delivered again. Our choice. */
-  readonly flushMs: number
-  /** Payload bytes sent in answer to one `Graft`; the first payload is always sent. Our choice: the link's queue must not overflow. */
-  readonly graftBytesMax: number
-  /** Origins of which something was delivered. Our choice; above, new origins are refused and counted. */
-  readonly originsMax: number
-}
+export type Settings = Model.Settings
 
 /** @since 0.1.0 @category models */
-export interface Config extends Settings {
-  readonly self: Peer.Peer
-}
+export type Config = Model.Config
 
 /** Provenance stands with each field of `Settings`. @since 0.1.0 */
-export const defaults: Settings = {
-  rootsMax: 64,
-  pendingMax: 1024,
-  payloadBytesMax: 512 * 1024,
-  cacheBytesMax: 16 * 1024 * 1024,
-  cacheCountMax: 16_384,
-  cacheAgeMs: 60_000,
-  flushMs: 1000,
-  graftBytesMax: 256 * 1024,
-  originsMax: 65_536
-}
+export const defaults: Settings = Model.defaults
 
 /** Hops counted; more stay at this (our choice: 16 bits). @since 0.1.0 */
-export const roundMax = 0xffff
+export const roundMax = Model.roundMax
 
 /** Ids in one `Graft` or `GraftMiss` as sent (n0-computer/iroh-gossip #135 proposes the same). @since 0.1.0 */
 export const graftIdsMax = 100
@@ -185,15 +146,6 @@ export type Windows = Win.Windows
 /** Every table with its rows, by key, as the store holds them. @since 0.1.0 @category models */
 export type Stored = Win.Stored
 
-/** A numbered broadcast that waits until its number is durable. */
-interface Pending {
-  readonly written: number
-  readonly token: number
-  readonly id: MessageId.MessageId
-  readonly topic: number
-  readonly payload: unknown
-}
-
 /**
  * How often something happened. `rootsEvicted`, `cacheCrowded`, `gapsClosed`, `originsRefused`, `graftsShed` and
  * `rejected` count bounds that were reached; `impostors` broadcasts under this node's name that it never sent;
@@ -202,50 +154,10 @@ interface Pending {
  * @since 0.1.0
  * @category models
  */
-export type Counters = Readonly<
-  Record<
-    | "accepted"
-    | "rejected"
-    | "delivered"
-    | "duplicates"
-    | "payloadsSent"
-    | "payloadsReceived"
-    | "prunesSent"
-    | "prunesReceived"
-    | "graftsSent"
-    | "graftsReceived"
-    | "graftsShed"
-    | "missesSent"
-    | "missesReceived"
-    | "adoptsSent"
-    | "adoptsReceived"
-    | "rootsEvicted"
-    | "cacheCrowded"
-    | "gapsClosed"
-    | "originsRefused"
-    | "impostors"
-    | "storedRefused",
-    number
-  >
->
+export type Counters = Model.Counters
 
 /** @since 0.1.0 @category models */
-export interface State {
-  readonly config: Config
-  readonly gate: LinkGate.LinkGate<Message>
-  /** The last number given out in this incarnation. */
-  readonly sequence: number
-  /** Tokens of writes: `[first, last]` given out by this state; a `Written` of another range is not ours. */
-  readonly tokens: readonly [first: number, last: number]
-  readonly pending: Queue.Queue<Pending>
-  readonly windows: Windows
-  /** Origins whose window is newer than its row in the store. */
-  readonly changed: HashSet.HashSet<NodeId.NodeId>
-  readonly roots: Roots.Roots
-  readonly cache: Cache.Cache
-  readonly tick: Alarm.Alarm
-  readonly counters: Counters
-}
+export type State = Model.State
 
 /**
  * A tree without neighbours. `stored` gives the delivered windows and, within the same incarnation, the last sequence.
@@ -283,7 +195,7 @@ export const rebuild = (config: Config, stored: Stored, delivered: Windows, rng:
     roots: Roots.empty,
     cache: Cache.empty,
     tick: Alarm.off,
-    counters: { ...zero, storedRefused: restored.refused }
+    counters: { ...Model.zero, storedRefused: restored.refused }
   }
 }
 
@@ -350,86 +262,17 @@ export const step = (state: State, { event, now }: Machine.Input<Event>): Machin
 }
 
 /** @since 0.1.0 @category codec */
-export const encode = (message: Message): ReadonlyArray<unknown> => {
-  switch (message._tag) {
-    case "Gossip":
-      return [0, MessageId.encode(message.id), message.round, message.topic, message.payload]
-    case "Prune":
-      return [1, message.root]
-    case "Graft":
-      return [2, message.ids.map(MessageId.encode)]
-    case "GraftMiss":
-      return [3, message.ids.map(MessageId.encode)]
-    case "Adopt":
-      return [4, message.root]
-  }
-}
+export const encode: (message: Message) => ReadonlyArray<unknown> = Wire.encode
 
 /** @since 0.1.0 @category codec */
-export const decode: Codec.Decoder<Message> = (input) => {
-  const fields = Codec.tuple(input, 2, "broadcast tree")
-  if (!fields.ok) return fields
-  const [kind, first] = fields.value
-  switch (kind) {
-    case 0:
-      return decodeGossip(fields.value)
-    case 1:
-      return NodeId.isNodeId(first)
-        ? Codec.accept({ _tag: "Prune", root: first })
-        : Codec.refuse("prune: root is not a node id")
-    case 2: {
-      const ids = decodeIds(first)
-      return ids.ok ? Codec.accept({ _tag: "Graft", ids: ids.value }) : ids
-    }
-    case 3: {
-      const ids = decodeIds(first)
-      return ids.ok ? Codec.accept({ _tag: "GraftMiss", ids: ids.value }) : ids
-    }
-    case 4:
-      return NodeId.isNodeId(first)
-        ? Codec.accept({ _tag: "Adopt", root: first })
-        : Codec.refuse("adopt: root is not a node id")
-    default:
-      return Codec.refuse(`unknown kind ${typeof kind === "number" ? kind : typeof kind}`)
-  }
-}
+export const decode: Codec.Decoder<Message> = Wire.decode
 
 /**
  * What must hold after every step; the names of what does not.
  *
  * @since 0.1.0
  */
-export const invariants = (state: State): ReadonlyArray<string> => {
-  const { cache, config, gate, pending, roots } = state
-  const links = gate.neighbors.map(({ link }) => link)
-  const entries = [...HashMap.values(cache.entries)]
-  const trees = [...HashMap.entries(roots.trees)]
-  const own = Win.of(state.windows, config.self.id).find(([run]) => run === config.self.incarnation)?.[1] ?? []
-  const laws: ReadonlyArray<readonly [string, boolean]> = [
-    ["every neighbour has one link", new Set(links).size === links.length],
-    ["lazy links are neighbours", trees.every(([, tree]) => tree.lazy.every((link) => links.includes(link)))],
-    ["a link is lazy once", trees.every(([, tree]) => new Set(tree.lazy).size === tree.lazy.length)],
-    [
-      "the parent is an eager neighbour",
-      trees.every(([, { lazy, parent }]) => parent === null || (links.includes(parent) && !lazy.includes(parent)))
-    ],
-    ["the root has no parent", Roots.get(roots, config.self.id).parent === null],
-    ["roots within rootsMax", trees.length <= config.rootsMax],
-    ["pending within pendingMax", Queue.size(pending) <= config.pendingMax],
-    ["held within heldMax", gate.held.length <= LinkGate.heldMax],
-    ["frames of neighbours are not held", gate.held.every(({ link }) => !links.includes(link))],
-    ["cache within cacheBytesMax", cache.bytes <= config.cacheBytesMax],
-    ["cache within cacheCountMax", entries.length <= config.cacheCountMax],
-    ["cache counts its bytes", entries.reduce((sum, entry) => sum + entry.bytes, 0) === cache.bytes],
-    ["cache knows its order", Queue.size(cache.order) === entries.length],
-    ["what is cached was delivered", entries.every(({ id }) => Win.has(state.windows, id))],
-    ["origins within originsMax", HashMap.size(state.windows) <= config.originsMax],
-    ["windows are short", [...HashMap.values(state.windows)].every(isShort)],
-    ["own broadcasts are numbered before they are delivered", SeqSet.max(own) <= state.sequence],
-    ["changed windows wait for a timer", HashSet.size(state.changed) === 0 || state.tick.dueAt !== null]
-  ]
-  return laws.filter(([, holds]) => !holds).map(([law]) => law)
-}
+export const invariants: (state: State) => ReadonlyArray<string> = Invariants.broken
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Steps. A turn is a transient: it holds the next state while one step makes it, and never changes a state.
@@ -600,7 +443,7 @@ const onNeighbors = (turn: Turn, version: number, neighbors: ReadonlyArray<Machi
 
 const onBroadcast = (turn: Turn, token: number, topic: number, payload: unknown): void => {
   const { config, pending, sequence } = turn.state
-  const reason: Rejection | undefined = !Codec.isCount(topic, topicMax)
+  const reason: Rejection | undefined = !Codec.isCount(topic, Model.topicMax)
     ? "bad-topic"
     : Codec.sizeOf(payload) > config.payloadBytesMax
       ? "too-large"
@@ -671,37 +514,8 @@ const settle = (turn: Turn): void => {
 // Small parts
 // ---------------------------------------------------------------------------------------------------------------------
 
-const topicMax = 255
-
 /** Rows of one write (our choice): one transaction stays short. */
 const rowsMax = 1000
-
-/** Ids accepted in one frame: more than is sent, so that a later version may send more. */
-const idsAcceptedMax = 1000
-
-const zero: Counters = {
-  accepted: 0,
-  rejected: 0,
-  delivered: 0,
-  duplicates: 0,
-  payloadsSent: 0,
-  payloadsReceived: 0,
-  prunesSent: 0,
-  prunesReceived: 0,
-  graftsSent: 0,
-  graftsReceived: 0,
-  graftsShed: 0,
-  missesSent: 0,
-  missesReceived: 0,
-  adoptsSent: 0,
-  adoptsReceived: 0,
-  rootsEvicted: 0,
-  cacheCrowded: 0,
-  gapsClosed: 0,
-  originsRefused: 0,
-  impostors: 0,
-  storedRefused: 0
-}
 
 const count = (turn: Turn, what: keyof Counters, by: number = 1): void => {
   const { counters } = turn.state
@@ -757,26 +571,3 @@ const adopt = (turn: Turn, root: NodeId.NodeId, link: Machine.LinkId): void => {
 }
 
 const withGate = (state: State, gate: State["gate"]): State => (gate === state.gate ? state : { ...state, gate })
-
-const isShort = (window: Win.Window): boolean =>
-  window.length <= Win.incarnationsMax &&
-  window.every(
-    ([incarnation, seen], i) =>
-      seen.length <= Win.intervalsMax && (i === 0 || incarnation < (window[i - 1]?.[0] ?? incarnation))
-  )
-
-const decodeIds = (input: unknown): Codec.Decoded<ReadonlyArray<MessageId.MessageId>> =>
-  Codec.list(input, MessageId.decode, idsAcceptedMax, "ids")
-
-const decodeGossip = (fields: ReadonlyArray<unknown>): Codec.Decoded<Message> => {
-  if (fields.length < 5) return Codec.refuse("gossip: expected 5 fields")
-  const [, rawId, round, topic, payload] = fields
-  const id = MessageId.decode(rawId)
-  if (!id.ok) return id
-  if (!Codec.isCount(round, roundMax)) return Codec.refuse(`gossip: round is not in 0..${roundMax}`)
-  if (!Codec.isCount(topic, topicMax)) return Codec.refuse(`gossip: topic is not in 0..${topicMax}`)
-  if (Codec.sizeOf(payload) > defaults.payloadBytesMax) {
-    return Codec.refuse(`gossip: payload is over ${defaults.payloadBytesMax} bytes`)
-  }
-  return Codec.accept({ _tag: "Gossip", id: id.value, round, topic, payload })
-}

@@ -282,7 +282,7 @@ export const decode: Codec.Decoder<Message> = (input) => {
  */
 export const invariants = (state: State): ReadonlyArray<string> => {
   const { alarms, config, gate, held, missing, queues, seen } = state
-  const links = gate.neighbors.map(({ link }) => link)
+  const links = new Set(gate.neighbors.map(({ link }) => link))
   const wanted = [...HashMap.values(missing.entries)]
   const laws: ReadonlyArray<readonly [string, boolean]> = [
     ["what is seen is not missing", wanted.every(({ id }) => !Win.has(seen, id))],
@@ -290,12 +290,12 @@ export const invariants = (state: State): ReadonlyArray<string> => {
     ["announcers within announcersMax", wanted.every(({ announcers }) => announcers.length <= Missing.announcersMax)],
     ["own broadcasts are not missing", wanted.every(({ id }) => id.origin !== config.self.id)],
     ["what is missing waits for a timer", wanted.length === 0 || alarms.Repair.dueAt !== null],
-    ["queues belong to neighbours", queues.every(({ link }) => links.includes(link))],
+    ["queues belong to neighbours", queues.every(({ link }) => links.has(link))],
     ["a neighbour has one queue", new Set(queues.map(({ link }) => link)).size === queues.length],
     ["queues within queueMax", queues.every(({ items }) => Queue.size(items) <= config.queueMax)],
     ["what is queued waits for a timer", queues.length === 0 || alarms.Dispatch.dueAt !== null],
     ["held within heldMax", gate.held.length <= LinkGate.heldMax],
-    ["frames of neighbours are not held", gate.held.every(({ link }) => !links.includes(link))],
+    ["frames of neighbours are not held", gate.held.every(({ link }) => !links.has(link))],
     [
       "what is advertised was seen",
       [...HashMap.entries(held)].every(([origin, runs]) =>

@@ -1,0 +1,66 @@
+/** How the broadcast tree's messages travel. */
+import { Codec, NodeId } from "@starling/machine"
+import * as MessageId from "../MessageId.ts"
+import { defaults, type Message, roundMax, topicMax } from "./treeModel.ts"
+
+export const encode = (message: Message): ReadonlyArray<unknown> => {
+  switch (message._tag) {
+    case "Gossip":
+      return [0, MessageId.encode(message.id), message.round, message.topic, message.payload]
+    case "Prune":
+      return [1, message.root]
+    case "Graft":
+      return [2, message.ids.map(MessageId.encode)]
+    case "GraftMiss":
+      return [3, message.ids.map(MessageId.encode)]
+    case "Adopt":
+      return [4, message.root]
+  }
+}
+
+export const decode: Codec.Decoder<Message> = (input) => {
+  const fields = Codec.tuple(input, 2, "broadcast tree")
+  if (!fields.ok) return fields
+  const [kind, first] = fields.value
+  switch (kind) {
+    case 0:
+      return decodeGossip(fields.value)
+    case 1:
+      return NodeId.isNodeId(first)
+        ? Codec.accept({ _tag: "Prune", root: first })
+        : Codec.refuse("prune: root is not a node id")
+    case 2: {
+      const ids = decodeIds(first)
+      return ids.ok ? Codec.accept({ _tag: "Graft", ids: ids.value }) : ids
+    }
+    case 3: {
+      const ids = decodeIds(first)
+      return ids.ok ? Codec.accept({ _tag: "GraftMiss", ids: ids.value }) : ids
+    }
+    case 4:
+      return NodeId.isNodeId(first)
+        ? Codec.accept({ _tag: "Adopt", root: first })
+        : Codec.refuse("adopt: root is not a node id")
+    default:
+      return Codec.refuse(`unknown kind ${typeof kind === "number" ? kind : typeof kind}`)
+  }
+}
+
+/** Ids accepted in one frame: more than is sent, so that a later version may send more. */
+const idsAcceptedMax = 1000
+
+const decodeIds = (input: unknown): Codec.Decoded<ReadonlyArray<MessageId.MessageId>> =>
+  Codec.list(input, MessageId.decode, idsAcceptedMax, "ids")
+
+const decodeGossip = (fields: ReadonlyArray<unknown>): Codec.Decoded<Message> => {
+  if (fields.length < 5) return Codec.refuse("gossip: expected 5 fields")
+  const [, rawId, round, topic, payload] = fields
+  const id = MessageId.decode(rawId)
+  if (!id.ok) return id
+  if (!Codec.isCount(round, roundMax)) return Codec.refuse(`gossip: round is not in 0..${roundMax}`)
+  if (!Codec.isCount(topic, topicMax)) return Codec.refuse(`gossip: topic is not in 0..${topicMax}`)
+  if (Codec.sizeOf(payload) > defaults.payloadBytesMax) {
+    return Codec.refuse(`gossip: payload is over ${defaults.payloadBytesMax} bytes`)
+  }
+  return Codec.accept({ _tag: "Gossip", id: id.value, round, topic, payload })
+}

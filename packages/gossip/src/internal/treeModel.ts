@@ -1,0 +1,140 @@
+/** What the broadcast tree is made of. The documents of what leaves the machine stand in `BroadcastTree.ts`. */
+import type { LinkGate, NodeId, Peer } from "@starling/machine"
+import type * as HashSet from "effect/HashSet"
+import type * as MessageId from "../MessageId.ts"
+import type * as Alarm from "./treeAlarm.ts"
+import type * as Cache from "./treeCache.ts"
+import type * as Queue from "./treeQueue.ts"
+import type * as Roots from "./treeRoots.ts"
+import type * as Win from "./treeWindows.ts"
+
+export type Message =
+  | {
+      readonly _tag: "Gossip"
+      readonly id: MessageId.MessageId
+      readonly round: number
+      readonly topic: number
+      readonly payload: unknown
+    }
+  | { readonly _tag: "Prune"; readonly root: NodeId.NodeId }
+  | { readonly _tag: "Graft"; readonly ids: ReadonlyArray<MessageId.MessageId> }
+  | { readonly _tag: "GraftMiss"; readonly ids: ReadonlyArray<MessageId.MessageId> }
+  | { readonly _tag: "Adopt"; readonly root: NodeId.NodeId }
+
+export interface Settings {
+  /** Trees kept; the one unused for longest is forgotten and starts all eager. Our choice: 64 roots at once. */
+  readonly rootsMax: number
+  /** Own broadcasts that wait for the store. Our choice. */
+  readonly pendingMax: number
+  /** Largest payload, as `Codec.sizeOf` counts. Our choice: half a frame of the wire. */
+  readonly payloadBytesMax: number
+  /** All payloads kept for grafts. Our choice: 16 MiB. */
+  readonly cacheBytesMax: number
+  /** Payloads kept for grafts, however small. Our choice: what 16 MiB hold at 1 KiB each. */
+  readonly cacheCountMax: number
+  /** How long a payload is kept. Our choice, twice iroh-gossip's 30 s: a link that fails is noticed and grafted well within. */
+  readonly cacheAgeMs: number
+  /** How long a changed window may stay unwritten: what a process crash may let be delivered again. Our choice. */
+  readonly flushMs: number
+  /** Payload bytes sent in answer to one `Graft`; the first payload is always sent. Our choice: the link's queue must not overflow. */
+  readonly graftBytesMax: number
+  /** Origins of which something was delivered. Our choice; above, new origins are refused and counted. */
+  readonly originsMax: number
+}
+
+export interface Config extends Settings {
+  readonly self: Peer.Peer
+}
+
+export const roundMax = 0xffff
+
+export const topicMax = 255
+
+export const defaults: Settings = {
+  rootsMax: 64,
+  pendingMax: 1024,
+  payloadBytesMax: 512 * 1024,
+  cacheBytesMax: 16 * 1024 * 1024,
+  cacheCountMax: 16_384,
+  cacheAgeMs: 60_000,
+  flushMs: 1000,
+  graftBytesMax: 256 * 1024,
+  originsMax: 65_536
+}
+
+/** A numbered broadcast that waits until its number is durable. */
+export interface Pending {
+  readonly written: number
+  readonly token: number
+  readonly id: MessageId.MessageId
+  readonly topic: number
+  readonly payload: unknown
+}
+
+export type Counters = Readonly<
+  Record<
+    | "accepted"
+    | "rejected"
+    | "delivered"
+    | "duplicates"
+    | "payloadsSent"
+    | "payloadsReceived"
+    | "prunesSent"
+    | "prunesReceived"
+    | "graftsSent"
+    | "graftsReceived"
+    | "graftsShed"
+    | "missesSent"
+    | "missesReceived"
+    | "adoptsSent"
+    | "adoptsReceived"
+    | "rootsEvicted"
+    | "cacheCrowded"
+    | "gapsClosed"
+    | "originsRefused"
+    | "impostors"
+    | "storedRefused",
+    number
+  >
+>
+
+export interface State {
+  readonly config: Config
+  readonly gate: LinkGate.LinkGate<Message>
+  /** The last number given out in this incarnation. */
+  readonly sequence: number
+  /** Tokens of writes: `[first, last]` given out by this state; a `Written` of another range is not ours. */
+  readonly tokens: readonly [first: number, last: number]
+  readonly pending: Queue.Queue<Pending>
+  readonly windows: Win.Windows
+  /** Origins whose window is newer than its row in the store. */
+  readonly changed: HashSet.HashSet<NodeId.NodeId>
+  readonly roots: Roots.Roots
+  readonly cache: Cache.Cache
+  readonly tick: Alarm.Alarm
+  readonly counters: Counters
+}
+
+export const zero: Counters = {
+  accepted: 0,
+  rejected: 0,
+  delivered: 0,
+  duplicates: 0,
+  payloadsSent: 0,
+  payloadsReceived: 0,
+  prunesSent: 0,
+  prunesReceived: 0,
+  graftsSent: 0,
+  graftsReceived: 0,
+  graftsShed: 0,
+  missesSent: 0,
+  missesReceived: 0,
+  adoptsSent: 0,
+  adoptsReceived: 0,
+  rootsEvicted: 0,
+  cacheCrowded: 0,
+  gapsClosed: 0,
+  originsRefused: 0,
+  impostors: 0,
+  storedRefused: 0
+}
