@@ -6,7 +6,8 @@
  * the handlers that need them.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
-import * as NodeServices from "@effect/platform-node/NodeServices"
+import * as NodeStdio from "@effect/platform-node/NodeStdio"
+import * as NodeTerminal from "@effect/platform-node/NodeTerminal"
 import * as Cause from "effect/Cause"
 import * as CliConfig from "effect/cli/CliConfig"
 import * as CliError from "effect/cli/CliError"
@@ -16,7 +17,10 @@ import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import * as Path from "effect/Path"
+import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import * as Runtime from "effect/Runtime"
 import { agent } from "./commands/agent.ts"
 import * as Completion from "./commands/completion.ts"
@@ -70,13 +74,28 @@ const report = (cause: Cause.Cause<unknown>): string => {
   return `starling: this is a fault of starling itself, please report it\n${Cause.pretty(cause)}`
 }
 
+/**
+ * What a question needs of Node. The command line's own use of files and processes is for flags that there are none of
+ * here; who really needs them brings them: the agent reads a file, the demo starts processes.
+ */
+const services = Layer.mergeAll(
+  NodeStdio.layer,
+  NodeTerminal.layer,
+  Path.layer,
+  FileSystem.layerNoop({}),
+  Layer.succeed(
+    ChildProcessSpawner.ChildProcessSpawner,
+    ChildProcessSpawner.make(() => Effect.die(new Error("no command starts processes by itself")))
+  )
+)
+
 const program = Command.run(main, { version }).pipe(
   Effect.tapCause((cause) => {
     const text = report(cause)
     return text === "" ? Effect.void : Console.error(text)
   }),
   Effect.provide(
-    Layer.mergeAll(NodeServices.layer, presenter, CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] }))
+    Layer.mergeAll(services, presenter, CliConfig.layer({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] }))
   )
 )
 

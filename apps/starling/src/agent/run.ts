@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as AgentConfig from "@starling/platform-node/AgentConfig"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
@@ -30,6 +31,7 @@ export const run = Effect.fnUntraced(function* (input: Input) {
     separator: platform() === "win32" ? "\\" : "/"
   }
   const effective = yield* AgentConfig.load({ flags: input.flags, environment, host }, input.config).pipe(
+    Effect.provide(NodeFileSystem.layer),
     Effect.mapError(
       ({ issues }) =>
         new Failure({

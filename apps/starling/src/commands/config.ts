@@ -255,6 +255,12 @@ const outcomeOf = (rollout: Document.RolloutDocument, view: Document.View): Sche
   return isOut ? "incomplete" : "pending"
 }
 
+/**
+ * How long nothing may change, once every target has received it, before a watch ends: where nothing acts on the key,
+ * nothing more will happen. Our choice: longer than most actions take.
+ */
+const settledMs = 5000
+
 /** Between two looks at a rollout. Our choice: a person does not see less. */
 const watchIntervalMs = 250
 
@@ -291,6 +297,7 @@ const watchRollout = Effect.fnUntraced(function* <E>(
   const screen = yield* Root.screen
   const timeoutMs = yield* Root.toldTimeout
   let before = ""
+  let unchanged = 0
   let outcome: Schemas.Outcome = "pending"
   let last: Document.Answer<Document.RolloutDocument> | undefined
   const looking = Effect.gen(function* () {
@@ -306,8 +313,10 @@ const watchRollout = Effect.fnUntraced(function* <E>(
         const line = `${item.converged ? "converged" : "not converged"}  ${progress(item)}`
         yield* Console.log(jsonl ? now : line)
       }
+      unchanged = now === before ? unchanged + 1 : 0
       before = now
       if (outcome === "converged" || outcome === "failed") return
+      if (item.pending === 0 && unchanged * watchIntervalMs >= settledMs) return
       yield* Effect.sleep(watchIntervalMs)
     }
   })

@@ -32,8 +32,10 @@ export const demo = Command.make(
   (input) =>
     Effect.gen(function* () {
       const { json, jsonl } = yield* Root.root
-      const { run } = yield* Effect.promise(() => import("../demo/command.ts"))
-      yield* run({ ...input, json: json || jsonl })
+      const [{ run }, NodeServices] = yield* Effect.promise(() =>
+        Promise.all([import("../demo/command.ts"), import("@effect/platform-node/NodeServices")])
+      )
+      yield* Effect.provide(run({ ...input, json: json || jsonl }), NodeServices.layer)
     })
 ).pipe(
   Command.withDescription("A live fleet on this machine: real processes, real sockets, real OpenTelemetry applications")

@@ -93,25 +93,23 @@ export const render = <Item>(
   const natural = columns.map((column, index) =>
     rows.reduce((most, row) => Math.max(most, widthOf(row[index] ?? "")), widthOf(column.header))
   )
-  const widths = fit(
-    natural,
-    columns.map(({ header, min = 6 }) => Math.max(min, Math.min(widthOf(header), 8))),
-    screen.width === undefined ? undefined : screen.width - gap * (columns.length - 1)
+  const widths = crop(
+    fit(
+      natural,
+      columns.map(({ header, min = 6 }) => Math.max(min, Math.min(widthOf(header), 8))),
+      screen.width === undefined ? undefined : screen.width - gap * (columns.length - 1)
+    ),
+    screen.width
   )
   const line = (cells: ReadonlyArray<string>, styleOf: (index: number) => Style): string => {
-    let out = ""
-    let room = screen.width ?? Number.POSITIVE_INFINITY
-    for (const [index, column] of columns.entries()) {
-      const text = cut(cells[index] ?? "", Math.min(widths[index] ?? 0, room))
-      const padding = " ".repeat(Math.max(0, (widths[index] ?? 0) - widthOf(text)))
+    const out: Array<string> = []
+    for (const [index, width] of widths.entries()) {
+      const text = cut(cells[index] ?? "", width)
+      const padding = " ".repeat(Math.max(0, width - widthOf(text)))
       const painted = paint(screen, styleOf(index), text)
-      const isLast = index === columns.length - 1
-      out += column.align === "right" ? padding + painted : isLast ? painted : painted + padding
-      room -= (widths[index] ?? 0) + gap
-      if (isLast || room <= 0) break
-      out += " ".repeat(gap)
+      out.push(columns[index]?.align === "right" ? padding + painted : painted + padding)
     }
-    return out.replace(/ +$/, "")
+    return out.join(" ".repeat(gap)).replace(/ +$/, "")
   }
   return [
     line(
@@ -144,4 +142,17 @@ const fit = (
     excess -= 1
   }
   return widths
+}
+
+/** Where even the minima are too wide, the last columns go. */
+const crop = (widths: ReadonlyArray<number>, room: number | undefined): ReadonlyArray<number> => {
+  if (room === undefined) return widths
+  const out: Array<number> = []
+  let left = room
+  for (const width of widths) {
+    if (left <= 0) break
+    out.push(Math.min(width, left))
+    left -= width + gap
+  }
+  return out
 }
