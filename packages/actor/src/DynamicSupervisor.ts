@@ -50,7 +50,7 @@ export interface DynamicSpec {
 }
 
 /**
- * - `startChild`: starts a child and returns its ref; fails with `Ignore` folded into none, with `max_children` when full.
+ * - `startChild`: starts a child and returns its ref, or none if its init ignored; refused with `max_children` when full.
  * - `terminateChild`: stops the child and forgets it; `not_found` if this incarnation is not its child.
  * - `stop`: all children at once, each with its own shutdown time.
  *

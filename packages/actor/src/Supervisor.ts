@@ -197,7 +197,7 @@ export const childSpec = <Msg, S, E, R>(behavior: Behavior<Msg, S, E, R>, option
  * @since 0.1.0
  * @category constructors
  */
-export const nested = <R>(
+export const nested = <R = never>(
   spec: SupervisorSpec<R>,
   options: Omit<Options<Request>, "onRestart" | "type"> = {}
 ): ChildSpec<R> =>
@@ -217,7 +217,7 @@ export const via = (key: RegistryKey<Request>): Effect.Effect<Supervisor, never,
  * @since 0.1.0
  * @category running
  */
-export const start = <R>(
+export const start = <R = never>(
   spec: SupervisorSpec<R>,
   options: { readonly key?: RegistryKey<Request> } = {}
 ): Effect.Effect<Supervisor, StartError | InvalidSpec | NameTaken, R | Scope.Scope | System> =>
@@ -232,7 +232,7 @@ export const start = <R>(
  * @since 0.1.0
  * @category running
  */
-export const run = <R>(
+export const run = <R = never>(
   spec: SupervisorSpec<R>
 ): Effect.Effect<void, StartError | InvalidSpec | NameTaken | SupervisorExit, Exclude<R, Scope.Scope> | System> =>
   Effect.scoped(
@@ -253,7 +253,7 @@ export const run = <R>(
  * @since 0.1.0
  * @category layers
  */
-export const layer = <Id, R>(
+export const layer = <Id, R = never>(
   tag: Context.Service<Id, Supervisor>,
   spec: SupervisorSpec<R>
 ): Layer.Layer<Id, StartError | InvalidSpec | NameTaken, Exclude<R, Scope.Scope> | System> =>

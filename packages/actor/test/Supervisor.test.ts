@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
@@ -313,6 +314,90 @@ describe("Supervisor", () => {
       assert.strictEqual(a?.lastReason, "failed: Error: oops")
       assert.strictEqual(a?.handled, 2)
     }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("an init that never ends does not keep its supervisor from stopping, at the start and at a restart", () =>
+    Effect.gen(function* () {
+      const system = yield* System.System
+      const notes: Array<string> = []
+      const key = Registry.key<Msg>("b")
+      const hanging = (from: number) =>
+        Actor.behavior<Msg>()({
+          name: "b",
+          init: (self) => (self.incarnation >= from ? Effect.never : Effect.succeed(0)),
+          receive: () => {
+            throw new Error("oops")
+          }
+        })
+      const top = (from: number) => ({
+        name: "top",
+        children: [Supervisor.childSpec(noting("a", notes)), Supervisor.childSpec(hanging(from), { key })]
+      })
+      for (const from of [1, 2]) {
+        const scope = yield* Scope.make()
+        const starting = yield* Effect.forkChild(Scope.provide(Effect.exit(Supervisor.start(top(from))), scope))
+        yield* settle
+        Actor.tellUnsafe(yield* Registry.via(key), crash)
+        yield* settle
+        assert.strictEqual(starting.pollUnsafe() === undefined, from === 1)
+        yield* Scope.close(scope, Exit.void)
+        yield* settle
+        assert.strictEqual(system.alive(), 0)
+      }
+      assert.deepStrictEqual(notes, ["a 1", "a Shutdown", "a 1", "a Shutdown"])
+    }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("a thousand crashes leave no actor, no name and no message behind, and each is reported", () =>
+    Effect.gen(function* () {
+      const system = yield* System.System
+      const key = Registry.key<Msg>("a")
+      const scope = yield* Scope.make()
+      yield* Supervisor.start({
+        name: "top",
+        intensity: 1000,
+        children: [Supervisor.childSpec(noting("a"), { key, onRestart: "keep" })]
+      }).pipe(Scope.provide(scope))
+      const address = yield* Registry.via(key)
+      let crashes = 0
+      const forget = system.onReport((report) => {
+        if (report._tag === "Crashed") crashes++
+      })
+      for (let round = 0; round < 10; round++) {
+        for (let i = 0; i < 100; i++) Actor.tellUnsafe(address, crash)
+        assert.strictEqual(yield* Actor.ask(address, count), 0)
+      }
+      forget()
+      assert.strictEqual(crashes, 1000)
+      assert.strictEqual(system.counters().restarts, 1000)
+      assert.strictEqual(system.alive(), 2)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual(system.alive(), 0)
+      assert.deepStrictEqual(yield* Report.deadLetters, [])
+    }).pipe(Effect.provide(System.layer), Effect.provide(Logger.layer([])))
+  )
+
+  it.effect("a transient supervisor is a warning at the start", () =>
+    Effect.gen(function* () {
+      yield* Supervisor.start({
+        name: "top",
+        children: [Supervisor.nested({ name: "sub", children: [] }, { restart: "transient" })]
+      })
+      assert.isTrue((yield* Report.recent).some((report) => report._tag === "Warning"))
+    }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("two systems do not see each other's names", () =>
+    Effect.gen(function* () {
+      const key = Registry.key<Msg>("a")
+      const start = Supervisor.start({ name: "top", children: [Supervisor.childSpec(noting("a"), { key })] })
+      const first = yield* System.make
+      const second = yield* System.make
+      for (const system of [first, second]) yield* Effect.provideService(start, System.System, system)
+      Actor.tellUnsafe(Registry.viaUnsafe(first, key), { _tag: "Note", text: "x" })
+      assert.strictEqual(yield* Actor.ask(Registry.viaUnsafe(first, key), count), 1)
+      assert.strictEqual(yield* Actor.ask(Registry.viaUnsafe(second, key), count), 0)
+    })
   )
 
   it.effect("tells wait for room under backpressure, in their order, and none is lost", () =>

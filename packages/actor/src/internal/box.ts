@@ -24,7 +24,10 @@ export class Box {
   private head = 0
   private senders: Array<Sender> | undefined = undefined
 
-  constructor(runtime: Runtime, name: string, mailbox: Mailbox) {
+  private readonly quiet: boolean
+
+  constructor(runtime: Runtime, name: string, mailbox: Mailbox, quiet: boolean = false) {
+    this.quiet = quiet
     this.runtime = runtime
     this.name = name
     this.capacity = mailbox.capacity
@@ -104,7 +107,7 @@ export class Box {
           ? ({ _tag: "Full" } as const)
           : ({ _tag: "Down", reason: this.closed ?? { _tag: "NoProc" } } as const)
       this.runtime.defer(() => token.finish(refusal))
-    } else this.runtime.deadLetter(this.name, message, cause)
+    } else if (!this.quiet) this.runtime.deadLetter(this.name, message, cause)
   }
 
   private take(): unknown {

@@ -28,6 +28,8 @@ import { Timer } from "./timer.ts"
 export interface ErasedBehavior {
   readonly name: string
   readonly mailbox?: Mailbox
+  /** What it is sent is the runtime's own, and no dead letter when it ends. */
+  readonly quiet?: boolean
   readonly init: (self: Process) => Effect.Effect<unknown, unknown>
   readonly receive: (state: unknown, message: unknown, self: Process) => unknown
   readonly signal?: (state: unknown, signal: Signal, self: Process) => unknown
@@ -101,6 +103,7 @@ export class Process implements Holder, Address {
   private resume: ((work: Effect.Effect<Work>) => void) | undefined = undefined
   private queued = false
   private stopReason: ExitReason.ExitReason | undefined = undefined
+  private readonly stopListeners: Array<() => void> = []
   private signals: Array<Signal> = []
   private outcome: Outcome | undefined = undefined
   private readonly starters: Array<(outcome: Outcome) => void> = []
@@ -121,7 +124,8 @@ export class Process implements Holder, Address {
     this.behavior = behavior
     this.key = options.key
     this.keep = options.box !== undefined
-    this.box = options.box ?? new Box(runtime, options.key ?? this.pathText, behavior.mailbox ?? defaultMailbox)
+    this.box =
+      options.box ?? new Box(runtime, options.key ?? this.pathText, behavior.mailbox ?? defaultMailbox, behavior.quiet)
     this.context = options.context
   }
 
@@ -179,17 +183,33 @@ export class Process implements Holder, Address {
     )
   }
 
-  /** At the next message boundary. The first request counts. */
+  /** At the next message boundary; an init that still runs has no state to tear and is interrupted. The first request counts. */
   stop(reason: ExitReason.ExitReason): void {
     if (this.isDead || this.stopReason !== undefined) return
     this.stopReason = reason
-    this.wake()
+    if (this.phase === "starting") this.fiber?.interruptUnsafe(undefined, Context.make(ExitReason.Annotation, reason))
+    else this.wake()
+    for (const listener of this.stopListeners.splice(0)) listener()
+  }
+
+  /** For an Effect that waits inside a handler and should not keep a stop waiting. */
+  onStop(listener: () => void): () => void {
+    if (this.stopReason !== undefined) listener()
+    else this.stopListeners.push(listener)
+    return () => {
+      const index = this.stopListeners.indexOf(listener)
+      if (index >= 0) this.stopListeners.splice(index, 1)
+    }
+  }
+
+  get isKilled(): boolean {
+    return this.stopReason?._tag === "Killed"
   }
 
   /** At once, wherever the fiber can be interrupted. */
   kill(): void {
     if (this.isDead) return
-    this.stopReason ??= ExitReason.killed
+    this.stopReason = ExitReason.killed
     // A fiber that is still on the stack of `launch` has no handle yet; it reads the mark when it parks.
     this.fiber?.interruptUnsafe(undefined, Context.make(ExitReason.Annotation, ExitReason.killed))
   }

@@ -133,8 +133,7 @@ export class Supervision {
 
   readonly startAll = Effect.fnUntraced(function* (this: Supervision, specs: ReadonlyArray<Spec>) {
     for (const spec of specs) {
-      const child = new Child(spec, this.process.context)
-      this.children.set(spec.id, child)
+      const child = yield* this.adopt(spec, this.process.context)
       const started = yield* this.start(child)
       if (started._tag === "Failed") {
         yield* this.reportStart(child, started.error.reason)
@@ -166,7 +165,10 @@ export class Supervision {
     const process = new Process(spec.behavior, launch)
     child.process = process
     if (taken === undefined) process.launch()
+    // An init that never ends must not keep this supervisor from its own end.
+    const forget = parent.onStop(() => process.stop(ExitReason.shutdown))
     const outcome = taken === undefined ? yield* process.started : failedOutcome(taken)
+    forget()
     switch (outcome._tag) {
       case "Running":
         child.state = "running"
@@ -332,8 +334,7 @@ export class Supervision {
     if (dynamic !== undefined && this.children.size >= dynamic.maxChildren) {
       return yield* this.refused(spec.id, "max_children")
     }
-    const child = new Child(spec, context)
-    this.children.set(spec.id, child)
+    const child = yield* this.adopt(spec, context)
     const started = yield* this.start(child)
     if (started._tag === "Failed") {
       this.remove(child)
@@ -469,6 +470,24 @@ export class Supervision {
   refused(childId: string, reason: ChildRefused["reason"]): ChildRefused {
     return new ChildRefused({ supervisor: this.name, childId, reason })
   }
+
+  private readonly adopt = Effect.fnUntraced(function* (
+    this: Supervision,
+    spec: Spec,
+    context: Context.Context<never>
+  ) {
+    const child = new Child(spec, context)
+    this.children.set(spec.id, child)
+    if (spec.type === "supervisor" && spec.restart === "transient") {
+      yield* this.runtime.report({
+        _tag: "Warning",
+        at: this.runtime.now(),
+        supervisor: this.name,
+        message: `${spec.id} is a transient supervisor: when it gives up it exits with shutdown and is not restarted`
+      })
+    }
+    return child
+  })
 
   private reportStart(child: Child, reason: ExitReason.ExitReason): Effect.Effect<void> {
     return this.runtime.report({

@@ -40,13 +40,15 @@ export class SupervisorDown extends Data.TaggedError("SupervisorDown")<{
 export const supervisorBehavior = (options: Options): ErasedBehavior => ({
   name: options.name,
   mailbox: unbounded,
+  quiet: true,
   init: (self) =>
     Effect.gen(function* () {
       const invalid = validate(options)
       if (invalid !== undefined) return yield* invalid
       const supervision = new Supervision(options, self)
       self.supervision = supervision
-      yield* Effect.addFinalizer(() => supervision.killAll())
+      // Nothing is left to do after an orderly end; a kill, or a stop during the start, leaves children.
+      yield* Effect.addFinalizer(() => (self.isKilled ? supervision.killAll() : supervision.stopAll()))
       yield* supervision.startAll(options.children)
       return supervision
     }) as Effect.Effect<unknown, unknown>,
