@@ -78,7 +78,13 @@ describe("a network of facts", () => {
               node.crashes += 1
               break
             case 6:
-              network.event(node, { _tag: "Published", app: "a/b", instance: `${round}`, signal: "metrics", labels: {} })
+              network.event(node, {
+                _tag: "Published",
+                app: "a/b",
+                instance: `${round}`,
+                signal: "metrics",
+                labels: {}
+              })
           }
         }
         for (let i = 0; i < 7; i++) network.connect(i, (i + 1) % 7)
@@ -120,7 +126,8 @@ describe("a network of facts", () => {
       network.event(network.at(4), set("sampling/rate", "0.1"))
       network.run(1900)
       const rollout = Query.rollout(network.at(8).state, network.context(8), "sampling/rate")
-      assert.strictEqual(rollout?.targeted, 9)
+      assert.isDefined(rollout)
+      assert.strictEqual(rollout.targeted, 9)
       assert.strictEqual(rollout.received, 9)
       assert.strictEqual(Query.rolloutOutcome(rollout, "received"), "converged")
     }

@@ -89,7 +89,10 @@ describe("liveness", () => {
   })
 
   it("three linked nodes lost by timeout are unreachable, two are offline", () => {
-    for (const lost of [[1, 2, 3], [2, 3]]) {
+    for (const lost of [
+      [1, 2, 3],
+      [2, 3]
+    ]) {
       const network = new Network({ nodes: 8, seed: 2 })
       for (let i = 0; i < 8; i++) for (const step of [1, 2]) network.connect(i, (i + step) % 8)
       network.run(3000)
@@ -241,11 +244,21 @@ describe("liveness", () => {
       network.event(network.at(0), {
         _tag: "Received",
         link,
-        message: { _tag: "Digest", reply: false, first: true, last: true, docs: [[network.at(0).id, known]], config: null }
+        message: {
+          _tag: "Digest",
+          reply: false,
+          first: true,
+          last: true,
+          docs: [[network.at(0).id, known]],
+          config: null
+        }
       })
     }
     const outdated = network.at(0).outputs.filter(({ output }) => output._tag === "Outdated")
-    assert.deepStrictEqual(outdated.map(({ output }) => output), [{ _tag: "Outdated", incarnation: 9 }])
+    assert.deepStrictEqual(
+      outdated.map(({ output }) => output),
+      [{ _tag: "Outdated", incarnation: 9 }]
+    )
   })
 })
 
@@ -327,7 +340,10 @@ describe("status", () => {
     network.kill(4)
     network.run(2000)
     const counts = Query.counts(network.at(0).state, network.context(0))
-    assert.strictEqual(Object.values(counts.nodes).reduce((a, b) => a + b), 9)
+    assert.strictEqual(
+      Object.values(counts.nodes).reduce((a, b) => a + b),
+      9
+    )
     assert.strictEqual(counts.nodes.offline, 1)
     assert.strictEqual(counts.configKeys, 1)
     const [problem] = Query.problems(network.at(0).state, network.context(0))

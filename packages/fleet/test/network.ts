@@ -3,9 +3,9 @@
  * durable, a broadcast that may lose messages, steps that crash. Only the facts run here; who is whose neighbour is the
  * test's business.
  */
-import { Hlc, Stamp } from "@starling/clock"
-import { Facts, Query } from "@starling/fleet"
-import { type Machine, type NodeId, type Peer, Rng } from "@starling/machine"
+import { Hlc, type Stamp } from "@starling/clock"
+import { Facts, type Query } from "@starling/fleet"
+import { type NodeId, type Peer, Rng } from "@starling/machine"
 
 export interface Options {
   readonly nodes: number
@@ -51,7 +51,6 @@ export class Network {
   readonly problems: Array<string> = []
   bytes = 0
   frames = 0
-  /** Called before a frame is sent; false loses it with its link. */
   private agenda: Array<Agenda> = []
   private order = 0
   private rng: Rng.Rng
@@ -168,7 +167,8 @@ export class Network {
   kill(index: number, cause: Facts.DownCause = "closed", delayMs: number = 0): void {
     const member = this.at(index)
     member.alive = false
-    for (const { peer } of [...member.links.values()]) this.cut(index, peer, cause, delayMs)
+    const peers = Array.from(member.links.values(), ({ peer }) => peer)
+    for (const peer of peers) this.cut(index, peer, cause, delayMs)
   }
 
   /** Starts again from what was durable. */
@@ -362,5 +362,3 @@ export const record = (body: string): Facts.Event => ({
 
 export const answersOf = (member: Member): ReadonlyArray<Extract<Facts.Output, { _tag: "Answer" }>["answer"]> =>
   member.outputs.flatMap(({ output }) => (output._tag === "Answer" ? [output.answer] : []))
-
-export type Link = Machine.LinkId

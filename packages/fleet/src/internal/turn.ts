@@ -6,7 +6,7 @@ import { type Stamp } from "@starling/clock"
 import type { Machine, NodeId } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
-import type { Action, Counter, Input, Output, State, Timer } from "../Facts.ts"
+import type { Action, Counter, Input, LinkState, Output, State, Timer } from "../Facts.ts"
 import * as NodeDoc from "../NodeDoc.ts"
 import type { RecordValue } from "./records.ts"
 
@@ -109,7 +109,7 @@ export const putDoc = (turn: Turn, doc: NodeDoc.NodeDoc, from: Machine.LinkId | 
   const before = docOf(state, doc.id)
   let links = state.links
   for (const [id, link] of links) {
-    if (id === from) continue
+    if (id === from || hasAlready(link, doc)) continue
     links = HashMap.set(links, id, { ...link, dirty: HashMap.set(link.dirty, doc.id, true) })
   }
   update(turn, {
@@ -119,6 +119,11 @@ export const putDoc = (turn: Turn, doc: NodeDoc.NodeDoc, from: Machine.LinkId | 
     links
   })
   turn.dirty = true
+}
+
+const hasAlready = (link: LinkState, doc: NodeDoc.NodeDoc): boolean => {
+  const known = link.known === undefined ? undefined : Option.getOrUndefined(HashMap.get(link.known, doc.id))
+  return known !== undefined && NodeDoc.compareKnown(known, doc) >= 0
 }
 
 /** This node's own document. */
