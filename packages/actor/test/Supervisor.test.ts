@@ -435,4 +435,71 @@ describe("DynamicSupervisor", () => {
       assert.isTrue(Option.isSome(yield* dynamic.startChild(noting("link"), { restart: "temporary" })))
     }).pipe(Effect.provide(System.layer))
   )
+
+  it.effect("children stop in parallel, each with its own time", () =>
+    Effect.gen(function* () {
+      const dynamic = yield* DynamicSupervisor.start({ name: "links" })
+      const slow = Actor.behavior<never>()({
+        name: "slow",
+        init: () => Effect.succeed(0),
+        receive: (state) => state,
+        terminate: () => Effect.sleep("100 millis")
+      })
+      yield* Effect.forEach([1, 2, 3], () => dynamic.startChild(slow))
+      const stopping = yield* Effect.forkChild(dynamic.stop)
+      yield* settle
+      yield* TestClock.adjust("100 millis")
+      yield* settle
+      assert.isDefined(stopping.pollUnsafe())
+    }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("a child is stopped by its ref, and a ref of an earlier incarnation is nobody's child", () =>
+    Effect.gen(function* () {
+      const dynamic = yield* DynamicSupervisor.start({ name: "links" })
+      const key = Registry.key<Msg>("link")
+      const first = Option.getOrThrow(yield* dynamic.startChild(noting("link"), { key }))
+      Actor.tellUnsafe(first, crash)
+      yield* settle
+      const refused = yield* Effect.flip(dynamic.terminateChild(first))
+      assert.ok(refused._tag === "ChildRefused")
+      assert.strictEqual(refused.reason, "not_found")
+      yield* dynamic.terminateChild(Option.getOrThrow(yield* Registry.whereIs(key)))
+      assert.strictEqual((yield* dynamic.countChildren).specs, 0)
+      assert.deepStrictEqual(yield* Registry.names, [])
+    }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("a fiber opened by init in the Scope of the incarnation reaches its actor, and ends with it", () =>
+    Effect.gen(function* () {
+      const dynamic = yield* DynamicSupervisor.start({ name: "links" })
+      const seen: Array<string> = []
+      const reader = Actor.behavior<string>()({
+        name: "reader",
+        init: (self) =>
+          Effect.as(
+            Effect.forkScoped(
+              Effect.onInterrupt(
+                Effect.forever(Effect.andThen(Effect.sleep("1 second"), () => Actor.tell(self.ref, "frame"))),
+                () => Effect.sync(() => seen.push("interrupted"))
+              )
+            ),
+            0
+          ),
+        receive: (n, frame) => {
+          seen.push(frame)
+          return n + 1
+        }
+      })
+      const ref = Option.getOrThrow(yield* dynamic.startChild(reader, { restart: "temporary" }))
+      yield* settle
+      yield* TestClock.adjust("2 seconds")
+      yield* settle
+      yield* Actor.exit(ref, ExitReason.killed)
+      yield* Actor.awaitExit(ref)
+      yield* TestClock.adjust("2 seconds")
+      yield* settle
+      assert.deepStrictEqual(seen, ["frame", "frame", "interrupted"])
+    }).pipe(Effect.provide(System.layer))
+  )
 })
