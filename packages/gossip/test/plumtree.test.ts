@@ -1,0 +1,194 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import { BroadcastTree } from "@starling/gossip"
+import { Network } from "./plumtreeNetwork.ts"
+
+const settled = (options: Partial<ConstructorParameters<typeof Network>[0]> = {}): Network => {
+  const network = new Network({ nodes: 40, degree: 5, seed: 1, ...options })
+  network.run(200)
+  return network
+}
+
+describe("Plumtree on a stable overlay", () => {
+  it("one root's redundancy is 0 from its second broadcast on", () => {
+    const network = settled()
+    const redundancy: Array<number> = []
+    for (let i = 0; i < 5; i++) {
+      const before = network.sent.payloads
+      network.broadcast(0)
+      network.run(2000)
+      redundancy.push((network.sent.payloads - before) / (network.nodes.length - 1) - 1)
+    }
+    network.assertComplete()
+    assert.isAbove(redundancy[0] ?? 0, 1)
+    assert.deepStrictEqual(redundancy.slice(1), [0, 0, 0, 0])
+    assert.strictEqual(network.sent.grafted, 0)
+  })
+
+  it("a settled tree is spanning, mutual, and announces twice over every other link", () => {
+    for (const seed of [1, 2, 3, 4, 5]) {
+      const network = settled({ seed })
+      const n = network.nodes.length
+      for (let i = 0; i < 3; i++) {
+        network.broadcast(i)
+        network.run(1000)
+        network.broadcast(i)
+        network.run(1000)
+        assert.deepStrictEqual(network.eagerEdges(i), { mutual: n - 1, oneWay: 0 })
+        const before = { ...network.sent }
+        network.broadcast(i)
+        network.run(1000)
+        assert.deepStrictEqual(
+          { payloads: network.sent.payloads - before.payloads, announced: network.sent.announced - before.announced },
+          { payloads: n - 1, announced: 2 * (network.edges.length - (n - 1)) }
+        )
+        assert.strictEqual(network.sent.prunes, before.prunes)
+      }
+      network.assertComplete()
+    }
+  })
+
+  it(
+    "ten roots with five broadcasts in flight each settle without a graft, also when latencies jitter",
+    { timeout: 30_000 },
+    () => {
+      for (const jitterMs of [0, 60]) {
+        const network = settled({ nodes: 24, seed: 7, jitterMs })
+        const burst = (): number => {
+          const before = network.sent.payloads
+          for (let i = 0; i < 5; i++) {
+            for (let root = 0; root < 10; root++) network.later(network.float() * 100, () => network.broadcast(root))
+          }
+          network.run(3000)
+          return (network.sent.payloads - before) / (50 * (network.nodes.length - 1)) - 1
+        }
+        burst()
+        assert.strictEqual(burst(), 0)
+        assert.strictEqual(burst(), 0)
+        assert.strictEqual(network.sent.grafted, 0)
+        for (let root = 0; root < 10; root++) {
+          assert.deepStrictEqual(network.eagerEdges(root), { mutual: network.nodes.length - 1, oneWay: 0 })
+        }
+        network.assertComplete()
+      }
+    }
+  )
+})
+
+const fault = (nodes: number) =>
+  fc.record({
+    at: fc.integer({ min: 0, max: 4000 }),
+    node: fc.nat(nodes - 1),
+    kind: fc.oneof(
+      { weight: 6, arbitrary: fc.constant("broadcast" as const) },
+      { weight: 3, arbitrary: fc.constant("reset" as const) },
+      { weight: 2, arbitrary: fc.constant("loseTree" as const) },
+      { weight: 1, arbitrary: fc.constant("loseRepair" as const) },
+      { weight: 1, arbitrary: fc.constant("rebuildTree" as const) },
+      { weight: 1, arbitrary: fc.constant("rebuildRepair" as const) },
+      { weight: 1, arbitrary: fc.constant("link" as const) }
+    )
+  })
+
+describe("Plumtree under faults", () => {
+  const nodes = 10
+  it(
+    "every accepted broadcast is delivered exactly once at every node, and nothing stays missing",
+    { timeout: 30_000 },
+    () => {
+      fc.assert(
+        fc.property(
+          fc.integer(),
+          fc.array(fault(nodes), { minLength: 1, maxLength: 40 }),
+          fc.constantFrom(0, 0.1),
+          (seed, faults, duplicates) => {
+            const network = new Network({
+              nodes,
+              degree: 4,
+              seed,
+              jitterMs: 20,
+              duplicates,
+              repair: { summaryMs: 500 }
+            })
+            network.run(100)
+            for (const { at, kind, node } of faults) {
+              network.later(at, () => inject(network, node, kind))
+            }
+            network.run(6000)
+            // Somebody says something, so that gaps show; then time for summaries to reach everybody.
+            network.broadcast(0)
+            network.run(8000)
+            network.assertComplete()
+          }
+        )
+      )
+    }
+  )
+
+  it("after a burst of resets redundancy is 0 again within four broadcasts", () => {
+    for (const seed of [1, 2, 3]) {
+      const network = settled({ seed })
+      for (let i = 0; i < 3; i++) {
+        network.broadcast(0)
+        network.run(500)
+      }
+      for (const edge of network.edges.slice(0, 20)) {
+        const [a, b] = edge.ends
+        network.reset(edge)
+        network.later(300, () => network.connect(b.peer, a.peer))
+      }
+      network.run(2000)
+      const redundancy: Array<number> = []
+      for (let i = 0; i < 6; i++) {
+        const before = network.sent.payloads
+        network.broadcast(0)
+        network.run(3000)
+        redundancy.push((network.sent.payloads - before) / (network.nodes.length - 1) - 1)
+      }
+      assert.deepStrictEqual(redundancy.slice(4), [0, 0])
+      assert.deepStrictEqual(network.eagerEdges(0), { mutual: network.nodes.length - 1, oneWay: 0 })
+      network.assertComplete()
+    }
+  })
+
+  it("a root that is forgotten for others starts all eager again, and still delivers once", () => {
+    const network = settled({ nodes: 12, degree: 4, tree: { rootsMax: 2 } })
+    for (let round = 0; round < 3; round++) {
+      for (let root = 0; root < 6; root++) network.broadcast(root)
+      network.run(2000)
+    }
+    network.assertComplete()
+    assert.isTrue(network.nodes.every(({ tree }) => tree.counters.rootsEvicted > 0))
+    assert.isTrue(network.nodes.every(({ tree }) => BroadcastTree.rootsOf(tree).length === 2))
+  })
+})
+
+type Kind = "broadcast" | "reset" | "loseTree" | "loseRepair" | "rebuildTree" | "rebuildRepair" | "link"
+
+const inject = (network: Network, node: number, kind: Kind): void => {
+  switch (kind) {
+    case "broadcast":
+      network.broadcast(node)
+      return
+    case "reset": {
+      const edge = network.edges[Math.floor(network.float() * network.edges.length)]
+      if (edge === undefined) return
+      const [a, b] = edge.ends
+      network.reset(edge)
+      network.later(150 + network.float() * 500, () => network.connect(b.peer, a.peer))
+      return
+    }
+    case "loseTree":
+      network.node(node).lose.tree++
+      return
+    case "loseRepair":
+      network.node(node).lose.repair++
+      return
+    case "rebuildTree":
+      return network.rebuild(node, "tree")
+    case "rebuildRepair":
+      return network.rebuild(node, "repair")
+    case "link":
+      return network.connect(node, Math.floor(network.float() * network.nodes.length))
+  }
+}
