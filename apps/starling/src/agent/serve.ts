@@ -93,8 +93,21 @@ const node = Effect.fnUntraced(function* (config: AgentConfig.AgentConfig) {
   yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeoutOption(agent.leave, leaveTimeoutMs)))
   const urlOf = (context: Context.Context<HttpServer.HttpServer>) =>
     HttpServer.formatAddress(Context.get(context, HttpServer.HttpServer).address)
+  if (config.join.length > 0) yield* Effect.raceFirst(joined(agent), Effect.mapError(agent.died, toFailure))
   yield* Console.log(readyLine(config, agent.identity, urlOf(api), otlp === undefined ? "off" : urlOf(otlp)))
-  yield* (yield* Root.variable("STARLING_PARENT_PIPE")) === "1" ? parentGone : Effect.never
+  const told = (yield* Root.variable("STARLING_PARENT_PIPE")) === "1" ? parentGone : Effect.never
+  yield* Effect.raceFirst(told, Effect.mapError(agent.died, toFailure))
+})
+
+/** How long a contact may take to answer, or to refuse, before the node is called ready without it. Our choice. */
+const joinedWithinMs = 1000
+
+/** A contact that refuses this node for good does so at once; the ready line would be wrong, so it waits for that. */
+const joined = Effect.fnUntraced(function* (agent: Agent.Agent["Service"]) {
+  const isLinked = Effect.map(agent.peers, ({ items }) => items.some(({ view }) => view === "active"))
+  yield* Effect.gen(function* () {
+    while (!(yield* isLinked)) yield* Effect.sleep(20)
+  }).pipe(Effect.timeoutOption(joinedWithinMs))
 })
 
 /** Returns when standard input ends: whoever started this process is gone, however it ended. */
@@ -164,4 +177,4 @@ const serveFailure = (key: "api" | "otlp", address: string, { cause }: HttpServe
 }
 
 const toFailure = ({ message, next }: { readonly message: string; readonly next: string }): Failure =>
-  new Failure({ code: exitCodes.error, message, next })
+  new Failure({ code: exitCodes.error, message, ...(next === "" ? {} : { next }) })

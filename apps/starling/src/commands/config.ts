@@ -74,11 +74,17 @@ const progress = (rollout: Document.RolloutDocument): string => {
   return targeted === 0 ? "no node matches its selector" : `${targeted} targeted: ${some.join(", ")}`
 }
 
+/** Every target holds it, and perhaps something on every one acted on it. */
+const standing = ({ applied, converged, targeted }: Document.RolloutDocument): string => {
+  if (!converged) return "not converged"
+  return applied === targeted ? "converged" : "received everywhere"
+}
+
 /** @since 0.1.0 @category rendering */
 export const rolloutText = (screen: Table.Screen, rollout: Document.RolloutDocument, at: string): string =>
   [
     `${Table.paint(screen, "strong", Table.plain(rollout.key))}  revision ${rollout.revision}`,
-    `${rollout.converged ? Table.paint(screen, "good", "converged") : Table.paint(screen, "warn", "not converged")}  ${progress(rollout)}`,
+    `${Table.paint(screen, rollout.converged ? "good" : "warn", standing(rollout))}  ${progress(rollout)}`,
     ...(rollout.nodes.length === 0
       ? []
       : [
@@ -310,8 +316,7 @@ const watchRollout = Effect.fnUntraced(function* <E>(
       // Ages in it change all the time; what counts is whether a node changed.
       const now = JSON.stringify(item)
       if (now !== before && !json) {
-        const line = `${item.converged ? "converged" : "not converged"}  ${progress(item)}`
-        yield* Console.log(jsonl ? now : line)
+        yield* Console.log(jsonl ? now : `${standing(item)}  ${progress(item)}`)
       }
       unchanged = now === before ? unchanged + 1 : 0
       before = now
