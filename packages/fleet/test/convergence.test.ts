@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Config, EventLog, NodeDoc, Query } from "@starling/fleet"
+import { Config, EventLog, Facts, NodeDoc, Query } from "@starling/fleet"
 import * as fc from "fast-check"
 import * as HashMap from "effect/HashMap"
-import { Network, record, set } from "./network.ts"
+import { answersOf, Network, record, set } from "./network.ts"
 
 /** A tenth of what other properties take: each run is a fleet for a minute. */
 const runs = Math.ceil(Number(process.env["RUNS"] ?? 100) / 8)
@@ -207,6 +207,84 @@ describe("a network of facts", () => {
     }
     settle(network, 100)
     assertSame(network, [0, 1, 2, 3, 4])
+  })
+
+  it("writes again what it never heard to be durable, and answers then", () => {
+    const network = new Network({ nodes: 1 })
+    const member = network.at(0)
+    network.run(500)
+    network.event(member, set("k", "v"))
+    // The step that handles `Written` crashes: its event is dropped.
+    member.crashes = 1
+    network.run(100)
+    assert.deepStrictEqual(answersOf(member), [])
+    network.run(8000)
+    assert.strictEqual(answersOf(member)[0]?._tag, "Config")
+    assert.strictEqual(member.state.counters.rewritten, 1)
+  })
+
+  it("asks again for a digest that a crashed step lost", () => {
+    const network = new Network({ nodes: 2, seed: 2 })
+    network.run(100)
+    network.connect(0, 1)
+    const [one, two] = [network.at(0), network.at(1)]
+    while (one.state.gate.version === 0 || two.state.gate.version === 0) network.run(1)
+    one.crashes = 1
+    network.run(500)
+    assert.isFalse(HashMap.has(two.state.docs, one.id))
+    network.run(3500)
+    assert.isTrue(HashMap.has(two.state.docs, one.id))
+  })
+
+  it("answers a summary with another hash by its digest, and one with its own hash by nothing", () => {
+    const network = new Network({ nodes: 2, seed: 3 })
+    network.connect(0, 1)
+    network.run(3000)
+    const { docsHash, gate, registers } = network.at(0).state
+    const link = gate.neighbors[0]?.link ?? 0
+    const ask = (docs: number) =>
+      Facts.step(network.at(0).state, {
+        now: network.now,
+        event: { _tag: "Received", link, message: { _tag: "Summary", docs, config: hash } },
+        stamp: network.context(0).stamp,
+        wall: network.wall(0)
+      })[1]
+    // No entries: the hash of the empty vector.
+    const hash = 0
+    assert.strictEqual(HashMap.size(registers.vector), 0)
+    assert.deepStrictEqual(ask(docsHash), [])
+    const [digest, ...others] = ask(docsHash ^ 1)
+    assert.deepStrictEqual(others, [])
+    assert.isTrue(digest?._tag === "Send" && digest.message._tag === "Digest" && digest.message.reply)
+    assert.isTrue(digest?._tag === "Send" && digest.message._tag === "Digest" && digest.message.docs.length === 2)
+  })
+
+  it("a newcomer has received also the revisions that nobody keeps any more", () => {
+    const network = new Network({ nodes: 2, seed: 4 })
+    network.connect(0, 1)
+    network.run(500)
+    for (let i = 0; i < 15; i++) {
+      network.event(network.at(0), set("k", `${i}`))
+      network.run(100)
+    }
+    network.run(2000)
+    network.join(2)
+    network.connect(2, 1)
+    network.run(2000)
+    const { registers } = network.at(2).state
+    assert.strictEqual(
+      Query.configHistory(network.at(2).state, network.context(2), "k").items.length,
+      Config.historyMax
+    )
+    assert.deepStrictEqual(Config.encodeVector(registers.vector), [[network.at(0).id, 1, [1, 15]]])
+    assert.deepStrictEqual(Config.encodeVector(registers.pruned), [[network.at(0).id, 1, [1, 5]]])
+    network.kill(2)
+    network.run(100)
+    network.restart(2)
+    assert.deepStrictEqual(
+      Config.encodeVector(network.at(2).state.registers.vector),
+      Config.encodeVector(registers.vector)
+    )
   })
 
   it("keeps and forwards what a later version added", () => {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Liveness, Query } from "@starling/fleet"
+import { Liveness, NodeDoc, Query } from "@starling/fleet"
+import * as HashMap from "effect/HashMap"
 import { Network, record, set } from "./network.ts"
 
 const stateOf = (network: Network, viewer: number, index: number): string | undefined =>
@@ -232,6 +233,34 @@ describe("liveness", () => {
     const [problem] = Query.problems(network.at(0).state, network.context(0))
     assert.include(problem?.what, "2 living nodes have the name n1")
     assert.deepStrictEqual(Query.aliveNames(network.at(0).state, network.now).get("n1")?.length, 2)
+  })
+
+  it("an accusation older than the accused's last word counts for nothing", () => {
+    const at = (wall: number) => ({ epoch: 0, wall, counter: 0, node: "aaaaaaaaaaaa" })
+    const docOf = (id: string, adjacency: Omit<NodeDoc.Adjacency, "_tag">) =>
+      NodeDoc.write(NodeDoc.empty(id, { incarnation: 1, built: 1 }), "adjacency", { _tag: "Adjacency", ...adjacency })
+    const viewer = docOf("aaaaaaaaaaaa", {
+      at: at(1),
+      neighbors: [],
+      lost: [{ id: "bbbbbbbbbbbb", incarnation: 1, cause: "closed", at: at(50) }]
+    })
+    for (const [spoke, state] of [
+      [49, "offline"],
+      [51, "suspect"]
+    ] as const) {
+      const accused = docOf("bbbbbbbbbbbb", { at: at(spoke), neighbors: [], lost: [] })
+      const other = docOf("cccccccccccc", { at: at(1), neighbors: [], lost: [] })
+      const verdicts = Liveness.judge(
+        {
+          self: viewer.id,
+          docs: HashMap.make([viewer.id, viewer], [accused.id, accused], [other.id, other]),
+          heard: HashMap.make([accused.id, 1000]),
+          remembered: HashMap.make([viewer.id, { datacenter: "x" }], [accused.id, { datacenter: "x" }])
+        },
+        2000
+      )
+      assert.strictEqual(verdicts.get(accused.id)?.state, state)
+    }
   })
 
   it("a later incarnation of this very node is reported once", () => {
