@@ -18,8 +18,8 @@ const label = fc.record({
 export const messages: fc.Arbitrary<ViewManager.Message> = fc.oneof(
   fc.record({ _tag: fc.constant("Join" as const), peer: peers }),
   fc.record({ _tag: fc.constant("ForwardJoin" as const), peer: peers, ttl: fc.nat({ max: 64 }) }),
-  fc.record({ _tag: fc.constant("Neighbor" as const), peer: peers, priority: fc.constantFrom("high", "low") }),
-  fc.record({ _tag: fc.constant("NeighborReply" as const), accepted: fc.boolean(), sample }),
+  fc.record({ _tag: fc.constant("Neighbor" as const), peer: peers, priority: fc.constantFrom("high", "low", "split") }),
+  fc.record({ _tag: fc.constant("NeighborReply" as const), accepted: fc.boolean(), sample, hinted: fc.boolean() }),
   fc.record({
     _tag: fc.constant("Disconnect" as const),
     reason: fc.constantFrom("evicted", "replaced", "left", "asymmetric"),

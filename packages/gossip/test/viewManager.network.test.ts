@@ -36,15 +36,17 @@ describe("ViewManager, a fleet", () => {
     assert.deepStrictEqual(degrees(network), [1, 1])
   })
 
-  it("nine nodes that join within a second through one contact are one component after two, nobody with a slot to spare for another", () => {
+  it("nine nodes that join within a second through one contact are one component after two, and after five nobody has a slot to spare for another", () => {
     fc.assert(
       fc.property(seeds, (seed) => {
         const network = fleet(9, 1000, { seed })
         network.advance(3000)
+        assert.isTrue(isJoined(network))
+        network.advance(3000)
         assert.deepStrictEqual(overlayFaults(network), [])
         assert.isAtLeast(Math.min(...degrees(network)), 3)
       }),
-      { numRuns: 20 }
+      { numRuns: 10 }
     )
   })
 
@@ -71,7 +73,7 @@ describe("ViewManager, a fleet", () => {
           const down = run.downs.find((entry) => entry.id === victim.peer.id && entry.at >= killedAt)
           assert.strictEqual(down?.cause, "closed")
         }
-        network.advance(3000)
+        network.advance(5000)
         const refused = network.live().filter((run) => run.refusals.includes(victim.peer.id))
         assert.includeMembers(
           refused.map((run) => run.peer.id),
@@ -79,7 +81,7 @@ describe("ViewManager, a fleet", () => {
         )
         assert.deepStrictEqual(overlayFaults(network), [])
       }),
-      { numRuns: 10 }
+      { numRuns: 5 }
     )
   })
 
@@ -132,7 +134,7 @@ describe("ViewManager, a fleet", () => {
         assert.isAtLeast(again.view.active.length, 2)
         assert.isTrue(isJoined(network))
       }),
-      { numRuns: 10 }
+      { numRuns: 5 }
     )
   })
 

@@ -78,7 +78,7 @@ describe("ViewManager, joining", () => {
     const [asked, first] = drive(node({ contacts: [contact] }), [started, up(7, peer(1), 1)])
     assert.deepStrictEqual(first, [send(7, { _tag: "Join", peer: self })])
     const sample = [peer(2)]
-    const [, second] = drive(asked, [got(7, { _tag: "NeighborReply", accepted: true, sample })])
+    const [, second] = drive(asked, [got(7, { _tag: "NeighborReply", accepted: true, sample, hinted: false })])
     assert.deepStrictEqual(second, [
       neighborUp(7, peer(1)),
       ping(7),
@@ -124,7 +124,7 @@ describe("ViewManager, joining", () => {
       send(1, { _tag: "Disconnect", reason: "evicted", sample: [peer(2)] }),
       emit({ _tag: "NeighborDown", peer: peer(1), link: 1, cause: "evicted" }),
       { _tag: "Close", link: 1, reason: "evicted" },
-      send(2, { _tag: "NeighborReply", accepted: true, sample: [peer(1)] }),
+      send(2, { _tag: "NeighborReply", accepted: true, sample: [peer(1)], hinted: false }),
       neighborUp(2, peer(2)),
       ping(2),
       views(3, [{ peer: peer(2), link: 2 }], [peer(1)])
@@ -134,14 +134,14 @@ describe("ViewManager, joining", () => {
   it("a full node refuses low priority with a sample, and keeps its neighbours", () => {
     const [state, outbox] = drive(withNeighbors(1, { activeMax: 1 }), joined(2, peer(2)))
     assert.deepStrictEqual(outbox, [
-      send(2, { _tag: "NeighborReply", accepted: false, sample: [peer(1)] }),
+      send(2, { _tag: "NeighborReply", accepted: false, sample: [peer(1)], hinted: false }),
       views(3, [{ peer: peer(1), link: 1 }], [peer(2)])
     ])
     const [, next] = drive(state, joined(3, peer(3)))
     // The one refused before has a free slot too: it leads the sample.
     assert.deepInclude(
       next as Array<unknown>,
-      send(3, { _tag: "NeighborReply", accepted: false, sample: [peer(2), peer(1)] })
+      send(3, { _tag: "NeighborReply", accepted: false, sample: [peer(2), peer(1)], hinted: true })
     )
   })
 
@@ -175,7 +175,7 @@ describe("ViewManager, two links to one node", () => {
     const [state, outbox] = drive(asked(peer(1)), [got(2, { _tag: "Neighbor", peer: peer(1), priority: "high" })])
     assert.deepStrictEqual(outbox, [
       { _tag: "Close", link: 1, reason: "replaced" },
-      send(2, { _tag: "NeighborReply", accepted: true, sample: [] }),
+      send(2, { _tag: "NeighborReply", accepted: true, sample: [], hinted: false }),
       neighborUp(2, peer(1)),
       ping(2),
       views(2, [{ peer: peer(1), link: 2 }], [])
@@ -193,7 +193,7 @@ describe("ViewManager, two links to one node", () => {
     assert.deepStrictEqual(outbox, [
       emit({ _tag: "NeighborDown", peer: peer(1), link: 1, cause: "replaced" }),
       { _tag: "Close", link: 1, reason: "replaced" },
-      send(5, { _tag: "NeighborReply", accepted: true, sample: [] }),
+      send(5, { _tag: "NeighborReply", accepted: true, sample: [], hinted: false }),
       neighborUp(5, peer(1)),
       ping(5),
       views(3, [{ peer: peer(1), link: 5 }], [])
@@ -263,7 +263,7 @@ describe("ViewManager, losing a neighbour", () => {
     assert.deepStrictEqual(dead.passive, [])
     const [refused] = drive(dialled, [
       up(7, peer(7), attempt),
-      got(7, { _tag: "NeighborReply", accepted: false, sample: [] })
+      got(7, { _tag: "NeighborReply", accepted: false, sample: [], hinted: false })
     ])
     assert.deepStrictEqual(refused.passive, [peer(7)])
   })
@@ -438,7 +438,7 @@ describe("ViewManager, any input", () => {
   it("a walk longer than 64 hops and a sample of more than 64 peers are refused", () => {
     assert.isFalse(ViewManager.decode([1, ["000000000001", 1, "a:1"], 65]).ok)
     const sample = Array.from({ length: 65 }, (_, i) => [i.toString(16).padStart(12, "0"), 1, "a:1"])
-    assert.isFalse(ViewManager.decode([3, 0, sample]).ok)
+    assert.isFalse(ViewManager.decode([3, 0, sample, 0]).ok)
   })
 
   it("any sequence of events, however absurd, keeps the invariants and never mutates the state", () => {

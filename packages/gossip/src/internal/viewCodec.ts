@@ -1,6 +1,6 @@
 /** The view manager's messages as plain arrays, kind first, and back. */
 import { Codec, NodeId, Peer } from "@starling/machine"
-import type { DisconnectReason, Label, Message } from "./viewModel.ts"
+import type { DisconnectReason, Label, Message, Priority } from "./viewModel.ts"
 
 /** The largest walk length that is read; a receiver cuts it down to its own `arwl`. */
 const ttlMax = 64
@@ -11,6 +11,8 @@ const sampleMax = 64
 /** Numbers are for ever: a reason that falls out of use keeps its place. */
 const reasons: ReadonlyArray<DisconnectReason> = ["evicted", "replaced", "left", "asymmetric"]
 
+const priorities: ReadonlyArray<Priority> = ["low", "high", "split"]
+
 export const encode = (message: Message): ReadonlyArray<unknown> => {
   switch (message._tag) {
     case "Join":
@@ -18,9 +20,9 @@ export const encode = (message: Message): ReadonlyArray<unknown> => {
     case "ForwardJoin":
       return [1, Peer.encode(message.peer), message.ttl]
     case "Neighbor":
-      return [2, Peer.encode(message.peer), message.priority === "high" ? 1 : 0]
+      return [2, Peer.encode(message.peer), priorities.indexOf(message.priority)]
     case "NeighborReply":
-      return [3, message.accepted ? 1 : 0, message.sample.map(Peer.encode)]
+      return [3, message.accepted ? 1 : 0, message.sample.map(Peer.encode), message.hinted ? 1 : 0]
     case "Disconnect":
       return [4, reasons.indexOf(message.reason), message.sample.map(Peer.encode)]
     case "Ping":
@@ -48,19 +50,23 @@ export const decode: Codec.Decoder<Message> = (input) => {
         ttl
       }))
     case 2:
-      return with2(Peer.decode(a), flag(b, "Neighbor: priority"), (peer, high) => ({
+      return with2(Peer.decode(a), oneOf(priorities, b, "Neighbor: priority"), (peer, priority) => ({
         _tag: "Neighbor",
         peer,
-        priority: high ? "high" : "low"
+        priority
       }))
     case 3:
-      return with2(flag(a, "NeighborReply: accepted"), decodeSample(b), (accepted, sample) => ({
-        _tag: "NeighborReply",
-        accepted,
+      return with2(
+        with2(flag(a, "NeighborReply: accepted"), decodeSample(b), pair),
+        flag(c, "NeighborReply: hinted"),
+        ([accepted, sample], hinted) => ({ _tag: "NeighborReply", accepted, sample, hinted })
+      )
+    case 4:
+      return with2(oneOf(reasons, a, "Disconnect: reason"), decodeSample(b), (reason, sample) => ({
+        _tag: "Disconnect",
+        reason,
         sample
       }))
-    case 4:
-      return with2(decodeReason(a), decodeSample(b), (reason, sample) => ({ _tag: "Disconnect", reason, sample }))
     case 5:
     case 6:
       return decodeBeat(kind === 5 ? "Ping" : "Pong", a, b, c)
@@ -108,9 +114,9 @@ const decodeLabel: Codec.Decoder<Label> = (input) => {
 const decodeSample = (input: unknown): Codec.Decoded<ReadonlyArray<Peer.Peer>> =>
   Codec.list(input, Peer.decode, sampleMax, "sample")
 
-const decodeReason = (input: unknown): Codec.Decoded<DisconnectReason> => {
-  const reason = Codec.isCount(input) ? reasons[input] : undefined
-  return reason === undefined ? Codec.refuse("Disconnect: unknown reason") : Codec.accept(reason)
+const oneOf = <A>(values: ReadonlyArray<A>, input: unknown, what: string): Codec.Decoded<A> => {
+  const value = Codec.isCount(input) ? values[input] : undefined
+  return value === undefined ? Codec.refuse(`${what} is unknown`) : Codec.accept(value)
 }
 
 const count = (input: unknown, max: number, what: string): Codec.Decoded<number> =>

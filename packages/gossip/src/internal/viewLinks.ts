@@ -6,7 +6,7 @@
 import { type Machine, Peer } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Label from "./viewLabel.ts"
-import type { Cause, Link, Message } from "./viewModel.ts"
+import type { Cause, Link, Message, Priority } from "./viewModel.ts"
 import * as Repair from "./viewRepair.ts"
 import {
   activeOf,
@@ -27,7 +27,7 @@ import {
   pause,
   pick,
   putLink,
-  refusalSample,
+  refusal,
   send,
   takeForced,
   takeSample,
@@ -42,7 +42,7 @@ export const onLinkDown = (turn: Turn, id: Machine.LinkId, reason: Machine.DownR
   turn.state = { ...turn.state, links: HashMap.remove(turn.state.links, id) }
   const cause = causeOf(reason)
   if (link.role === "active") dropActive(turn, link, cause)
-  if (cause === "left") return bar(turn, link.peer.id, link.peer.incarnation + 1)
+  if (cause === "left") return onLeft(turn, link.peer)
   if (link.role === "active" && (cause === "closed" || cause === "timeout")) return Repair.lose(turn, link.peer)
   if (link.role === "active") {
     addPassive(turn, link.peer)
@@ -92,7 +92,7 @@ export const onReceived = (turn: Turn, id: Machine.LinkId, message: Message): vo
     case "Neighbor":
       return onNeighbor(turn, link, message.peer, message.priority)
     case "NeighborReply":
-      return onNeighborReply(turn, link, message.accepted, message.sample)
+      return onNeighborReply(turn, link, message)
     case "Disconnect":
       return onDisconnect(turn, link, message)
     case "Ping":
@@ -126,10 +126,11 @@ const onJoin = (turn: Turn, link: Link, peer: Peer.Peer): void => {
   }
 }
 
-/** Paper, §4.3: high priority is always accepted, low priority if there is a free slot. */
-const onNeighbor = (turn: Turn, link: Link, peer: Peer.Peer, priority: "high" | "low"): void => {
-  if (isRequest(turn, link, peer)) answer(turn, link, priority === "high" ? "always" : "never")
+const onNeighbor = (turn: Turn, link: Link, peer: Peer.Peer, priority: Priority): void => {
+  if (isRequest(turn, link, peer)) answer(turn, link, evictsFor[priority])
 }
+
+const evictsFor = { high: "always", split: "sparingly", low: "never" } as const
 
 /** A request comes on a fresh link and speaks for the node at its other end. */
 const isRequest = (turn: Turn, link: Link, peer: Peer.Peer): boolean => {
@@ -156,13 +157,13 @@ const answer = (turn: Turn, link: Link, evict: "always" | "sparingly" | "never")
   const isFull = freeOf(turn.state) <= 0
   if (isFull && (evict === "never" || (evict === "sparingly" && !takeForced(turn)))) {
     count(turn, "refusedOthers")
-    send(turn, id, { _tag: "NeighborReply", accepted: false, sample: refusalSample(turn, peer) })
+    send(turn, id, refusal(turn, peer))
     addPassive(turn, peer)
     return "refused"
   }
   if (isFull) makeRoom(turn, peer)
   count(turn, "accepted")
-  send(turn, id, { _tag: "NeighborReply", accepted: true, sample: takeSample(turn, [peer.id]) })
+  send(turn, id, { _tag: "NeighborReply", accepted: true, sample: takeSample(turn, [peer.id]), hinted: false })
   addActive(turn, link)
   return "accepted"
 }
@@ -188,13 +189,17 @@ const settleRivals = (turn: Turn, link: Link): boolean => {
   return true
 }
 
-const onNeighborReply = (turn: Turn, link: Link, accepted: boolean, sample: ReadonlyArray<Peer.Peer>): void => {
+const onNeighborReply = (
+  turn: Turn,
+  link: Link,
+  { accepted, hinted, sample }: Extract<Message, { readonly _tag: "NeighborReply" }>
+): void => {
   if (link.role !== "asked") return count(turn, "strayFrames")
   if (accepted) addActive(turn, link)
   else {
     close(turn, link.link, "done")
     Repair.refused(turn, link.peer)
-    hint(turn, sample[0])
+    if (hinted) hint(turn, sample[0])
   }
   absorb(turn, sample)
 }
@@ -224,7 +229,7 @@ const onDisconnect = (turn: Turn, link: Link, message: Extract<Message, { readon
   const { reason, sample } = message
   if (link.role === "active") dropActive(turn, link, reason === "asymmetric" ? "evicted" : reason)
   close(turn, link.link, "done")
-  if (reason === "left") return bar(turn, link.peer.id, link.peer.incarnation + 1)
+  if (reason === "left") return onLeft(turn, link.peer)
   if (link.role === "asked") Repair.refused(turn, link.peer)
   else if (link.role === "active") {
     addPassive(turn, link.peer)
@@ -232,6 +237,11 @@ const onDisconnect = (turn: Turn, link: Link, message: Extract<Message, { readon
   }
   absorb(turn, sample)
   if (reason === "evicted") hint(turn, sample[0])
+}
+
+const onLeft = (turn: Turn, peer: Peer.Peer): void => {
+  bar(turn, peer.id, peer.incarnation + 1)
+  Repair.freshStart(turn)
 }
 
 // --- keepalive -------------------------------------------------------------------------------------------------------

@@ -47,11 +47,24 @@ export interface Label {
   readonly stable: boolean
 }
 
+/**
+ * Paper, §4.3: `high` from a node without neighbours, always accepted; `low` accepted if there is a free slot. Ours:
+ * `split` from a node with two free slots that was refused again and again. The one asked may evict a neighbour for it,
+ * who is told of the newcomer and takes its second slot: one link becomes two and nobody has fewer.
+ */
+export type Priority = "high" | "low" | "split"
+
 export type Message =
   | { readonly _tag: "Join"; readonly peer: Peer.Peer }
   | { readonly _tag: "ForwardJoin"; readonly peer: Peer.Peer; readonly ttl: number }
-  | { readonly _tag: "Neighbor"; readonly peer: Peer.Peer; readonly priority: "high" | "low" }
-  | { readonly _tag: "NeighborReply"; readonly accepted: boolean; readonly sample: ReadonlyArray<Peer.Peer> }
+  | { readonly _tag: "Neighbor"; readonly peer: Peer.Peer; readonly priority: Priority }
+  | {
+      readonly _tag: "NeighborReply"
+      readonly accepted: boolean
+      readonly sample: ReadonlyArray<Peer.Peer>
+      /** The first of the sample was refused a moment ago: it has a free slot. */
+      readonly hinted: boolean
+    }
   | { readonly _tag: "Disconnect"; readonly reason: DisconnectReason; readonly sample: ReadonlyArray<Peer.Peer> }
   | { readonly _tag: "Ping"; readonly seq: number; readonly claim: boolean; readonly label: Label }
   | { readonly _tag: "Pong"; readonly seq: number; readonly claim: boolean; readonly label: Label }
@@ -91,13 +104,17 @@ export interface Settings {
   readonly snapshotMs: number
   /** Mean pause before a free slot is filled; drawn from 0..2x. Our choice: neighbours of a dead node do not march. */
   readonly repairMs: number
-  /** A peer that refused is not asked again for this long, doubled at every further refusal. Our choice. */
+  /** A peer that refused is not asked again for this long, doubled twice if it refuses again. Our choice. */
   readonly refusedMs: number
+  /** Refusals in a row after which a node with two free slots asks to split a link. Our choice. */
+  readonly splitAfter: number
   /** First pause after all known addresses were tried in vain, doubled up to `rejoinMaxMs`. Our choice. */
   readonly rejoinMinMs: number
   readonly rejoinMaxMs: number
-  /** A peer that closed the link on us, or could not be dialled, is not picked for this long. Our choice. */
+  /** A peer that closed the link on us is not picked for this long. Our choice: its view has settled by then. */
   readonly cooldownMs: number
+  /** A peer that could not be dialled is not taken into the passive view for this long. Our choice: one shuffle. */
+  readonly deadMs: number
   /** How long a run of a node that left or was superseded stays barred. Our choice: longer than its id can circulate. */
   readonly tombstoneMs: number
   /** Period of the probe of a known address outside both views. Our choice. */
@@ -154,7 +171,10 @@ export interface Attempt {
 /** A neighbour whose link broke without a goodbye. */
 export interface Lost {
   readonly peer: Peer.Peer
+  /** It was dialled once more, or is being dialled. */
   readonly verified: boolean
+  /** Its host answered that nobody listens, and we said so. */
+  readonly refused: boolean
 }
 
 /**

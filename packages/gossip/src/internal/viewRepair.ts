@@ -50,11 +50,16 @@ const isBusy = (state: State, id: NodeId.NodeId): boolean =>
   state.attempts.some((attempt) => attempt.peer?.id === id) ||
   HashMap.some(state.links, (link) => link.peer.id === id && link.role !== "idle")
 
-/** Passive peers that may be asked now. A node with nobody else to turn to asks even those that refused it. */
+/**
+ * Passive peers that may be asked now: those that do not pause, and those that somebody just said have a free slot. A
+ * node with nobody else to turn to asks even those that refused it.
+ */
 const available = (turn: Turn): ReadonlyArray<Peer.Peer> => {
-  const { active, passive, pauses } = turn.state
+  const { active, hints, passive, pauses } = turn.state
   const idle = passive.filter((peer) => !isBusy(turn.state, peer.id))
-  const fresh = idle.filter((peer) => !pauses.some((other) => other.id === peer.id && other.until > turn.now))
+  const fresh = idle.filter(
+    (peer) => hints.includes(peer.id) || !pauses.some((other) => other.id === peer.id && other.until > turn.now)
+  )
   return fresh.length === 0 && active.length === 0 && resortOf(turn.state).length === 0 ? idle : fresh
 }
 
@@ -220,11 +225,13 @@ const isEngaged = (state: State, link: Link): boolean =>
 /** Paper, §4.3: high priority only without any neighbour. An isolated node that knows no passive peer joins anew. */
 const ask = (turn: Turn, link: Link, lastResort: boolean): void => {
   const { active, config } = turn.state
-  const alone = active.length === 0 && linksWith(turn.state, "asked").length === 0
+  const others = active.length + linksWith(turn.state, "asked").length
+  const alone = others === 0
+  const maySplit = turn.state.repair.refusals >= config.splitAfter && others <= config.activeMax - 2
   setRole(turn, link, "asked")
   const peer = config.self
   if (alone && lastResort) send(turn, link.link, { _tag: "Join", peer })
-  else send(turn, link.link, { _tag: "Neighbor", peer, priority: alone ? "high" : "low" })
+  else send(turn, link.link, { _tag: "Neighbor", peer, priority: alone ? "high" : maySplit ? "split" : "low" })
   trimPending(turn)
 }
 
@@ -251,9 +258,15 @@ export const onLinkRefused = (turn: Turn, number: number, failure: Machine.OpenF
   endAttempt(turn, attempt, isSelf ? id : (attempt.peer?.id ?? ""))
   if (!isSelf) forgetContact(turn, attempt.address)
   failed(turn, attempt)
-  const lost = turn.state.lost.find((entry) => entry.peer.id === attempt.peer?.id)
-  if (failure._tag === "Refused" && lost !== undefined && attempt.purpose === "verify")
-    turn.actions.push({ _tag: "Emit", output: { _tag: "NeighborRefused", peer: lost.peer, cause: "refused" } })
+  if (failure._tag === "Refused" && attempt.peer !== undefined) tellRefused(turn, attempt.peer)
+}
+
+const tellRefused = (turn: Turn, peer: Peer.Peer): void => {
+  const entry = turn.state.lost.find((other) => other.peer.id === peer.id)
+  if (entry === undefined || entry.refused) return
+  const marked = { peer: entry.peer, verified: true, refused: true }
+  turn.state = { ...turn.state, lost: turn.state.lost.map((other) => (other === entry ? marked : other)) }
+  turn.actions.push({ _tag: "Emit", output: { _tag: "NeighborRefused", peer: entry.peer, cause: "refused" } })
 }
 
 const forgetContact = (turn: Turn, address: string): void => {
@@ -302,7 +315,18 @@ export const refused = (turn: Turn, peer: Peer.Peer): void => {
 export const lose = (turn: Turn, peer: Peer.Peer): void => {
   const lost: ReadonlyArray<Lost> = turn.state.lost.filter((entry) => entry.peer.id !== peer.id)
   const kept = lost.slice(lost.length >= lostMax ? 1 : 0)
-  turn.state = { ...turn.state, lost: [...kept, { peer, verified: false }] }
+  turn.state = { ...turn.state, lost: [...kept, { peer, verified: false, refused: false }] }
+  freshStart(turn)
+}
+
+/** A node is gone, and its other neighbours have a free slot too: who refused us before may accept now. */
+export const freshStart = (turn: Turn): void => {
+  const { pauses, repair } = turn.state
+  turn.state = {
+    ...turn.state,
+    pauses: pauses.filter((entry) => entry.kind !== "refused"),
+    repair: { ...repair, refusals: 0 }
+  }
 }
 
 export const verifyLost = (turn: Turn): void => {

@@ -236,17 +236,18 @@ export const takeSample = (turn: Turn, except: ReadonlyArray<NodeId.NodeId>): Re
 }
 
 /**
- * The sample for a peer that is refused, those refused before it first: all of them have a free slot, and through any
+ * The answer to a peer that is refused, those refused before it heading the sample: all of them have a free slot, and through any
  * full node that two of them asked they find each other.
  */
-export const refusalSample = (turn: Turn, peer: Peer.Peer): ReadonlyArray<Peer.Peer> => {
+export const refusal = (turn: Turn, peer: Peer.Peer): Extract<Message, { readonly _tag: "NeighborReply" }> => {
   const { config, seekers } = turn.state
   const others = seekers.filter((entry) => entry.peer.id !== peer.id && entry.until > turn.now)
   const partners = others.map((entry) => entry.peer).filter((other) => isAcceptable(turn.state, other))
   const until = turn.now + config.handshakeMs
   turn.state = { ...turn.state, seekers: [{ peer, until }, ...others].slice(0, seekersMax) }
   const rest = takeSample(turn, [peer.id, ...partners.map((other) => other.id)])
-  return [...partners, ...rest].slice(0, config.sampleMax)
+  const sample = [...partners, ...rest].slice(0, config.sampleMax)
+  return { _tag: "NeighborReply", accepted: false, sample, hinted: partners.length > 0 }
 }
 
 /** Remembers whom to try first. */
@@ -261,8 +262,9 @@ export const hint = (turn: Turn, peer: Peer.Peer | undefined): void => {
 export const pause = (turn: Turn, peer: Peer.Peer, kind: Pause["kind"]): void => {
   const { config, pauses } = turn.state
   const before = pauses.find((other) => other.id === peer.id)
-  const strikes = before?.kind === kind ? Math.min(before.strikes + 1, 4) : 0
-  const span = kind === "refused" ? config.refusedMs * 2 ** strikes : config.cooldownMs
+  const strikes = before?.kind === kind ? Math.min(before.strikes + 1, 2) : 0
+  const span =
+    kind === "refused" ? config.refusedMs * 2 ** strikes : kind === "cooling" ? config.cooldownMs : config.deadMs
   const entry: Pause = { id: peer.id, incarnation: peer.incarnation, kind, strikes, until: turn.now + span }
   const rest = pauses.filter((other) => other.id !== peer.id)
   turn.state = { ...turn.state, pauses: [...rest.slice(rest.length >= pausesMax ? 1 : 0), entry] }
