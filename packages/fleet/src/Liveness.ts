@@ -20,7 +20,7 @@ import { Stamp } from "@starling/clock"
 import type { Machine, NodeId } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
-import type { Lost, NodeDoc } from "./NodeDoc.ts"
+import type { Adjacency, Lost, NodeDoc } from "./NodeDoc.ts"
 import { valueOf } from "./NodeDoc.ts"
 
 /** Somebody on the viewer's side lost the node. @since 0.1.0 @category models */
@@ -58,20 +58,21 @@ export const partitionMin = 3
  * @category running
  */
 export const judge = (seen: Seen, now: Machine.Instant): ReadonlyMap<NodeId.NodeId, Verdict> => {
-  const alive = reachable(seen)
-  const accusations = accusationsOf(seen, alive)
+  const known = read(seen)
+  const alive = reachable(seen.self, known)
+  const accusations = accusationsOf(known, alive)
   const verdicts = new Map<NodeId.NodeId, Verdict>()
   const silent = new Set<NodeId.NodeId>()
-  for (const [id, doc] of seen.docs) {
+  for (const [id, node] of known) {
     if (alive.has(id)) {
       verdicts.set(id, { state: "alive", evidence: [] })
       continue
     }
-    const first = ofHost(doc, accusations.get(id) ?? [])
+    const first = ofHost(node, accusations.get(id) ?? [])
     if (first === undefined) silent.add(id)
     else verdicts.set(id, first)
   }
-  const partitioned = partitions(seen, alive, silent, verdicts)
+  const partitioned = partitions(seen, known, alive, silent)
   for (const id of silent) {
     const evidence = accusations.get(id) ?? []
     if (partitioned.has(id)) verdicts.set(id, { state: "unreachable", evidence })
@@ -87,18 +88,38 @@ export const judge = (seen: Seen, now: Machine.Instant): ReadonlyMap<NodeId.Node
   return verdicts
 }
 
+/** What the judgement needs of a document, looked up once. */
+interface Known {
+  readonly doc: NodeDoc
+  readonly adjacency: Adjacency | undefined
+  readonly datacenter: string | undefined
+  readonly left: boolean
+}
+
+const read = (seen: Seen): ReadonlyMap<NodeId.NodeId, Known> => {
+  const known = new Map<NodeId.NodeId, Known>()
+  for (const [id, doc] of seen.docs) {
+    const profile = valueOf(doc, "profile", "Profile")
+    known.set(id, {
+      doc,
+      adjacency: valueOf(doc, "adjacency", "Adjacency"),
+      datacenter: profile?.datacenter,
+      left: (profile?.left ?? null) !== null
+    })
+  }
+  return known
+}
+
 /** Everybody whom a path of neighbours leads to from the viewer. */
-const reachable = (seen: Seen): ReadonlySet<NodeId.NodeId> => {
-  const found = new Set<NodeId.NodeId>([seen.self])
-  const queue: Array<NodeId.NodeId> = [seen.self]
+const reachable = (self: NodeId.NodeId, known: ReadonlyMap<NodeId.NodeId, Known>): ReadonlySet<NodeId.NodeId> => {
+  const found = new Set<NodeId.NodeId>([self])
+  const queue: Array<NodeId.NodeId> = [self]
   for (let at = 0; at < queue.length; at++) {
-    const doc = Option.getOrUndefined(HashMap.get(seen.docs, queue[at] as NodeId.NodeId))
-    if (doc === undefined) continue
-    for (const neighbor of valueOf(doc, "adjacency", "Adjacency")?.neighbors ?? []) {
+    for (const neighbor of known.get(queue[at] as NodeId.NodeId)?.adjacency?.neighbors ?? []) {
       if (found.has(neighbor.id)) continue
-      const other = Option.getOrUndefined(HashMap.get(seen.docs, neighbor.id))
+      const other = known.get(neighbor.id)
       // A neighbour of an earlier run, or one that has said goodbye, is none.
-      if (other !== undefined && (neighbor.incarnation < other.incarnation || hasLeft(other))) continue
+      if (other !== undefined && (neighbor.incarnation < other.doc.incarnation || other.left)) continue
       found.add(neighbor.id)
       queue.push(neighbor.id)
     }
@@ -106,21 +127,17 @@ const reachable = (seen: Seen): ReadonlySet<NodeId.NodeId> => {
   return found
 }
 
-const hasLeft = (doc: NodeDoc): boolean => (valueOf(doc, "profile", "Profile")?.left ?? null) !== null
-
 /** Everything that the living say against the others, oldest first. */
 const accusationsOf = (
-  seen: Seen,
+  known: ReadonlyMap<NodeId.NodeId, Known>,
   alive: ReadonlySet<NodeId.NodeId>
 ): ReadonlyMap<NodeId.NodeId, ReadonlyArray<Accusation>> => {
   const out = new Map<NodeId.NodeId, Array<Accusation>>()
   for (const by of alive) {
-    const doc = Option.getOrUndefined(HashMap.get(seen.docs, by))
-    if (doc === undefined) continue
-    for (const lost of valueOf(doc, "adjacency", "Adjacency")?.lost ?? []) {
+    for (const lost of known.get(by)?.adjacency?.lost ?? []) {
       if (alive.has(lost.id)) continue
-      const accused = Option.getOrUndefined(HashMap.get(seen.docs, lost.id))
-      if (accused !== undefined && isOutdated(lost, accused)) continue
+      const accused = known.get(lost.id)
+      if (accused !== undefined && isOutdated(lost, accused.doc)) continue
       const list = out.get(lost.id)
       if (list === undefined) out.set(lost.id, [{ ...lost, by }])
       else list.push({ ...lost, by })
@@ -142,8 +159,8 @@ export const isOutdated = (lost: Lost, accused: NodeDoc): boolean => {
 }
 
 /** Rule 1: what the node or its host said itself. */
-const ofHost = (doc: NodeDoc, evidence: ReadonlyArray<Accusation>): Verdict | undefined => {
-  if (hasLeft(doc) || evidence.some(({ cause }) => cause === "left")) return { state: "left", evidence }
+const ofHost = (node: Known, evidence: ReadonlyArray<Accusation>): Verdict | undefined => {
+  if (node.left || evidence.some(({ cause }) => cause === "left")) return { state: "left", evidence }
   return evidence.some(({ cause }) => cause === "closed" || cause === "refused")
     ? { state: "offline", evidence }
     : undefined
@@ -152,15 +169,15 @@ const ofHost = (doc: NodeDoc, evidence: ReadonlyArray<Accusation>): Verdict | un
 /** Rule 2: the silent nodes that are lost with their data centre, or with two more that hang together with them. */
 const partitions = (
   seen: Seen,
+  known: ReadonlyMap<NodeId.NodeId, Known>,
   alive: ReadonlySet<NodeId.NodeId>,
-  silent: ReadonlySet<NodeId.NodeId>,
-  judged: ReadonlyMap<NodeId.NodeId, Verdict>
+  silent: ReadonlySet<NodeId.NodeId>
 ): ReadonlySet<NodeId.NodeId> => {
   const out = new Set<NodeId.NodeId>()
   if (silent.size === 0) return out
   const inhabited = new Set<string>()
   for (const id of alive) {
-    const datacenter = datacenterOf(seen, id)
+    const datacenter = datacenterOf(seen, known, id)
     if (datacenter !== undefined) inhabited.add(datacenter)
   }
   const links = new Map<NodeId.NodeId, Set<NodeId.NodeId>>()
@@ -170,12 +187,10 @@ const partitions = (
     else list.add(b)
   }
   for (const id of silent) {
-    if (!inhabited.has(datacenterOf(seen, id) ?? "")) out.add(id)
-    const doc = HashMap.getUnsafe(seen.docs, id)
-    const adjacency = valueOf(doc, "adjacency", "Adjacency")
+    if (!inhabited.has(datacenterOf(seen, known, id) ?? "")) out.add(id)
     // Whom it had when it was last heard; among the silent, one side's word is enough.
-    for (const { id: other } of adjacency?.neighbors ?? []) {
-      if (!silent.has(other) || judged.has(other)) continue
+    for (const { id: other } of known.get(id)?.adjacency?.neighbors ?? []) {
+      if (!silent.has(other)) continue
       link(id, other)
       link(other, id)
     }
@@ -197,11 +212,8 @@ const partitions = (
   return out
 }
 
-const datacenterOf = (seen: Seen, id: NodeId.NodeId): string | undefined => {
-  const doc = Option.getOrUndefined(HashMap.get(seen.docs, id))
-  const profile = doc === undefined ? undefined : valueOf(doc, "profile", "Profile")
-  return profile?.datacenter ?? Option.getOrUndefined(HashMap.get(seen.remembered, id))?.datacenter
-}
+const datacenterOf = (seen: Seen, known: ReadonlyMap<NodeId.NodeId, Known>, id: NodeId.NodeId): string | undefined =>
+  known.get(id)?.datacenter ?? Option.getOrUndefined(HashMap.get(seen.remembered, id))?.datacenter
 
 const heardAt = (seen: Seen, id: NodeId.NodeId): Machine.Instant =>
   Option.getOrElse(HashMap.get(seen.heard, id), () => Number.NEGATIVE_INFINITY)
