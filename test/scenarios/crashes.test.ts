@@ -7,10 +7,14 @@ import { Scenarios } from "@starling/testing"
 const seeds = Array.from({ length: 100 }, (_, index) => index + 1)
 
 describe("crashing components", () => {
-  it("at 100 seeds every broadcast is delivered exactly once, no stamp goes back, and no neighbour is lost", { timeout: 240_000 }, () => {
-    for (const seed of seeds) {
-      const { broken } = Scenarios.crashes.run({ seed, size: 9 })
-      assert.deepStrictEqual(broken, [], `replay: npx -y pnpm@12 lab run crashes --seed ${seed} --size 9`)
+  it(
+    "at 100 seeds every broadcast is delivered exactly once, no stamp goes back, and no neighbour is lost",
+    { timeout: 240_000 },
+    () => {
+      for (const seed of seeds) {
+        const { broken } = Scenarios.crashes.run({ seed, size: 9 })
+        assert.deepStrictEqual(broken, [], `replay: npx -y pnpm@12 lab run crashes --seed ${seed} --size 9`)
+      }
     }
-  })
+  )
 })

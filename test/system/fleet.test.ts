@@ -60,8 +60,12 @@ describe("nine agents on loopback", () => {
     await meters.forceFlush()
     await Promise.all(
       fleet.map((agent) =>
-        eventually(`${agent.name} knows the publisher`, 5000, () => agent.get<Answer<Publisher>>("/v1/publishers"), (answer) =>
-          answer.items.some((item) => item.app === "checkout" && item.node === at(0).name && item.state === "fresh")
+        eventually(
+          `${agent.name} knows the publisher`,
+          5000,
+          () => agent.get<Answer<Publisher>>("/v1/publishers"),
+          (answer) =>
+            answer.items.some((item) => item.app === "checkout" && item.node === at(0).name && item.state === "fresh")
         )
       )
     )
@@ -71,7 +75,9 @@ describe("nine agents on loopback", () => {
 
   it("a configuration change is received by 9 of 9 within 2 s", async () => {
     const from = performance.now()
-    const rollout = await at(4).send<Rollout>("PUT", "/v1/config/sampling%2Frate?wait=received&timeout=5s", { value: "0.1" })
+    const rollout = await at(4).send<Rollout>("PUT", "/v1/config/sampling%2Frate?wait=received&timeout=5s", {
+      value: "0.1"
+    })
     assert.strictEqual(rollout.outcome, "converged")
     assert.strictEqual(rollout.targeted, 9)
     assert.strictEqual(rollout.received + rollout.applied, 9)
@@ -89,8 +95,11 @@ describe("nine agents on loopback", () => {
     for (const [index, body] of bodies.entries()) {
       await at([0, 4, 8][index] ?? 0).send("POST", "/v1/events", { severity: "error", body })
       const next = at([4, 8, 0][index] ?? 0)
-      await eventually("the next sender has seen it", 5000, () => next.get<Answer<Event>>("/v1/events?severity=error"), (answer) =>
-        answer.items.some((event) => event.body === body)
+      await eventually(
+        "the next sender has seen it",
+        5000,
+        () => next.get<Answer<Event>>("/v1/events?severity=error"),
+        (answer) => answer.items.some((event) => event.body === body)
       )
     }
     for (const agent of fleet) {
@@ -129,10 +138,13 @@ describe("nine agents on loopback", () => {
     const tree = await eventually(
       "the tree shows the restarts",
       5000,
-      () => victim.get<Answer<{ readonly path: string; readonly restarts: number; readonly state: string }>>("/v1/tree"),
+      () =>
+        victim.get<Answer<{ readonly path: string; readonly restarts: number; readonly state: string }>>("/v1/tree"),
       (answer) =>
         components.every((component) =>
-          answer.items.some((line) => line.path.endsWith(`/${component}`) && line.restarts >= 1 && line.state === "running")
+          answer.items.some(
+            (line) => line.path.endsWith(`/${component}`) && line.restarts >= 1 && line.state === "running"
+          )
         )
     )
     assert.isAtLeast(tree.answer.items.length, components.length)
@@ -156,36 +168,59 @@ describe("nine agents on loopback", () => {
     await victim.kill("SIGKILL")
     await Promise.all(
       others.map((agent) =>
-        eventually(`${agent.name} reports it offline`, 8000, () => agent.get<Answer<NodeItem>>("/v1/offline"), (answer) =>
-          answer.items.some((item) => item.id === victim.id && item.state === "offline" && item.evidence.length > 0)
+        eventually(
+          `${agent.name} reports it offline`,
+          8000,
+          () => agent.get<Answer<NodeItem>>("/v1/offline"),
+          (answer) =>
+            answer.items.some((item) => item.id === victim.id && item.state === "offline" && item.evidence.length > 0)
         )
       )
     )
     assert.isBelow(performance.now() - killedAt, 5000)
 
-    for (const [index, value] of ["a", "b", "c"].entries()) await at(6).send("PUT", `/v1/config/missed%2F${index}`, { value })
+    for (const [index, value] of ["a", "b", "c"].entries())
+      await at(6).send("PUT", `/v1/config/missed%2F${index}`, { value })
     const before = await at(3).get<{ readonly total: number }>("/v1/debug/delivered")
     await at(1).send("POST", "/v1/debug/broadcast", { count: 10 })
-    await eventually("broadcasts still reach everyone", 5000, () => at(3).get<{ readonly total: number }>("/v1/debug/delivered"), (after) =>
-      after.total >= before.total + 10
+    await eventually(
+      "broadcasts still reach everyone",
+      5000,
+      () => at(3).get<{ readonly total: number }>("/v1/debug/delivered"),
+      (after) => after.total >= before.total + 10
     )
 
     const old = (await at(0).get<Answer<NodeItem>>("/v1/nodes")).items.find((item) => item.id === victim.id)
     const restartedAt = performance.now()
-    const back = await start({ name: victim.name, datacenter: victim.datacenter, data: victim.data, gossip: victim.gossip })
+    const back = await start({
+      name: victim.name,
+      datacenter: victim.datacenter,
+      data: victim.data,
+      gossip: victim.gossip
+    })
     fleet = fleet.map((agent) => (agent === victim ? back : agent))
     assert.strictEqual(back.id, victim.id)
     await Promise.all(
       others.map((agent) =>
-        eventually(`${agent.name} sees it alive`, 8000, () => agent.get<Answer<NodeItem>>("/v1/nodes"), (answer) =>
-          answer.items.some(
-            (item) => item.id === victim.id && item.state === "alive" && item.incarnation > (old?.incarnation ?? 0)
-          )
+        eventually(
+          `${agent.name} sees it alive`,
+          8000,
+          () => agent.get<Answer<NodeItem>>("/v1/nodes"),
+          (answer) =>
+            answer.items.some(
+              (item) => item.id === victim.id && item.state === "alive" && item.incarnation > (old?.incarnation ?? 0)
+            )
         )
       )
     )
-    await eventually("it has what it missed", 8000, () => back.get<Answer<{ readonly key: string; readonly value: string }>>("/v1/config"), (answer) =>
-      ["a", "b", "c"].every((value, index) => answer.items.some((entry) => entry.key === `missed/${index}` && entry.value === value))
+    await eventually(
+      "it has what it missed",
+      8000,
+      () => back.get<Answer<{ readonly key: string; readonly value: string }>>("/v1/config"),
+      (answer) =>
+        ["a", "b", "c"].every((value, index) =>
+          answer.items.some((entry) => entry.key === `missed/${index}` && entry.value === value)
+        )
     )
     assert.isBelow(performance.now() - restartedAt, 5000)
   }, 60_000)

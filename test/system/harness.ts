@@ -76,7 +76,9 @@ export const start = async (options: StartOptions): Promise<AgentProcess> => {
     createInterface({ input: child.stdout }).on("line", (text) => {
       if (text.startsWith("ready ")) resolve(text)
     })
-    child.once("exit", (code) => reject(new Error(`agent ${options.name} ended with ${code} before it was ready:\n${errors}`)))
+    child.once("exit", (code) =>
+      reject(new Error(`agent ${options.name} ended with ${code} before it was ready:\n${errors}`))
+    )
   })
   const field = (key: string): string => new RegExp(`(?:^| )${key}=(\\S+)`).exec(line)?.[1] ?? ""
   const api = field("api")
@@ -122,7 +124,9 @@ export const eventually = async <A>(
       last = error
     }
     if (performance.now() - from > timeoutMs) {
-      throw new Error(`${what}: not within ${timeoutMs} ms; last: ${last instanceof Error ? last.stack : JSON.stringify(last)}`)
+      throw new Error(
+        `${what}: not within ${timeoutMs} ms; last: ${last instanceof Error ? last.stack : JSON.stringify(last)}`
+      )
     }
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
@@ -142,8 +146,11 @@ export const startFleet = async (folder: string): Promise<ReadonlyArray<AgentPro
   const fleet = [first, ...rest]
   await Promise.all(
     fleet.map((agent) =>
-      eventually(`${agent.name} sees nine nodes`, 15_000, () => agent.get<Answer<NodeItem>>("/v1/nodes"), (nodes) =>
-        nodes.items.length === 9 && nodes.items.every((item) => item.state === "alive")
+      eventually(
+        `${agent.name} sees nine nodes`,
+        15_000,
+        () => agent.get<Answer<NodeItem>>("/v1/nodes"),
+        (nodes) => nodes.items.length === 9 && nodes.items.every((item) => item.state === "alive")
       )
     )
   )
@@ -171,4 +178,6 @@ const request = async <A>(url: string, init: RequestInit = {}): Promise<A> => {
 }
 
 const environment = (): NodeJS.ProcessEnv =>
-  Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith("STARLING_") && key !== "NODE_OPTIONS"))
+  Object.fromEntries(
+    Object.entries(process.env).filter(([key]) => !key.startsWith("STARLING_") && key !== "NODE_OPTIONS")
+  )

@@ -13,7 +13,7 @@
  *
  * @since 0.1.0
  */
-import { Hlc } from "@starling/clock"
+import { Clock, Hlc } from "@starling/clock"
 import { Cell, type Machine, type Peer, Rng } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
@@ -132,6 +132,8 @@ interface Request {
 type Durable = HashMap.HashMap<string, HashMap.HashMap<string, unknown>>
 
 /**
+ * `rows` must be durable before the first event: no stamp may leave above a lease that a crash would forget.
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -140,10 +142,11 @@ export const make = (
   stored: Parts.Stored,
   seed: number | string,
   wall: number
-): Machine.Machine<State, Event, Action, Input> => {
+): Machine.Machine<State, Event, Action, Input> & { readonly rows: ReadonlyArray<Machine.StoreRow> } => {
   const [states, reading] = Parts.boot(config, stored, Rng.make(seed), wall)
   return {
     step,
+    rows: Clock.rowsOf(reading),
     initial: {
       config,
       durable: HashMap.fromIterable([...stored].map(([table, rows]) => [table, HashMap.fromIterable(rows)] as const)),

@@ -109,6 +109,11 @@ export const start = Effect.fnUntraced(function* (options: Options) {
     links: () => Links.neighbors(links)
   }
   const host = Host.make(settingsOf(options, identity, address), stored, ports, seed)
+  // No stamp may leave above a lease that a crash would forget.
+  yield* Effect.mapError(
+    store.write(ClockMachine.rowsOf(host.reading)),
+    (error) => new StartError({ message: error.message, next: error.next })
+  )
   const runtime: Runtime = {
     options,
     identity,
