@@ -118,7 +118,7 @@ export const defaults: Settings = {
   rejoinMinMs: 250,
   rejoinMaxMs: 10_000,
   cooldownMs: 3000,
-  deadMs: 10_000,
+  deadMs: 120_000,
   tombstoneMs: 600_000,
   probeMs: 15_000,
   forcedMs: 250,

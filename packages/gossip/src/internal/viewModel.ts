@@ -113,7 +113,10 @@ export interface Settings {
   readonly rejoinMaxMs: number
   /** A peer that closed the link on us is not picked for this long. Our choice: its view has settled by then. */
   readonly cooldownMs: number
-  /** A peer that could not be dialled is not taken into the passive view for this long. Our choice: one shuffle. */
+  /**
+   * A peer that could not be dialled is not taken into the passive view for this long, unless a link to it comes up. Our
+   * choice: as long as its id may come back with other nodes' shuffles.
+   */
   readonly deadMs: number
   /** How long a run of a node that left or was superseded stays barred. Our choice: longer than its id can circulate. */
   readonly tombstoneMs: number

@@ -177,6 +177,9 @@ export const onLinkUp = (turn: Turn, id: Machine.LinkId, peer: Peer.Peer, number
     count(turn, "linksRefused")
     return close(turn, id, "refused")
   }
+  const { pauses } = turn.state
+  if (pauses.some((entry) => entry.kind === "dead" && entry.id === peer.id))
+    turn.state = { ...turn.state, pauses: pauses.filter((entry) => entry.id !== peer.id) }
   const { now } = turn
   const link: Link = { link: id, peer, role: "idle", since: now, heardAt: now, pingSeq: 0, pingAt: null, rttMs: null }
   putLink(turn, link)
