@@ -227,7 +227,7 @@ export const hasSeen = (state: State, id: MessageId.MessageId): boolean => Win.h
  * @category running
  */
 export const step = (state: State, { event, now }: Machine.Input<Event>): Machine.Step<State, Action> => {
-  const turn: Turn = { state, now, actions: [] }
+  const turn: Turn = { state, now, actions: [], counters: undefined }
   switch (event._tag) {
     case "Received":
       if (LinkGate.neighborOf(state.gate, event.link) === undefined) {
@@ -258,7 +258,7 @@ export const step = (state: State, { event, now }: Machine.Input<Event>): Machin
       break
   }
   settle(turn)
-  return [turn.state, turn.actions]
+  return [turn.counters === undefined ? turn.state : { ...turn.state, counters: turn.counters }, turn.actions]
 }
 
 /** @since 0.1.0 @category codec */
@@ -282,6 +282,8 @@ interface Turn {
   state: State
   readonly now: Machine.Instant
   readonly actions: Array<Action>
+  /** Copied from the state when the first thing is counted. */
+  counters: { -readonly [what in keyof Counters]: number } | undefined
 }
 
 const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => {
@@ -455,10 +457,10 @@ const onBroadcast = (turn: Turn, token: number, topic: number, payload: unknown)
     return emit(turn, { _tag: "Rejected", token, reason })
   }
   const { id: origin, incarnation } = config.self
-  const id = { origin, incarnation, seq: sequence + 1 }
+  const id: MessageId.MessageId = { origin, incarnation, seq: sequence + 1 }
   turn.state = { ...turn.state, sequence: id.seq }
-  const written = write(turn, [{ table: "meta", key: "sequence", value: [incarnation, id.seq] }])
-  turn.state = { ...turn.state, pending: Queue.push(pending, { written, token, id, topic, payload }) }
+  const written = writeSequence(turn)
+  turn.state = { ...turn.state, pending: Queue.push(pending, { written, token, id, topic, payload, at: turn.now }) }
 }
 
 /** Numbers up to here are durable: those broadcasts begin. */
@@ -485,6 +487,9 @@ const onTick = (turn: Turn): void => {
   }))
   turn.state = { ...turn.state, tick: Alarm.fired(turn.state.tick), changed: HashSet.empty() }
   for (let i = 0; i < rows.length; i += rowsMax) write(turn, rows.slice(i, i + rowsMax))
+  // The answer was lost with a crashed step, or the disk is slow: asking once more does no harm.
+  const waiting = Queue.peek(turn.state.pending)
+  if (waiting !== undefined && turn.now - waiting.at >= rewriteMs) writeSequence(turn)
 }
 
 /** After every step: the cache within its limits, and a timer for what is left. */
@@ -497,7 +502,8 @@ const settle = (turn: Turn): void => {
     if (crowded > 0) count(turn, "cacheCrowded", crowded)
     emit(turn, { _tag: "Forgotten", ids: gone })
   }
-  const flushAt = HashSet.size(turn.state.changed) > 0 ? turn.now + config.flushMs : undefined
+  const waits = HashSet.size(turn.state.changed) > 0 || Queue.size(turn.state.pending) > 0
+  const flushAt = waits ? turn.now + config.flushMs : undefined
   const dueAt = flushAt ?? Cache.expiresAt(cache, limits)
   if (dueAt === undefined) return
   const tick = Alarm.want(turn.state.tick, turn.now, Math.max(dueAt, turn.now))
@@ -514,12 +520,15 @@ const settle = (turn: Turn): void => {
 // Small parts
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** After this long the store is asked again to make the sequence durable (our choice). */
+const rewriteMs = 2000
+
 /** Rows of one write (our choice): one transaction stays short. */
 const rowsMax = 1000
 
 const count = (turn: Turn, what: keyof Counters, by: number = 1): void => {
-  const { counters } = turn.state
-  turn.state = { ...turn.state, counters: { ...counters, [what]: counters[what] + by } }
+  turn.counters ??= { ...turn.state.counters }
+  turn.counters[what] += by
 }
 
 const emit = (turn: Turn, output: Output): void => {
@@ -541,6 +550,11 @@ const write = (turn: Turn, rows: ReadonlyArray<Machine.StoreRow>): number => {
   turn.state = { ...turn.state, tokens: [first, token] }
   turn.actions.push({ _tag: "Write", token, rows })
   return token
+}
+
+const writeSequence = (turn: Turn): number => {
+  const { config, sequence } = turn.state
+  return write(turn, [{ table: "meta", key: "sequence", value: [config.self.incarnation, sequence] }])
 }
 
 const isNeighbor = (turn: Turn, link: Machine.LinkId): boolean =>

@@ -206,7 +206,7 @@ export const isMissing = (state: State, id: MessageId.MessageId): boolean =>
  * @category running
  */
 export const step = (state: State, { event, now }: Machine.Input<Event>): Machine.Step<State, Action> => {
-  const turn: Turn = { state, now, actions: [] }
+  const turn: Turn = { state, now, actions: [], counters: undefined }
   switch (event._tag) {
     case "Received":
       if (LinkGate.neighborOf(state.gate, event.link) === undefined) {
@@ -243,7 +243,7 @@ export const step = (state: State, { event, now }: Machine.Input<Event>): Machin
       break
   }
   settle(turn)
-  return [turn.state, turn.actions]
+  return [turn.counters === undefined ? turn.state : { ...turn.state, counters: turn.counters }, turn.actions]
 }
 
 /** @since 0.1.0 @category codec */
@@ -318,6 +318,8 @@ interface Turn {
   state: State
   readonly now: Machine.Instant
   readonly actions: Array<Action>
+  /** Copied from the state when the first thing is counted. */
+  counters: { -readonly [what in keyof Counters]: number } | undefined
 }
 
 const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => {
@@ -528,8 +530,8 @@ const zero: Counters = {
 
 const count = (turn: Turn, what: keyof Counters, by: number = 1): void => {
   if (by === 0) return
-  const { counters } = turn.state
-  turn.state = { ...turn.state, counters: { ...counters, [what]: counters[what] + by } }
+  turn.counters ??= { ...turn.state.counters }
+  turn.counters[what] += by
 }
 
 const send = (turn: Turn, link: Machine.LinkId, message: Message): void => {

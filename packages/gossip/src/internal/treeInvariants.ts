@@ -34,7 +34,8 @@ export const broken = (state: State): ReadonlyArray<string> => {
     ["origins within originsMax", HashMap.size(state.windows) <= config.originsMax],
     ["windows are short", [...HashMap.values(state.windows)].every(isShort)],
     ["own broadcasts are numbered before they are delivered", SeqSet.max(own) <= state.sequence],
-    ["changed windows wait for a timer", HashSet.size(state.changed) === 0 || state.tick.dueAt !== null]
+    ["changed windows wait for a timer", HashSet.size(state.changed) === 0 || state.tick.dueAt !== null],
+    ["pending broadcasts wait for a timer", Queue.size(pending) === 0 || state.tick.dueAt !== null]
   ]
   return laws.filter(([, holds]) => !holds).map(([law]) => law)
 }

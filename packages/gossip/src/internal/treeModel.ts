@@ -1,5 +1,5 @@
 /** What the broadcast tree is made of. The documents of what leaves the machine stand in `BroadcastTree.ts`. */
-import type { LinkGate, NodeId, Peer } from "@starling/machine"
+import type { LinkGate, Machine, NodeId, Peer } from "@starling/machine"
 import type * as HashSet from "effect/HashSet"
 import type * as MessageId from "../MessageId.ts"
 import type * as Alarm from "./treeAlarm.ts"
@@ -69,6 +69,7 @@ export interface Pending {
   readonly id: MessageId.MessageId
   readonly topic: number
   readonly payload: unknown
+  readonly at: Machine.Instant
 }
 
 export type Counters = Readonly<
