@@ -214,13 +214,28 @@ describe("a network of facts", () => {
     const member = network.at(0)
     network.run(500)
     network.event(member, set("k", "v"))
-    // The step that handles `Written` crashes: its event is dropped.
     member.crashes = 1
+    member.crashIf = (event) => event._tag === "Written"
     network.run(100)
     assert.deepStrictEqual(answersOf(member), [])
     network.run(8000)
     assert.strictEqual(answersOf(member)[0]?._tag, "Config")
     assert.strictEqual(member.state.counters.rewritten, 1)
+  })
+
+  it("arms a timer again whose step crashed", () => {
+    for (const tag of ["Flush", "Tick", "AntiEntropy", "Pulse"] as const) {
+      const network = new Network({ nodes: 2, seed: 2 })
+      const member = network.at(0)
+      member.crashes = 1
+      member.crashIf = (event) => event._tag === "TimerFired" && event.timer._tag === tag
+      network.connect(0, 1)
+      network.run(20_000)
+      assert.strictEqual(member.crashes, 0, tag)
+      const { round } = member.state.timers[tag]
+      network.run(30_000)
+      assert.isAbove(member.state.timers[tag].round, round, tag)
+    }
   })
 
   it("asks again for a digest that a crashed step lost", () => {
@@ -230,7 +245,9 @@ describe("a network of facts", () => {
     const [one, two] = [network.at(0), network.at(1)]
     while (one.state.gate.version === 0 || two.state.gate.version === 0) network.run(1)
     one.crashes = 1
+    one.crashIf = (event) => event._tag === "Received" && event.message._tag === "Digest"
     network.run(500)
+    assert.strictEqual(one.crashes, 0)
     assert.isFalse(HashMap.has(two.state.docs, one.id))
     network.run(3500)
     assert.isTrue(HashMap.has(two.state.docs, one.id))

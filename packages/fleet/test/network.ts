@@ -35,8 +35,10 @@ export interface Member {
   views: number
   readonly disk: Map<string, Map<string, unknown>>
   readonly outputs: Array<{ readonly at: number; readonly output: Facts.Output }>
-  /** Events whose step is to crash. */
+  /** Events whose step is to crash, */
   crashes: number
+  /** of this kind only. */
+  crashIf: ((event: Facts.Event) => boolean) | undefined
   /** Acts on what it is asked to apply, after this long; undefined: never answers. */
   applying: { readonly delayMs: number; readonly status: "applied" | "failed" | "rejected" } | undefined
 }
@@ -79,6 +81,7 @@ export class Network {
       disk,
       outputs: [],
       crashes: 0,
+      crashIf: undefined,
       applying: undefined
     }
     this.members[index] = member
@@ -237,7 +240,7 @@ export class Network {
     if (event._tag === "Delivered") this.merge(member, Facts.stampOfPayload(event.payload))
     const [reading, stamp] = Hlc.stamp(member.reading, wall, member.id)
     member.reading = reading
-    if (member.crashes > 0) {
+    if (member.crashes > 0 && (member.crashIf?.(event) ?? true)) {
       member.crashes -= 1
       return
     }
