@@ -394,7 +394,10 @@ const onRemembered = (turn: Turn, peers: ReadonlyArray<Peer.Peer>): void => {
   const remembered = peers.filter((peer) => isAcceptable(turn.state, peer)).slice(0, rememberedMax)
   const known = new Set(turn.state.remembered.map((peer) => peer.address))
   const isNews = remembered.some((peer) => !known.has(peer.address))
-  turn.state = { ...turn.state, remembered }
+  const { config, lost, resort } = turn.state
+  const addresses = new Set([...remembered, ...lost.map((entry) => entry.peer)].map((peer) => peer.address))
+  const tried = resort.tried.filter((address) => addresses.has(address) || config.contacts.includes(address))
+  turn.state = { ...turn.state, remembered, resort: { ...resort, tried } }
   if (turn.state.active.length === 0 && isNews && !turn.state.leaving) {
     turn.state = { ...turn.state, resort: { ...turn.state.resort, notBefore: turn.now } }
     Repair.fill(turn)
