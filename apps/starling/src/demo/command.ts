@@ -27,29 +27,34 @@ export interface Options {
 const defaultApi = "127.0.0.1:7741"
 
 /** Runs the demo to its end: with `once` after the last step, else at Ctrl-C. */
-export const run = Effect.fnUntraced(function* (options: Options) {
-  const files = yield* FileSystem.FileSystem
-  const directory = yield* files.makeTempDirectoryScoped({ prefix: "starling-demo-" })
-  yield* Processes.startJanitor(directory)
-  const api = options.once || (yield* isTaken) ? "127.0.0.1:0" : defaultApi
-  const steps: Array<Steps.Step> = []
-  const show = (step: Steps.Step): Effect.Effect<void> => {
-    steps.push(step)
-    return options.json ? Effect.void : Console.log(lineOf(step))
-  }
-  if (!options.json) yield* Console.log(`a fleet of ${options.datacenters} × ${options.nodes} agents on this machine\n`)
-  const fleet = yield* Steps.run({ ...options, directory, api }, show).pipe(
-    Effect.raceFirst(Processes.parentGone),
-    Effect.ensuring(
-      Effect.suspend(() => (options.json ? Console.log(JSON.stringify({ items: steps }, undefined, 2)) : Effect.void))
-    ),
-    Effect.mapError((error) => new DemoFailed({ message: error.message }))
-  )
-  if (options.once) return
-  const first = fleet[0]?.agent
-  if (first !== undefined && !options.json) yield* Console.log(next(first, fleet[fleet.length - 1]?.agent))
-  yield* Effect.mapError(Processes.parentGone, (error) => new DemoFailed({ message: error.message }))
-}, Effect.scoped, Effect.provide(NodeHttpClient.layerFetch))
+export const run = Effect.fnUntraced(
+  function* (options: Options) {
+    const files = yield* FileSystem.FileSystem
+    const directory = yield* files.makeTempDirectoryScoped({ prefix: "starling-demo-" })
+    yield* Processes.startJanitor(directory)
+    const api = options.once || (yield* isTaken) ? "127.0.0.1:0" : defaultApi
+    const steps: Array<Steps.Step> = []
+    const show = (step: Steps.Step): Effect.Effect<void> => {
+      steps.push(step)
+      return options.json ? Effect.void : Console.log(lineOf(step))
+    }
+    if (!options.json)
+      yield* Console.log(`a fleet of ${options.datacenters} × ${options.nodes} agents on this machine\n`)
+    const fleet = yield* Steps.run({ ...options, directory, api }, show).pipe(
+      Effect.raceFirst(Processes.parentGone),
+      Effect.ensuring(
+        Effect.suspend(() => (options.json ? Console.log(JSON.stringify({ items: steps }, undefined, 2)) : Effect.void))
+      ),
+      Effect.mapError((error) => new DemoFailed({ message: error.message }))
+    )
+    if (options.once) return
+    const first = fleet[0]?.agent
+    if (first !== undefined && !options.json) yield* Console.log(next(first, fleet[fleet.length - 1]?.agent))
+    yield* Effect.mapError(Processes.parentGone, (error) => new DemoFailed({ message: error.message }))
+  },
+  Effect.scoped,
+  Effect.provide(NodeHttpClient.layerFetch)
+)
 
 const isTaken = HttpClient.get(`http://${defaultApi}/livez`).pipe(
   Effect.timeout("500 millis"),

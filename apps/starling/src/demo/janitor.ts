@@ -17,10 +17,9 @@ const program = Effect.gen(function* () {
   const { stdin } = yield* Stdio.Stdio
   yield* Effect.ignore(Stream.runDrain(stdin))
   const files = yield* FileSystem.FileSystem
-  yield* files.remove(directory, { recursive: true, force: true }).pipe(
-    Effect.ignore,
-    Effect.repeat(Schedule.both(Schedule.spaced("500 millis"), Schedule.recurs(8)))
-  )
+  yield* files
+    .remove(directory, { recursive: true, force: true })
+    .pipe(Effect.ignore, Effect.repeat(Schedule.both(Schedule.spaced("500 millis"), Schedule.recurs(8))))
 })
 
 // A Ctrl-C in the terminal is meant for the demo; the janitor ends after it.

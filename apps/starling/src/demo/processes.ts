@@ -53,14 +53,22 @@ const scriptOf = (file: string): string => new URL(file, import.meta.url).pathna
 /** Starts an agent in the scope and returns when it is ready. */
 export const startAgent = Effect.fnUntraced(function* (
   options: AgentOptions
-): Effect.fn.Return<Agent, ProcessFailed | PlatformError.PlatformError, ChildProcessSpawner.ChildProcessSpawner | Scope.Scope> {
-  const handle = yield* ChildProcess.make(process.execPath, [
-    scriptOf("../main.ts"),
-    "agent",
-    ...["--name", options.name, "--datacenter", options.datacenter, "--fleet", "demo", "--data", options.directory],
-    ...["--gossip", options.gossip, "--api", options.api, "--otlp", "127.0.0.1:0", "--log-level", "warn", "--debug"],
-    ...options.join.flatMap((address) => ["--join", address])
-  ], { env: { STARLING_PARENT_PIPE: "1" }, extendEnv: true, forceKillAfter: "2 seconds" })
+): Effect.fn.Return<
+  Agent,
+  ProcessFailed | PlatformError.PlatformError,
+  ChildProcessSpawner.ChildProcessSpawner | Scope.Scope
+> {
+  const handle = yield* ChildProcess.make(
+    process.execPath,
+    [
+      scriptOf("../main.ts"),
+      "agent",
+      ...["--name", options.name, "--datacenter", options.datacenter, "--fleet", "demo", "--data", options.directory],
+      ...["--gossip", options.gossip, "--api", options.api, "--otlp", "127.0.0.1:0", "--log-level", "warn", "--debug"],
+      ...options.join.flatMap((address) => ["--join", address])
+    ],
+    { env: { STARLING_PARENT_PIPE: "1" }, extendEnv: true, forceKillAfter: "2 seconds" }
+  )
   const errors: Array<string> = []
   yield* linesOf(handle.stderr).pipe(
     Stream.runForEach((line) => Effect.sync(() => void (errors.length < 50 && errors.push(line)))),
@@ -72,14 +80,17 @@ export const startAgent = Effect.fnUntraced(function* (
     Stream.runForEach((line) => (line.startsWith("ready ") ? Deferred.succeed(ready, line) : Effect.void)),
     Effect.ignore,
     Effect.andThen(
-      Effect.suspend(() => Deferred.fail(ready, new ProcessFailed({ message: `agent ${options.name} ended: ${errors.join("\n")}` })))
+      Effect.suspend(() =>
+        Deferred.fail(ready, new ProcessFailed({ message: `agent ${options.name} ended: ${errors.join("\n")}` }))
+      )
     ),
     Effect.forkScoped
   )
   const line = yield* Deferred.await(ready).pipe(
     Effect.timeoutOrElse({
       duration: readyTimeout,
-      orElse: () => Effect.fail(new ProcessFailed({ message: `agent ${options.name} was not ready within ${readyTimeout}` }))
+      orElse: () =>
+        Effect.fail(new ProcessFailed({ message: `agent ${options.name} was not ready within ${readyTimeout}` }))
     })
   )
   const field = (key: string): string => new RegExp(`(?:^| )${key}=(\\S+)`).exec(line)?.[1] ?? ""
@@ -125,7 +136,9 @@ export const parentGone: Effect.Effect<never, ProcessFailed> = Effect.suspend(()
   return Effect.sleep("300 millis").pipe(
     Effect.andThen(
       Effect.suspend(() =>
-        process.ppid === parent ? Effect.void : Effect.fail(new ProcessFailed({ message: "the process that started the demo is gone" }))
+        process.ppid === parent
+          ? Effect.void
+          : Effect.fail(new ProcessFailed({ message: "the process that started the demo is gone" }))
       )
     ),
     Effect.forever

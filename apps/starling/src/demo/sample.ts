@@ -37,7 +37,11 @@ const program = Effect.gen(function* () {
   })
   const orders = meters.getMeter("sample").createCounter("orders")
   const logger = logs.getLogger("sample")
-  yield* Effect.sync(() => orders.add(1)).pipe(Effect.andThen(Effect.sleep("200 millis")), Effect.forever, Effect.forkScoped)
+  yield* Effect.sync(() => orders.add(1)).pipe(
+    Effect.andThen(Effect.sleep("200 millis")),
+    Effect.forever,
+    Effect.forkScoped
+  )
   yield* Effect.promise(() => meters.forceFlush())
   const { stdin } = yield* Stdio.Stdio
   yield* stdin.pipe(

@@ -98,8 +98,12 @@ const oneView = Effect.fnUntraced(function* (fleet: ReadonlyArray<Member>) {
   yield* Effect.forEach(
     fleet,
     ({ agent, client }) =>
-      until("one view", `${agent.name} sees ${fleet.length} nodes alive`, client.nodes(), ({ items, view }) =>
-        view.complete && items.length === fleet.length && items.every((node) => node.state === "alive")
+      until(
+        "one view",
+        `${agent.name} sees ${fleet.length} nodes alive`,
+        client.nodes(),
+        ({ items, view }) =>
+          view.complete && items.length === fleet.length && items.every((node) => node.state === "alive")
       ),
     { concurrency: "unbounded" }
   )
@@ -112,12 +116,21 @@ const publishers = Effect.fnUntraced(function* (
   const hosts = hostsOf(fleet)
   const applications = yield* Effect.forEach(
     hosts,
-    ({ agent }, index) => Processes.startApplication(["checkout", "payments", "search"][index % 3] ?? "app", `${agent.datacenter}-1`, agent.otlp),
+    ({ agent }, index) =>
+      Processes.startApplication(
+        ["checkout", "payments", "search"][index % 3] ?? "app",
+        `${agent.datacenter}-1`,
+        agent.otlp
+      ),
     { concurrency: "unbounded" }
   )
   const asked = other(fleet, hosts[0])
-  const { items } = yield* until("publishers", "every application is a fresh publisher", asked.client.publishers(), (answer) =>
-    hosts.every(({ agent }) => answer.items.some((item) => item.node === agent.name && item.state === "fresh"))
+  const { items } = yield* until(
+    "publishers",
+    "every application is a fresh publisher",
+    asked.client.publishers(),
+    (answer) =>
+      hosts.every(({ agent }) => answer.items.some((item) => item.node === agent.name && item.state === "fresh"))
   )
   const list = items.map((item) => `${item.app} on ${item.node}`).join(", ")
   return [applications, `asked ${asked.agent.name}: ${list}`] as const
@@ -136,7 +149,10 @@ const configuration = Effect.fnUntraced(function* (fleet: ReadonlyArray<Member>)
       message: `${rollout.outcome}: ${received} of ${fleet.length} received it. ${rollout.reason}`
     })
   }
-  return [undefined, `sampling/rate = 0.1, set at ${asked.agent.name}: received by ${received}/${rollout.targeted}`] as const
+  return [
+    undefined,
+    `sampling/rate = 0.1, set at ${asked.agent.name}: received by ${received}/${rollout.targeted}`
+  ] as const
 })
 
 const events = Effect.fnUntraced(function* (
@@ -153,12 +169,18 @@ const events = Effect.fnUntraced(function* (
     yield* until("events", `${next.agent.name} sees "${body}"`, next.client.events({ severity: "error" }), has(body))
   }
   const asked = other(fleet, hosts[0])
-  const { items } = yield* until("events", `${asked.agent.name} has every error`, asked.client.events({ severity: "error" }), (answer) =>
-    bodies.every((body) => has(body)(answer))
+  const { items } = yield* until(
+    "events",
+    `${asked.agent.name} has every error`,
+    asked.client.events({ severity: "error" }),
+    (answer) => bodies.every((body) => has(body)(answer))
   )
   const order = items.filter((event) => bodies.includes(event.body)).map((event) => event.body)
   if (order.join() !== bodies.join()) {
-    return yield* new StepFailed({ step: "events", message: `they happened as ${bodies.join(", ")}; came back as ${order.join(", ")}` })
+    return yield* new StepFailed({
+      step: "events",
+      message: `they happened as ${bodies.join(", ")}; came back as ${order.join(", ")}`
+    })
   }
   return [undefined, `asked ${asked.agent.name}: ${order.join(" → ")}`] as const
 })
@@ -169,24 +191,37 @@ const offline = Effect.fnUntraced(function* (living: ReadonlyArray<Member>, lost
     living,
     ({ agent, client }) =>
       until("offline", `${agent.name} reports ${lost.agent.name} offline`, client.offline, ({ items }) =>
-        items.some((item) => item.kind === "node" && item.id === lost.agent.id && item.state === "offline" && item.evidence.length > 0)
+        items.some(
+          (item) =>
+            item.kind === "node" && item.id === lost.agent.id && item.state === "offline" && item.evidence.length > 0
+        )
       ),
     { concurrency: "unbounded" }
   )
-  const evidence = reports[0]?.items.flatMap((item) => (item.kind === "node" && item.id === lost.agent.id ? item.evidence : [])) ?? []
+  const evidence =
+    reports[0]?.items.flatMap((item) => (item.kind === "node" && item.id === lost.agent.id ? item.evidence : [])) ?? []
   const who = [...new Set(evidence.map(({ by, cause }) => `${by} (${cause})`))].join(", ")
-  return [undefined, `killed ${lost.agent.name}: ${living.length}/${living.length} report it offline; noticed by ${who}`] as const
+  return [
+    undefined,
+    `killed ${lost.agent.name}: ${living.length}/${living.length} report it offline; noticed by ${who}`
+  ] as const
 })
 
 const whileAway = Effect.fnUntraced(function* (living: ReadonlyArray<Member>, lost: Member) {
   const asked = living[0] as Member
   const change = asked.client.setConfig("sampling/rate", { value: "0.2", note: "while one is away" })
   yield* asking("while it is away", change)
-  const rollout = yield* until("while it is away", "all that live received it", asked.client.rollout("sampling/rate"), ({ items }) =>
-    items[0] !== undefined && items[0].received + items[0].applied === living.length
+  const rollout = yield* until(
+    "while it is away",
+    "all that live received it",
+    asked.client.rollout("sampling/rate"),
+    ({ items }) => items[0] !== undefined && items[0].received + items[0].applied === living.length
   )
   const missing = rollout.items[0]?.nodes.find((node) => node.nodeId === lost.agent.id)
-  return [undefined, `sampling/rate = 0.2: ${living.length}/${living.length} alive received it, ${lost.agent.name} is ${missing?.status ?? "unknown"}`] as const
+  return [
+    undefined,
+    `sampling/rate = 0.2: ${living.length}/${living.length} alive received it, ${lost.agent.name} is ${missing?.status ?? "unknown"}`
+  ] as const
 })
 
 const comeBack = Effect.fnUntraced(function* (
@@ -198,7 +233,12 @@ const comeBack = Effect.fnUntraced(function* (
   if (agent.id !== lost.agent.id) {
     return yield* new StepFailed({ step: "return", message: `it was ${lost.agent.id} and came back as ${agent.id}` })
   }
-  yield* until("return", `${agent.name} has the change it missed`, client.configEntry("sampling/rate"), ({ items }) => items[0]?.value === "0.2")
+  yield* until(
+    "return",
+    `${agent.name} has the change it missed`,
+    client.configEntry("sampling/rate"),
+    ({ items }) => items[0]?.value === "0.2"
+  )
   yield* Effect.forEach(
     living,
     (member) =>
@@ -212,7 +252,9 @@ const comeBack = Effect.fnUntraced(function* (
 
 /** The first agent of each data centre: applications publish there. */
 const hostsOf = (fleet: ReadonlyArray<Member>): ReadonlyArray<Member> =>
-  fleet.filter(({ agent }, index) => fleet.findIndex((member) => member.agent.datacenter === agent.datacenter) === index)
+  fleet.filter(
+    ({ agent }, index) => fleet.findIndex((member) => member.agent.datacenter === agent.datacenter) === index
+  )
 
 const last = <A>(items: ReadonlyArray<A>): A => items[items.length - 1] as A
 
@@ -220,8 +262,10 @@ const last = <A>(items: ReadonlyArray<A>): A => items[items.length - 1] as A
 const other = (fleet: ReadonlyArray<Member>, than: Member | undefined): Member =>
   fleet.find(({ agent }) => agent.datacenter !== than?.agent.datacenter) ?? last(fleet)
 
-const has = (body: string) => (answer: Document.Answer<Document.EventDocument>): boolean =>
-  answer.items.some((event) => event.body === body)
+const has =
+  (body: string) =>
+  (answer: Document.Answer<Document.EventDocument>): boolean =>
+    answer.items.some((event) => event.body === body)
 
 const asking = <A>(step: string, ask: Client.Asked<A>): Effect.Effect<A, StepFailed> =>
   Effect.mapError(ask, (error) => new StepFailed({ step, message: error.message }))
