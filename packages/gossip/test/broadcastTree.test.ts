@@ -1,0 +1,543 @@
+import { assert, describe, it } from "@effect/vitest"
+import { BroadcastTree, type MessageId } from "@starling/gossip"
+import { LinkGate } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
+import { id, neighbor, self } from "./plumtreeArbitraries.ts"
+
+type Event = BroadcastTree.Event
+type Action = BroadcastTree.Action
+
+const root = id(1).origin
+
+const config: BroadcastTree.Config = { ...BroadcastTree.defaults, self }
+
+const none: BroadcastTree.Stored = new Map()
+
+const run = (
+  state: BroadcastTree.State,
+  events: ReadonlyArray<Event>,
+  now: number = 0
+): readonly [BroadcastTree.State, ReadonlyArray<Action>] => {
+  let current = state
+  let actions: ReadonlyArray<Action> = []
+  for (const event of events) {
+    ;[current, actions] = BroadcastTree.step(current, { now, event })
+    assert.deepStrictEqual(BroadcastTree.invariants(current), [], event._tag)
+  }
+  return [current, actions]
+}
+
+/** The actions of the last event, without timers: those have tests of their own. */
+const last = (state: BroadcastTree.State, events: ReadonlyArray<Event>, now: number = 0): ReadonlyArray<Action> =>
+  run(state, events, now)[1].filter(({ _tag }) => _tag !== "SetTimer")
+
+const neighbors = (version: number, ...links: ReadonlyArray<number>): Event => ({
+  _tag: "Neighbors",
+  version,
+  neighbors: links.map(neighbor)
+})
+
+const received = (link: number, message: BroadcastTree.Message): Event => ({ _tag: "Received", link, message })
+
+const gossip = (link: number, of: MessageId.MessageId = id(1), round: number = 1): Event =>
+  received(link, { _tag: "Gossip", id: of, round, topic: 1, payload: "hello" })
+
+const send = (link: number, message: BroadcastTree.Message): Action => ({ _tag: "Send", link, message })
+
+const push = (link: number, of: MessageId.MessageId = id(1), round: number = 2): Action =>
+  send(link, { _tag: "Gossip", id: of, round, topic: 1, payload: "hello" })
+
+const emit = (output: BroadcastTree.Output): Action => ({ _tag: "Emit", output })
+
+const delivered = (of: MessageId.MessageId = id(1), round: number = 1): Action =>
+  emit({ _tag: "Delivered", id: of, topic: 1, payload: "hello", round })
+
+const seen = (link: number | null, of: MessageId.MessageId = id(1)): Action => emit({ _tag: "Seen", id: of, link })
+
+const prune: BroadcastTree.Message = { _tag: "Prune", root }
+
+const adopt: BroadcastTree.Message = { _tag: "Adopt", root }
+
+const withNeighbors = (...links: ReadonlyArray<number>): BroadcastTree.State =>
+  run(BroadcastTree.make(config, none, 1), [{ _tag: "Started" }, neighbors(1, ...links)])[0]
+
+const own = (seq: number): MessageId.MessageId => ({ origin: self.id, incarnation: self.incarnation, seq })
+
+const broadcast = (token: number, payload: unknown = "hello"): Event => ({
+  _tag: "Broadcast",
+  token,
+  topic: 1,
+  payload
+})
+
+const tokenOf = (actions: ReadonlyArray<Action>): number => {
+  for (const action of actions) if (action._tag === "Write") return action.token
+  return assert.fail("nothing is written")
+}
+
+describe("A new broadcast", () => {
+  it("is delivered, and pushed to every neighbour but the sender", () => {
+    assert.deepStrictEqual(last(withNeighbors(1, 2, 3), [gossip(1)]), [delivered(), seen(1), push(2), push(3)])
+  })
+
+  it("is announced, not pushed, to lazy neighbours", () => {
+    assert.deepStrictEqual(last(withNeighbors(1, 2, 3), [received(3, prune), gossip(1)]), [
+      delivered(),
+      seen(1),
+      push(2),
+      emit({ _tag: "Announce", id: id(1), round: 2, links: [3] })
+    ])
+  })
+
+  it("does not go back to a second link of the peer it came from", () => {
+    const twice: Event = {
+      _tag: "Neighbors",
+      version: 2,
+      neighbors: [neighbor(1), { link: 5, peer: neighbor(1).peer }, neighbor(2)]
+    }
+    assert.deepStrictEqual(last(withNeighbors(), [twice, gossip(1)]), [delivered(), seen(1), push(2)])
+  })
+
+  it("makes its first sender the parent, and a later one does not replace it", () => {
+    const [state] = run(withNeighbors(1, 2, 3), [gossip(1), gossip(2, id(2))])
+    assert.strictEqual(BroadcastTree.parent(state, root), 1)
+    assert.deepStrictEqual(BroadcastTree.lazy(state, root), [])
+  })
+
+  it("is announced to the parent when another neighbour gave it, so that two nodes never feed each other", () => {
+    assert.deepStrictEqual(last(withNeighbors(1, 2, 3), [gossip(1), gossip(2, id(2))]), [
+      delivered(id(2)),
+      seen(2, id(2)),
+      push(3, id(2)),
+      emit({ _tag: "Announce", id: id(2), round: 2, links: [1] })
+    ])
+  })
+
+  it("of a lazy neighbour is taken, and the neighbour stays lazy while the parent is there", () => {
+    const [state, actions] = run(withNeighbors(1, 2), [gossip(1), gossip(2), gossip(2, id(2))])
+    assert.deepStrictEqual(
+      actions.filter(({ _tag }) => _tag === "Send"),
+      []
+    )
+    assert.deepStrictEqual(BroadcastTree.lazy(state, root), [2])
+  })
+
+  it("of a lazy neighbour makes it the parent if there is none, and tells it so", () => {
+    const state = withNeighbors(1, 2)
+    const actions = last(state, [received(2, prune), gossip(2)])
+    assert.deepStrictEqual(actions, [send(2, adopt), delivered(), seen(2), push(1)])
+  })
+
+  it("counts hops up to 65,535 and not further", () => {
+    const far = 0xffff
+    assert.deepStrictEqual(last(withNeighbors(1, 2), [gossip(1, id(1), far)]), [
+      delivered(id(1), far),
+      seen(1),
+      push(2, id(1), far)
+    ])
+  })
+
+  it("under this node's own name that it never numbered is dropped and counted", () => {
+    for (const forged of [own(1), { ...own(1), incarnation: 9 }]) {
+      const [state, actions] = run(withNeighbors(1, 2), [gossip(1, forged)])
+      assert.deepStrictEqual(actions, [])
+      assert.strictEqual(state.counters.impostors, 1)
+    }
+  })
+
+  it("of one origin too many is refused and counted, while known origins go on", () => {
+    const small = run(BroadcastTree.make({ ...config, originsMax: 1 }, none, 1), [neighbors(1, 1, 2), gossip(1)])[0]
+    const [state, actions] = run(small, [gossip(1, id(1, "000000000009"))])
+    assert.deepStrictEqual([actions, state.counters.originsRefused], [[], 1])
+    assert.deepStrictEqual(last(small, [gossip(1, id(2))]).slice(0, 1), [delivered(id(2))])
+  })
+})
+
+describe("A second copy", () => {
+  it("is not delivered; its sender is pruned, and nobody else", () => {
+    const [state, actions] = run(withNeighbors(1, 2, 3), [gossip(1), gossip(2)])
+    assert.deepStrictEqual(actions, [send(2, prune)])
+    assert.deepStrictEqual(BroadcastTree.lazy(state, root), [2])
+    assert.deepStrictEqual(BroadcastTree.eager(state, root), [1, 3])
+  })
+
+  it("of the parent prunes the neighbour that was faster this time", () => {
+    const [state, actions] = run(withNeighbors(1, 2), [gossip(1), gossip(2, id(2)), gossip(1, id(2))])
+    assert.deepStrictEqual(actions, [send(2, prune)])
+    assert.deepStrictEqual([BroadcastTree.parent(state, root), BroadcastTree.eager(state, root)], [1, [1]])
+  })
+
+  it("never leaves a node without a parent: two broadcasts that take two paths keep one of them", () => {
+    // The paper's rule prunes 2 for the first broadcast and 1 for the second, and no path is left.
+    const [state] = run(withNeighbors(1, 2), [gossip(1), gossip(2, id(2)), gossip(2), gossip(1, id(2))])
+    assert.strictEqual(BroadcastTree.parent(state, root), 1)
+    assert.deepStrictEqual(BroadcastTree.eager(state, root), [1])
+  })
+
+  it("keeps its sender if the parent is gone and the first sender is lazy", () => {
+    const state = run(withNeighbors(1, 2), [gossip(1), received(1, prune)])[0]
+    assert.strictEqual(BroadcastTree.parent(state, root), null)
+    const [after, actions] = run(state, [gossip(2)])
+    assert.deepStrictEqual(actions, [])
+    assert.strictEqual(BroadcastTree.parent(after, root), 2)
+  })
+
+  it("prunes its sender if the parent is gone and the first sender is still eager", () => {
+    const state = run(withNeighbors(1, 2, 3), [gossip(3), gossip(1, id(2)), neighbors(2, 1, 2)])[0]
+    const [after, actions] = run(state, [gossip(2, id(2))])
+    assert.deepStrictEqual(actions, [send(2, prune)])
+    assert.strictEqual(BroadcastTree.parent(after, root), 1)
+  })
+
+  it("on the same link changes nothing", () => {
+    const [state] = run(withNeighbors(1, 2), [gossip(1)])
+    const [after, actions] = run(state, [gossip(1)])
+    assert.deepStrictEqual(actions, [])
+    assert.deepStrictEqual(after.roots, state.roots)
+  })
+
+  it("of an own broadcast is always pruned", () => {
+    const [state, written] = run(withNeighbors(1, 2), [broadcast(7)])
+    const actions = last(state, [{ _tag: "Written", token: tokenOf(written) }, gossip(1, own(1))])
+    assert.deepStrictEqual(actions, [send(1, { _tag: "Prune", root: self.id })])
+  })
+
+  it("whose payload is long forgotten is known by its number all the same", () => {
+    const [state] = run(withNeighbors(1, 2), [gossip(1)])
+    const [late, forgotten] = run(state, [neighbors(2, 1, 2)], 60_000)
+    assert.deepInclude(forgotten, emit({ _tag: "Forgotten", ids: [id(1)] }))
+    assert.deepStrictEqual(last(late, [gossip(2)], 60_001), [send(2, prune)])
+  })
+})
+
+describe("An own broadcast", () => {
+  it("is numbered and stored first; nothing else leaves before that is durable", () => {
+    assert.deepStrictEqual(last(withNeighbors(1, 2), [broadcast(7)]), [
+      {
+        _tag: "Write",
+        token: withNeighbors(1).tokens[0] + 1,
+        rows: [{ table: "meta", key: "sequence", value: [3, 1] }]
+      }
+    ])
+  })
+
+  it("is delivered here, accepted and pushed once its number is durable", () => {
+    const [state, written] = run(withNeighbors(1, 2), [broadcast(7)])
+    const durable: Event = { _tag: "Written", token: tokenOf(written) }
+    assert.deepStrictEqual(last(state, [durable]), [
+      delivered(own(1), 0),
+      seen(null, own(1)),
+      push(1, own(1), 1),
+      push(2, own(1), 1),
+      emit({ _tag: "Accepted", token: 7, id: own(1) })
+    ])
+    assert.deepStrictEqual(last(state, [durable, durable]), [])
+  })
+
+  it("waits for its own number: an older answer of the store releases only what is older", () => {
+    const [one, first] = run(withNeighbors(), [broadcast(1)])
+    const [two, second] = run(one, [broadcast(2)])
+    const accepted = (events: ReadonlyArray<Event>): ReadonlyArray<number> =>
+      last(two, events).flatMap((action) =>
+        action._tag === "Emit" && action.output._tag === "Accepted" ? [action.output.token] : []
+      )
+    assert.deepStrictEqual(accepted([{ _tag: "Written", token: tokenOf(first) }]), [1])
+    assert.deepStrictEqual(accepted([{ _tag: "Written", token: tokenOf(second) }]), [1, 2])
+    assert.deepStrictEqual(accepted([{ _tag: "Written", token: tokenOf(second) + 1 }]), [])
+  })
+
+  it("is asked for again if the store's answer was lost with a crashed step", () => {
+    const [state, first] = run(withNeighbors(), [broadcast(1)])
+    const timer = first.flatMap((action) => (action._tag === "SetTimer" ? [action.timer] : []))[0]
+    const fired: Event = { _tag: "TimerFired", timer: timer ?? assert.fail("no timer") }
+    const [late, again] = run(state, [fired], 2000)
+    const actions = last(late, [{ _tag: "Written", token: tokenOf(again) }], 2001)
+    assert.deepInclude(actions, emit({ _tag: "Accepted", token: 1, id: own(1) }))
+  })
+
+  it("is rejected when 1,024 wait, when it is too large, and when the topic is none", () => {
+    const full = run(
+      withNeighbors(),
+      Array.from({ length: 1024 }, (_, token) => broadcast(token))
+    )[0]
+    const rejected = (reason: BroadcastTree.Rejection): ReadonlyArray<Action> => [
+      emit({ _tag: "Rejected", token: 9, reason })
+    ]
+    assert.deepStrictEqual(last(full, [broadcast(9)]), rejected("busy"))
+    const idle = withNeighbors(1)
+    assert.deepStrictEqual(last(idle, [broadcast(9, "x".repeat(512 * 1024))]), rejected("too-large"))
+    assert.deepStrictEqual(last(idle, [broadcast(9, "\u{4e2d}".repeat(200 * 1024))]), rejected("too-large"))
+    for (const topic of [-1, 256, 0.5]) {
+      assert.deepStrictEqual(last(idle, [{ _tag: "Broadcast", token: 9, topic, payload: "" }]), rejected("bad-topic"))
+    }
+  })
+})
+
+describe("Prune, Graft, Adopt", () => {
+  it("a prune makes its sender lazy in that root's tree only, and is not answered", () => {
+    const [state, actions] = run(withNeighbors(1, 2), [received(2, prune)])
+    assert.deepStrictEqual(actions, [])
+    assert.deepStrictEqual(BroadcastTree.lazy(state, root), [2])
+    assert.deepStrictEqual(BroadcastTree.lazy(state, "000000000009"), [])
+  })
+
+  it("a prune of the parent leaves none, and the next sender takes its place", () => {
+    const [state] = run(withNeighbors(1, 2), [gossip(1), received(1, prune), gossip(2, id(2))])
+    assert.strictEqual(BroadcastTree.parent(state, root), 2)
+  })
+
+  it("a graft makes its sender eager and is answered with the payload, one hop further", () => {
+    const [state] = run(withNeighbors(1, 2), [received(2, prune), gossip(1, id(1), 4)])
+    const [after, actions] = run(state, [received(2, { _tag: "Graft", ids: [id(1)] })])
+    assert.deepStrictEqual(actions, [push(2, id(1), 5)])
+    assert.deepStrictEqual(BroadcastTree.eager(after, root), [1, 2])
+  })
+
+  it("a graft of an unknown broadcast is answered by a miss, and repair hears that it cannot be had", () => {
+    const ids = [id(1), id(2)]
+    assert.deepStrictEqual(last(withNeighbors(1, 2), [gossip(1), received(2, { _tag: "Graft", ids })]), [
+      push(2),
+      send(2, { _tag: "GraftMiss", ids: [id(2)] }),
+      emit({ _tag: "Forgotten", ids: [id(2)] })
+    ])
+  })
+
+  it("a graft that names a broadcast twice is answered once", () => {
+    const graft = received(2, { _tag: "Graft", ids: [id(1), id(1)] })
+    assert.deepStrictEqual(last(withNeighbors(1, 2), [gossip(1), graft]), [push(2)])
+  })
+
+  it("a graft is answered with at most 256 KiB, but always with one payload", () => {
+    const payload = "x".repeat(200 * 1024)
+    const big = (seq: number): Event => received(1, { _tag: "Gossip", id: id(seq), round: 1, topic: 1, payload })
+    const graft = received(2, { _tag: "Graft", ids: [id(1), id(2), id(3)] })
+    const [state, actions] = run(withNeighbors(1, 2), [big(1), big(2), big(3), graft])
+    assert.strictEqual(actions.filter(({ _tag }) => _tag === "Send").length, 1)
+    assert.strictEqual(state.counters.graftsShed, 2)
+  })
+
+  it("a graft of the parent is answered, and whoever gave the broadcast becomes the parent", () => {
+    const [state] = run(withNeighbors(1, 2, 3), [gossip(1), gossip(2), gossip(2, id(2))])
+    assert.deepStrictEqual([BroadcastTree.parent(state, root), BroadcastTree.lazy(state, root)], [1, [2]])
+    const [after, actions] = run(state, [received(1, { _tag: "Graft", ids: [id(2)] })])
+    assert.deepStrictEqual(actions, [send(2, adopt), push(1, id(2))])
+    assert.strictEqual(BroadcastTree.parent(after, root), 2)
+  })
+
+  it("an adoption makes its sender eager without a payload", () => {
+    const [state, actions] = run(withNeighbors(1, 2), [gossip(1), received(2, prune), received(2, adopt)])
+    assert.deepStrictEqual(actions, [])
+    assert.deepStrictEqual(BroadcastTree.eager(state, root), [1, 2])
+  })
+
+  it("repair's wish becomes a graft, for the unseen only, and the neighbour becomes the parent", () => {
+    const wish: Event = { _tag: "Graft", link: 2, ids: [id(1), id(2)] }
+    const [state, actions] = run(withNeighbors(1, 2), [gossip(1), received(2, prune), wish])
+    assert.deepStrictEqual(actions, [seen(1), send(2, { _tag: "Graft", ids: [id(2)] })])
+    assert.strictEqual(BroadcastTree.parent(state, root), 2)
+    assert.deepStrictEqual(BroadcastTree.eager(state, root), [1, 2])
+  })
+
+  it("repair's wish is not sent for what is seen, nor to a link that is no neighbour's", () => {
+    const state = run(withNeighbors(1, 2), [gossip(1)])[0]
+    assert.deepStrictEqual(last(state, [{ _tag: "Graft", link: 2, ids: [id(1)] }]), [seen(1)])
+    assert.deepStrictEqual(last(state, [{ _tag: "Graft", link: 8, ids: [id(2)] }]), [
+      emit({ _tag: "Missed", link: 8, ids: [id(2)] })
+    ])
+  })
+
+  it("a graft of more than 100 broadcasts goes in several frames", () => {
+    const ids = Array.from({ length: 250 }, (_, i) => id(i + 1))
+    const sizes = last(withNeighbors(1), [{ _tag: "Graft", link: 1, ids }]).map((action) =>
+      action._tag === "Send" && action.message._tag === "Graft" ? action.message.ids.length : 0
+    )
+    assert.deepStrictEqual(sizes, [100, 100, 50])
+  })
+
+  it("a miss is handed to repair and changes nothing else", () => {
+    const state = withNeighbors(1, 2)
+    const [after, actions] = run(state, [received(2, { _tag: "GraftMiss", ids: [id(1)] })])
+    assert.deepStrictEqual(actions, [emit({ _tag: "Missed", link: 2, ids: [id(1)] })])
+    assert.deepStrictEqual({ ...after, counters: state.counters }, state)
+  })
+})
+
+describe("Neighbours", () => {
+  it("a new one is eager in every tree; one that goes leaves every tree", () => {
+    const [state] = run(withNeighbors(1, 2), [gossip(1), gossip(2), neighbors(2, 2, 3)])
+    assert.deepStrictEqual(
+      [BroadcastTree.eager(state, root), BroadcastTree.lazy(state, root), BroadcastTree.parent(state, root)],
+      [[3], [2], null]
+    )
+  })
+
+  it("an older snapshot changes nothing", () => {
+    const state = run(withNeighbors(1, 2), [neighbors(3, 1, 2, 3)])[0]
+    assert.deepStrictEqual(run(state, [neighbors(2, 1)]), [state, []])
+    assert.deepStrictEqual(run(state, [neighbors(3, 1)]), [state, []])
+  })
+
+  it("frames of a stranger change no set, deliver nothing, and are not answered", () => {
+    const state = withNeighbors(1, 2)
+    const strange = [gossip(9), received(9, prune), received(9, adopt), received(9, { _tag: "Graft", ids: [id(1)] })]
+    const [after, actions] = run(state, strange)
+    assert.deepStrictEqual(actions, [])
+    assert.deepStrictEqual({ ...after, gate: state.gate }, state)
+    assert.strictEqual(after.gate.held.length, 4)
+  })
+
+  it("frames that overtook the news of their neighbour are processed, in order, when it comes", () => {
+    const [state] = run(withNeighbors(1), [gossip(9), received(9, prune)])
+    const [after, actions] = run(state, [neighbors(2, 1, 9)])
+    assert.deepStrictEqual(
+      actions.filter(({ _tag }) => _tag !== "SetTimer"),
+      [delivered(), seen(9), push(1)]
+    )
+    assert.deepStrictEqual([after.gate.held, BroadcastTree.lazy(after, root)], [[], [9]])
+  })
+
+  it("frames of a link that closed before are forgotten, and above 256 they are dropped and counted", () => {
+    const down: Event = { _tag: "LinkDown", link: 9, reason: { _tag: "Reset" } }
+    assert.deepStrictEqual(last(withNeighbors(1), [gossip(9), down, neighbors(2, 1, 9)]), [])
+    const flood = Array.from({ length: LinkGate.heldMax + 3 }, (_, i) => gossip(9, id(i + 1)))
+    assert.strictEqual(run(withNeighbors(1), flood)[0].gate.overflowed, 3)
+  })
+})
+
+describe("Windows, payloads, roots", () => {
+  const tick = (actions: ReadonlyArray<Action>): Event => {
+    for (const action of actions) if (action._tag === "SetTimer") return { _tag: "TimerFired", timer: action.timer }
+    return assert.fail("no timer is set")
+  }
+
+  it("changed windows are written after a second, changed origins only, own ones never", () => {
+    const [one, set] = run(withNeighbors(1), [gossip(1)])
+    assert.deepStrictEqual(set.at(-1), { _tag: "SetTimer", delayMs: 1000, timer: { _tag: "Tick", number: 1 } })
+    const [two, written] = run(one, [tick(set)], 1000)
+    assert.deepStrictEqual(
+      written.flatMap((action) => (action._tag === "Write" ? action.rows : [])),
+      [{ table: "windows", key: root, value: [[1, 1, 1]] }]
+    )
+    const own = run(two, [broadcast(1)], 1001)
+    const [three] = run(own[0], [{ _tag: "Written", token: tokenOf(own[1]) }], 1002)
+    assert.deepStrictEqual(last(three, [tick(own[1])], 2001), [])
+  })
+
+  it("a timer of another number changes nothing", () => {
+    const [state] = run(withNeighbors(1), [gossip(1)])
+    assert.deepStrictEqual(run(state, [{ _tag: "TimerFired", timer: { _tag: "Tick", number: 0 } }], 10), [state, []])
+    assert.deepStrictEqual(run(state, [{ _tag: "TimerFired", timer: { _tag: "Tick", number: 2 } }], 10), [state, []])
+  })
+
+  it("a timer that was lost is armed again by whatever comes a second after", () => {
+    const [state] = run(withNeighbors(1), [gossip(1)])
+    assert.deepStrictEqual(run(state, [{ _tag: "Started" }], 2000)[1], [])
+    assert.deepStrictEqual(run(state, [{ _tag: "Started" }], 2001)[1], [
+      { _tag: "SetTimer", delayMs: 1000, timer: { _tag: "Tick", number: 2 } }
+    ])
+  })
+
+  it("payloads leave by age, by bytes and by number, and repair hears of it", () => {
+    const ids = (actions: ReadonlyArray<Action>): ReadonlyArray<number> =>
+      actions.flatMap((action) =>
+        action._tag === "Emit" && action.output._tag === "Forgotten" ? action.output.ids.map(({ seq }) => seq) : []
+      )
+    const make = (settings: Partial<BroadcastTree.Settings>): BroadcastTree.State =>
+      run(BroadcastTree.make({ ...config, ...settings }, none, 1), [neighbors(1, 1)])[0]
+    const three = [gossip(1), gossip(1, id(2)), gossip(1, id(3))]
+    assert.deepStrictEqual(ids(run(make({ cacheCountMax: 2 }), three)[1]), [1])
+    assert.deepStrictEqual(ids(run(make({ cacheBytesMax: 10 }), three)[1]), [2])
+    const [state] = run(make({}), three)
+    assert.deepStrictEqual(ids(run(state, [{ _tag: "Started" }], 59_999)[1]), [])
+    assert.deepStrictEqual(ids(run(state, [{ _tag: "Started" }], 60_000)[1]), [1, 2, 3])
+  })
+
+  it("at most 64 roots have a tree; the one unused for longest starts all eager again", () => {
+    const origin = (n: number): string => n.toString(16).padStart(12, "0")
+    const prunes = Array.from({ length: 65 }, (_, n) => received(1, { _tag: "Prune", root: origin(n + 0x100) }))
+    const [state] = run(withNeighbors(1, 2), [
+      ...prunes.slice(0, 64),
+      prunes[0] ?? prunes[1] ?? gossip(1),
+      ...prunes.slice(64)
+    ])
+    assert.deepStrictEqual(
+      [BroadcastTree.lazy(state, origin(0x100)), BroadcastTree.lazy(state, origin(0x101))],
+      [[1], []]
+    )
+    assert.deepStrictEqual([BroadcastTree.rootsOf(state).length, state.counters.rootsEvicted], [64, 1])
+  })
+
+  it("of an origin's runs the two newest are kept; what is older counts as delivered", () => {
+    const state = run(
+      withNeighbors(1),
+      [1, 2, 3].map((run) => gossip(1, id(1, root, run)))
+    )[0]
+    assert.isTrue(BroadcastTree.hasSeen(state, id(9, root, 1)))
+    assert.isFalse(BroadcastTree.hasSeen(state, id(9, root, 2)))
+    assert.deepStrictEqual(last(state, [gossip(1, id(2, root, 1))]), [])
+  })
+
+  it("more than 64 gaps close from below, counted, and nothing is delivered twice", () => {
+    const [state] = run(
+      withNeighbors(1),
+      Array.from({ length: 66 }, (_, i) => gossip(1, id(2 * i + 1)))
+    )
+    assert.strictEqual(state.counters.gapsClosed, 2)
+    assert.deepStrictEqual(last(state, [gossip(1, id(2))]), [])
+  })
+})
+
+describe("After a restart", () => {
+  const stored = (sequence: unknown, windows: ReadonlyArray<readonly [string, unknown]> = []): BroadcastTree.Stored =>
+    new Map([
+      ["meta", new Map([["sequence", sequence]])],
+      ["windows", new Map(windows)]
+    ])
+
+  const nextSeq = (state: BroadcastTree.State): unknown => {
+    const rows = last(state, [broadcast(1)]).flatMap((action) => (action._tag === "Write" ? action.rows : []))
+    return rows[0]?.value
+  }
+
+  it("the sequence goes on within an incarnation and starts anew in the next", () => {
+    assert.deepStrictEqual(nextSeq(BroadcastTree.rebuild(config, stored([3, 41]), HashMap.empty(), 1)), [3, 42])
+    assert.deepStrictEqual(nextSeq(BroadcastTree.make(config, stored([2, 41]), 1)), [3, 1])
+    assert.deepStrictEqual(nextSeq(BroadcastTree.make(config, none, 1)), [3, 1])
+  })
+
+  it("the sequence is never below what was delivered of this node's own broadcasts", () => {
+    const delivered: BroadcastTree.Windows = HashMap.make([self.id, [[3, [[1, 44]]]]] as const)
+    assert.deepStrictEqual(nextSeq(BroadcastTree.rebuild(config, stored([3, 41]), delivered, 1)), [3, 45])
+  })
+
+  it("nothing is delivered again that the store or the shell's record knows; the rest is", () => {
+    const delivered: BroadcastTree.Windows = HashMap.make([root, [[1, [[5, 5]]]]] as const)
+    const [state] = run(BroadcastTree.rebuild(config, stored([3, 1], [[root, [[1, 1, 3]]]]), delivered, 1), [
+      neighbors(1, 1, 2)
+    ])
+    for (const seq of [1, 2, 3, 5]) {
+      assert.notDeepInclude(last(state, [gossip(1, id(seq))]), delivered_(seq), `seq ${seq}`)
+    }
+    for (const seq of [4, 6]) assert.deepInclude(last(state, [gossip(1, id(seq))]), delivered_(seq), `seq ${seq}`)
+  })
+
+  it("a node's broadcasts of the run before are not delivered to itself", () => {
+    const [state] = run(BroadcastTree.make(config, stored([2, 4]), 1), [neighbors(1, 1)])
+    assert.deepStrictEqual(last(state, [gossip(1, { ...own(4), incarnation: 2 })]), [
+      send(1, { _tag: "Prune", root: self.id })
+    ])
+  })
+
+  it("an answer of the store to the state before is not taken for one of this state", () => {
+    const [, written] = run(BroadcastTree.make(config, none, 1), [broadcast(1)])
+    const [state] = run(BroadcastTree.rebuild(config, none, HashMap.empty(), 2), [broadcast(2)])
+    assert.deepStrictEqual(last(state, [{ _tag: "Written", token: tokenOf(written) }]), [])
+  })
+
+  it("rows that cannot be read are counted and do not stop it", () => {
+    const state = BroadcastTree.make(config, stored("?", [[root, [[1, 3, 2]]]]), 1)
+    assert.deepStrictEqual([state.counters.storedRefused, BroadcastTree.invariants(state)], [2, []])
+  })
+
+  const delivered_ = (seq: number): Action => delivered(id(seq))
+})
