@@ -173,21 +173,19 @@ export const make = (
  * @category running
  */
 export const step = (state: State, input: Input): Machine.Step<State, Action> => {
-  const actions: Array<Action> = []
-  let current = accept(state, input.event)
-  if (current.config.mode === "run-to-completion") {
-    for (let mover = chooseMover(current); mover[0] !== undefined; mover = chooseMover(current)) {
-      current = move({ ...current, rng: mover[1] }, mover[0], input, actions)
-    }
-    return [current, actions]
+  const turn = open(state, input)
+  accept(turn, input.event)
+  if (state.config.mode === "run-to-completion") {
+    for (let mover = firstMover(turn); mover !== undefined; mover = firstMover(turn)) move(turn, mover)
+    return close(turn)
   }
-  const [mover, rng] = chooseMover(current)
-  if (mover !== undefined) current = move({ ...current, rng }, mover, input, actions)
-  if (!current.advancing && chooseMover(current)[0] !== undefined) {
-    actions.push({ _tag: "SetTimer", delayMs: 0, timer: { _tag: "Advance" } })
-    current = { ...current, advancing: true }
+  const mover = chooseMover(turn)
+  if (mover !== undefined) move(turn, mover)
+  if (!turn.state.advancing && firstMover(turn) !== undefined) {
+    turn.actions.push({ _tag: "SetTimer", delayMs: 0, timer: { _tag: "Advance" } })
+    turn.state.advancing = true
   }
-  return [current, actions]
+  return close(turn)
 }
 
 /** True when no component has an event waiting or an action to carry out: cross-component invariants hold here. @since 0.1.0 */
@@ -199,82 +197,116 @@ export const invariants = (state: State): ReadonlyArray<string> =>
   components.flatMap((component) => brokenOf(state, component).map((broken) => `${component}: ${broken}`))
 
 const brokenOf = <C extends Component>(state: State, component: C): ReadonlyArray<string> =>
-  specs[component].invariants(cellOf(state, component).state)
+  specs[component].invariants(state.cells[component].state)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// One step: a copy that changes in place until the step ends, and is thrown away if it throws
+// ---------------------------------------------------------------------------------------------------------------------
+
+type Draft = { -readonly [Key in keyof State]: State[Key] }
+
+interface Turn {
+  readonly state: Draft
+  readonly cells: { [C in Component]: Cell.Cell<StateOf<C>, ActionOf<C>> }
+  readonly queues: Record<Component, Queue>
+  readonly counters: Record<keyof Counters, number>
+  readonly input: Input
+  readonly actions: Array<Action>
+}
+
+const open = (state: State, input: Input): Turn => ({
+  state: { ...state },
+  cells: { ...state.cells },
+  queues: { ...state.queues },
+  counters: { ...state.counters },
+  input,
+  actions: []
+})
+
+const close = ({ state, cells, queues, counters, actions }: Turn): Machine.Step<State, Action> => {
+  state.cells = cells
+  state.queues = queues
+  state.counters = counters
+  return [state, actions]
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What comes in: into a queue
 // ---------------------------------------------------------------------------------------------------------------------
 
-const accept = (state: State, event: Event): State => {
+const accept = (turn: Turn, event: Event): void => {
+  const { state } = turn
   switch (event._tag) {
     case "Started":
-      return components.reduce((next, to) => enqueue(next, "shell", { to, event: { _tag: "Started" } }), state)
-    case "Command": {
-      const next = event.delivery.event._tag === "Handles" ? { ...state, handles: event.delivery } : state
-      return enqueue(next, "shell", event.delivery)
-    }
+      for (const to of components) enqueue(turn, "shell", { to, event: { _tag: "Started" } })
+      return
+    case "Command":
+      if (event.delivery.event._tag === "Handles") state.handles = event.delivery
+      return enqueue(turn, "shell", event.delivery)
     case "Crash":
-      return { ...state, crash: { component: event.component, at: event.at } }
+      state.crash = { component: event.component, at: event.at }
+      return
     case "LinkUp":
-      return onLinkUp(state, event)
-    case "LinkDown": {
-      const next = { ...state, links: HashMap.remove(state.links, event.link) }
-      return Wiring.linkDown(event.link, event.reason).reduce((s, delivery) => enqueue(s, "shell", delivery), next)
-    }
+      return onLinkUp(turn, event)
+    case "LinkDown":
+      state.links = HashMap.remove(state.links, event.link)
+      for (const delivery of Wiring.linkDown(event.link, event.reason)) enqueue(turn, "shell", delivery)
+      return
     case "LinkRefused": {
-      const [next, request] = answered(state, event.attempt)
-      if (request === undefined) return next
-      return enqueue(next, "shell", { to: request.component, event: { ...event, attempt: request.own } })
+      const request = answered(turn, event.attempt)
+      if (request === undefined) return
+      return enqueue(turn, "shell", { to: request.component, event: { ...event, attempt: request.own } })
     }
     case "Written": {
-      const [next, request] = answered(state, event.token)
-      if (request === undefined) return next
-      const stored = { ...next, durable: request.rows.reduce(written, next.durable) }
-      return enqueue(stored, "shell", { to: request.component, event: { _tag: "Written", token: request.own } })
+      const request = answered(turn, event.token)
+      if (request === undefined) return
+      state.durable = request.rows.reduce(written, state.durable)
+      return enqueue(turn, "shell", { to: request.component, event: { _tag: "Written", token: request.own } })
     }
     case "Received":
-      return enqueueReceived(state, event.link, event.message)
+      return enqueueReceived(turn, event.link, event.message)
     case "TimerFired":
-      return event.timer._tag === "Advance" ? { ...state, advancing: false } : enqueueTimer(state, event.timer)
+      if (event.timer._tag === "Component") return enqueueTimer(turn, event.timer)
+      state.advancing = false
   }
 }
 
-const onLinkUp = (state: State, event: Extract<Event, { readonly _tag: "LinkUp" }>): State => {
-  const linked = { ...state, links: HashMap.set(state.links, event.link, event.peer) }
+const onLinkUp = (turn: Turn, event: Extract<Event, { readonly _tag: "LinkUp" }>): void => {
   const { link, peer } = event
-  if (event.attempt === undefined)
-    return enqueue(linked, "shell", { to: "view-manager", event: { _tag: "LinkUp", link, peer } })
-  const [next, request] = answered(linked, event.attempt)
-  return request === undefined
-    ? next
-    : enqueue(next, "shell", { to: request.component, event: { _tag: "LinkUp", link, peer, attempt: request.own } })
+  turn.state.links = HashMap.set(turn.state.links, link, peer)
+  if (event.attempt === undefined) {
+    return enqueue(turn, "shell", { to: "view-manager", event: { _tag: "LinkUp", link, peer } })
+  }
+  const request = answered(turn, event.attempt)
+  if (request === undefined) return
+  enqueue(turn, "shell", { to: request.component, event: { _tag: "LinkUp", link, peer, attempt: request.own } })
 }
 
-const enqueueReceived = <C extends Component>(state: State, link: Machine.LinkId, frame: Wiring.Frame<C>): State =>
-  enqueue(state, "shell", {
+const enqueueReceived = <C extends Component>(turn: Turn, link: Machine.LinkId, frame: Wiring.Frame<C>): void =>
+  enqueue(turn, "shell", {
     to: frame.channel,
     event: { _tag: "Received", link, message: frame.message }
   } as Wiring.Delivery)
 
-const enqueueTimer = (state: State, timer: Extract<Timer, { readonly _tag: "Component" }>): State =>
-  timer.generation === state.generations[timer.component]
-    ? enqueue(state, "shell", {
-        to: timer.component,
-        event: { _tag: "TimerFired", timer: timer.timer }
-      } as Wiring.Delivery)
-    : state
+const enqueueTimer = (turn: Turn, timer: Extract<Timer, { readonly _tag: "Component" }>): void => {
+  // A timer of a state that was rebuilt since is nobody's any more.
+  if (timer.generation !== turn.state.generations[timer.component]) return
+  enqueue(turn, "shell", {
+    to: timer.component,
+    event: { _tag: "TimerFired", timer: timer.timer }
+  } as Wiring.Delivery)
+}
 
-const enqueue = (state: State, from: Component | "shell", delivery: Wiring.Delivery): State => ({
-  ...state,
-  queues: { ...state.queues, [delivery.to]: [...state.queues[delivery.to], { from, delivery }] }
-})
+const enqueue = ({ queues }: Turn, from: Component | "shell", delivery: Wiring.Delivery): void => {
+  queues[delivery.to] = [...queues[delivery.to], { from, delivery }]
+}
 
 /** Whose request this number is; it is answered once. */
-const answered = (state: State, number: number): readonly [State, Request | undefined] => {
-  const found = state.requests.waiting.find((request) => request.number === number)
-  if (found === undefined) return [state, undefined]
-  const waiting = state.requests.waiting.filter((request) => request !== found)
-  return [{ ...state, requests: { ...state.requests, waiting } }, found]
+const answered = ({ state }: Turn, number: number): Request | undefined => {
+  const { next, waiting } = state.requests
+  const found = waiting.find((request) => request.number === number)
+  if (found !== undefined) state.requests = { next, waiting: waiting.filter((request) => request !== found) }
+  return found
 }
 
 const written = (durable: Durable, { table, key, value }: Machine.StoreRow): Durable => {
@@ -286,161 +318,166 @@ const written = (durable: Durable, { table, key, value }: Machine.StoreRow): Dur
 // Moves
 // ---------------------------------------------------------------------------------------------------------------------
 
+const isAble = ({ cells, queues }: Turn, component: Component): boolean =>
+  queues[component].length > 0 || !Cell.isSettled(cells[component])
+
+const firstMover = (turn: Turn): Component | undefined => {
+  for (const component of components) if (isAble(turn, component)) return component
+  return undefined
+}
+
 /** A component that has something to do, each equally likely. */
-const chooseMover = (state: State): readonly [Component | undefined, Rng.Rng] => {
-  const able = components.filter(
-    (component) => !Cell.isSettled(state.cells[component]) || state.queues[component].length > 0
+const chooseMover = (turn: Turn): Component | undefined => {
+  const [mover, rng] = Rng.pick(
+    turn.state.rng,
+    components.filter((component) => isAble(turn, component))
   )
-  return Rng.pick(state.rng, able)
+  turn.state.rng = rng
+  return mover
 }
 
-const move = (state: State, component: Component, input: Input, actions: Array<Action>): State =>
-  Cell.isSettled(state.cells[component]) ? stepOne(state, component, input) : actOne(state, component, input, actions)
+const move = (turn: Turn, component: Component): void =>
+  Cell.isSettled(turn.cells[component]) ? stepOne(turn, component) : actOne(turn, component)
 
-/** Takes the oldest event of one sender, the sender chosen by the seed: order holds per pair, and per pair only. */
-const stepOne = <C extends Component>(state: State, component: C, input: Input): State => {
-  const queue = state.queues[component]
-  const senders = [...new Set(queue.map((entry) => entry.from))]
-  const [sender, rng] = Rng.pick(state.rng, senders)
-  const index = queue.findIndex((entry) => entry.from === sender)
-  const entry = queue[index]
-  if (entry === undefined) return state
-  const taken: State = { ...state, rng, queues: { ...state.queues, [component]: queue.toSpliced(index, 1) } }
-  if (Wiring.isRefused(taken.reading, entry.delivery)) return counted(taken, "refused")
-  if (strikes(state, component, "before")) {
-    return crashed(
-      { ...taken, counters: { ...taken.counters, eventsLost: taken.counters.eventsLost + 1 } },
-      component,
-      input
-    )
+const stepOne = <C extends Component>(turn: Turn, component: C): void => {
+  const delivery = take(turn, component)
+  if (delivery === undefined) return
+  if (Wiring.isRefused(turn.state.reading, delivery)) {
+    turn.counters.refused++
+    return
   }
-  const next = commit(taken, component, entry.delivery, input)
-  return strikes(state, component, "committed") ? crashed(next, component, input) : next
+  if (strikes(turn, component, "before")) {
+    turn.counters.eventsLost++
+    return crashed(turn, component)
+  }
+  commit(turn, component, delivery)
+  if (strikes(turn, component, "committed")) crashed(turn, component)
 }
 
-const commit = <C extends Component>(state: State, component: C, delivery: Wiring.Delivery, input: Input): State => {
+/**
+ * The oldest event of one sender, the sender chosen by the seed: order holds per pair, and per pair only. Run to
+ * completion, the oldest of all.
+ */
+const take = ({ state, queues }: Turn, component: Component): Wiring.Delivery | undefined => {
+  const queue = queues[component]
+  if (state.config.mode === "run-to-completion" || queue.length < 2) {
+    queues[component] = queue.slice(1)
+    return queue[0]?.delivery
+  }
+  const [sender, rng] = Rng.pick(state.rng, [...new Set(queue.map((entry) => entry.from))])
+  const index = queue.findIndex((entry) => entry.from === sender)
+  state.rng = rng
+  queues[component] = queue.toSpliced(index, 1)
+  return queue[index]?.delivery
+}
+
+const commit = <C extends Component>(turn: Turn, component: C, delivery: Wiring.Delivery): void => {
+  const { counters, input, state } = turn
   const stamp = Wiring.stampOf(delivery)
-  let reading = stamp === undefined ? state.reading : Hlc.receive(state.reading, stamp, input.wall)
+  if (stamp !== undefined) state.reading = Hlc.receive(state.reading, stamp, input.wall)
   const moment: Moment = {
     now: input.now,
     wall: input.wall,
-    reading,
+    reading: state.reading,
     stamp: () => {
-      const [next, drawn] = Hlc.stamp(reading, input.wall, state.config.self.id)
-      reading = next
+      const [reading, drawn] = Hlc.stamp(state.reading, input.wall, state.config.self.id)
+      state.reading = reading
       return drawn
     }
   }
   const spec = specs[component]
-  const cell = Cell.commit(
-    cellOf(state, component),
-    spec.step,
-    spec.input(delivery.event as EventOf<C>, moment) as InputOf<C>
-  )
-  return {
-    ...withCell(state, component, cell),
-    reading,
-    counters: { ...state.counters, steps: state.counters.steps + 1 }
-  }
+  const own = spec.input(delivery.event as EventOf<C>, moment) as InputOf<C>
+  setCell(turn, component, Cell.commit(cellOf(turn, component), spec.step, own))
+  counters.steps++
 }
 
-const actOne = <C extends Component>(state: State, component: C, input: Input, actions: Array<Action>): State => {
-  const cell = cellOf(state, component)
+const actOne = <C extends Component>(turn: Turn, component: C): void => {
+  const cell = cellOf(turn, component)
   const action = Cell.pending(cell)
-  if (action === undefined) return state
-  if (cell.ticked > 0 && strikes(state, component, "acting")) return crashed(state, component, input)
-  return carryOut(withCell(state, component, Cell.tick(cell)), component, action, actions)
+  if (action === undefined) return
+  if (cell.ticked > 0 && strikes(turn, component, "acting")) return crashed(turn, component)
+  setCell(turn, component, Cell.tick(cell))
+  carryOut(turn, component, action)
 }
 
-const carryOut = <C extends Component>(
-  state: State,
-  component: C,
-  action: ActionOf<C>,
-  actions: Array<Action>
-): State => {
+const carryOut = <C extends Component>(turn: Turn, component: C, action: ActionOf<C>): void => {
+  const { actions, state } = turn
   switch (action._tag) {
     case "Open": {
-      const [next, attempt] = request(state, component, action.attempt, [])
+      const attempt = request(turn, component, action.attempt, [])
       actions.push({ _tag: "Open", attempt, address: action.address })
-      return next
+      return
     }
     case "Write": {
-      const [next, token] = request(state, component, action.token, action.rows)
+      const token = request(turn, component, action.token, action.rows)
       actions.push({ _tag: "Write", token, rows: action.rows })
-      return next
+      return
     }
     case "Send":
       actions.push({ _tag: "Send", link: action.link, message: frame(component, action.message) })
-      return state
+      return
     case "Close":
       actions.push(action)
-      return state
+      return
     case "SetTimer": {
-      const timer = {
-        _tag: "Component",
-        component,
-        generation: state.generations[component],
-        timer: action.timer
-      } as Timer
+      const generation = state.generations[component]
+      const timer = { _tag: "Component", component, generation, timer: action.timer } as Timer
       actions.push({ _tag: "SetTimer", delayMs: action.delayMs, timer })
-      return state
+      return
     }
     case "Emit":
-      return Wiring.route(component, action.output).reduce(
-        (next, routed) => deliver(next, component, routed, actions),
-        state
-      )
+      for (const routed of Wiring.route(component, action.output)) deliver(turn, component, routed)
   }
 }
 
-const deliver = (state: State, from: Component, routed: Wiring.Routed, actions: Array<Action>): State => {
+const deliver = (turn: Turn, from: Component, routed: Wiring.Routed): void => {
+  const { actions, counters, state } = turn
   const id = Wiring.handedOver(routed)
-  if (id !== undefined && Ledger.has(state.ledger, id)) return counted(state, "redelivered")
-  const next = id === undefined ? state : { ...state, ledger: Ledger.record(state.ledger, id) }
+  if (id !== undefined) {
+    if (Ledger.has(state.ledger, id)) {
+      counters.redelivered++
+      return
+    }
+    state.ledger = Ledger.record(state.ledger, id)
+  }
   switch (routed.to) {
     case "clock-cell":
-      return { ...next, reading: Hlc.extend(next.reading, routed.lease) }
+      state.reading = Hlc.extend(state.reading, routed.lease)
+      return
     case "application":
       actions.push({ _tag: "Emit", output: routed.output })
-      return next
+      return
     default:
-      return enqueue(
-        Wiring.isNeighborSet(routed) ? { ...next, told: { ...next.told, [routed.to]: routed } } : next,
-        from,
-        routed
-      )
+      if (Wiring.isNeighborSet(routed)) state.told = { ...state.told, [routed.to]: routed }
+      enqueue(turn, from, routed)
   }
 }
 
-const request = (
-  state: State,
-  component: Component,
-  own: number,
-  rows: ReadonlyArray<Machine.StoreRow>
-): readonly [State, number] => {
+const request = ({ state }: Turn, component: Component, own: number, rows: ReadonlyArray<Machine.StoreRow>): number => {
   const { next: number, waiting } = state.requests
-  return [{ ...state, requests: { next: number + 1, waiting: [...waiting, { number, component, own, rows }] } }, number]
+  state.requests = { next: number + 1, waiting: [...waiting, { number, component, own, rows }] }
+  return number
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Crashes
 // ---------------------------------------------------------------------------------------------------------------------
 
-const strikes = (state: State, component: Component, at: CrashPoint): boolean =>
+const strikes = ({ state }: Turn, component: Component, at: CrashPoint): boolean =>
   state.crash?.component === component && state.crash.at === at
 
 /** What the supervisor does: a new incarnation on the committed state; on a second crash within the period, a new state. */
-const crashed = (state: State, component: Component, input: Input): State => {
+const crashed = (turn: Turn, component: Component): void => {
+  const { counters, input, state } = turn
   const recent = state.crashedAt[component].filter((at) => input.now - at <= Parts.crashPeriodMs)
-  const next: State = {
-    ...counted(state, "crashes"),
-    crash: undefined,
-    crashedAt: { ...state.crashedAt, [component]: [...recent, input.now] }
-  }
-  return recent.length === 0 ? next : rebuilt(next, component, input)
+  state.crash = undefined
+  state.crashedAt = { ...state.crashedAt, [component]: [...recent, input.now] }
+  counters.crashes++
+  if (recent.length > 0) rebuilt(turn, component)
 }
 
-const rebuilt = <C extends Component>(state: State, component: C, input: Input): State => {
+const rebuilt = <C extends Component>(turn: Turn, component: C): void => {
+  const { counters, input, state } = turn
   const generation = state.generations[component] + 1
   const fresh = Parts.rebuild(component, {
     settings: state.config,
@@ -450,38 +487,26 @@ const rebuilt = <C extends Component>(state: State, component: C, input: Input):
     links: [...HashMap.entries(state.links)].map(([link, peer]) => ({ link, peer })),
     ledger: state.ledger
   })
-  const next: State = {
-    ...counted(withCell(state, component, Cell.make(fresh)), "rebuilds"),
-    generations: { ...state.generations, [component]: generation }
-  }
-  const again = [
-    { to: component, event: { _tag: "Started" } } as Wiring.Delivery,
-    state.told[component],
-    component === "facts" ? state.handles : undefined
-  ]
-  return again.reduce((s, delivery) => (delivery === undefined ? s : enqueue(s, "shell", delivery)), next)
+  setCell(turn, component, Cell.make(fresh))
+  state.generations = { ...state.generations, [component]: generation }
+  counters.rebuilds++
+  enqueue(turn, "shell", { to: component, event: { _tag: "Started" } } as Wiring.Delivery)
+  const told = state.told[component]
+  if (told !== undefined) enqueue(turn, "shell", told)
+  if (component === "facts" && state.handles !== undefined) enqueue(turn, "shell", state.handles)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Helpers
 // ---------------------------------------------------------------------------------------------------------------------
 
-const counted = (state: State, what: keyof Counters): State => ({
-  ...state,
-  counters: { ...state.counters, [what]: state.counters[what] + 1 }
-})
+const cellOf = <C extends Component>({ cells }: Turn, component: C): Cell.Cell<StateOf<C>, ActionOf<C>> =>
+  cells[component]
 
-const cellOf = <C extends Component>(state: State, component: C): Cell.Cell<StateOf<C>, ActionOf<C>> =>
-  state.cells[component]
-
-const withCell = <C extends Component>(
-  state: State,
-  component: C,
-  cell: Cell.Cell<StateOf<C>, ActionOf<C>>
-): State => ({
-  ...state,
-  cells: { ...state.cells, [component]: cell }
-})
+const setCell = <C extends Component>(turn: Turn, component: C, cell: Cell.Cell<StateOf<C>, ActionOf<C>>): void => {
+  const cells: Record<Component, unknown> = turn.cells
+  cells[component] = cell
+}
 
 const frame = <C extends Component>(channel: C, message: MessageOf<C>): Wiring.Frame =>
   ({ channel, message }) as Wiring.Frame

@@ -4,7 +4,7 @@
  * | output of | reaches |
  * | --- | --- |
  * | view manager: `Views` | shuffler (both views); broadcast tree, lazy-push repair, facts (the neighbours) |
- * | view manager: `NeighborDown` | facts (evidence) |
+ * | view manager: `NeighborDown`, `NeighborRefused` | facts (evidence) |
  * | shuffler: `Integrate` | view manager |
  * | broadcast tree: `Announce`, `Seen`, `Forgotten`, `Missed` | lazy-push repair |
  * | broadcast tree: `Delivered` | facts (topic 0), the application (topic 1) |
@@ -130,6 +130,7 @@ const table: { readonly [C in Component]: (output: OutputOf<C>) => ReadonlyArray
         ]
       }
       case "NeighborDown":
+      case "NeighborRefused":
         return [{ to: "facts", event: { _tag: "NeighborDown", peer: output.peer, cause: output.cause } }]
       default:
         return []
