@@ -12,6 +12,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 
+const network = MemoryTransport.makeNetwork()
+
 const member = (name: string, join: ReadonlyArray<string>) =>
   Node.layer({
     name,
@@ -22,7 +24,7 @@ const member = (name: string, join: ReadonlyArray<string>) =>
     join,
     debug: false,
     version: "example"
-  }).pipe(Layer.provide(Store.layerMemory()))
+  }).pipe(Layer.provide([Store.layerMemory(), MemoryTransport.layer(network, name)]))
 
 const program = Effect.gen(function* () {
   const one = Context.get(yield* Layer.build(member("one", [])), Agent.Agent)
@@ -55,4 +57,4 @@ const program = Effect.gen(function* () {
   yield* Console.log(`publishers known at one: ${items.map((item) => `${item.app} on ${item.node}`).join(", ")}`)
 })
 
-await Effect.runPromise(program.pipe(Effect.scoped, Effect.provide(MemoryTransport.layer)))
+await Effect.runPromise(Effect.scoped(program))

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cell, Codec, LinkGate, Machine, Peer } from "@starling/machine"
+import { Cell, Codec, LinkGate, type Machine, Peer } from "@starling/machine"
 import * as fc from "fast-check"
 
 const peer = (id: string, incarnation = 1): Peer.Peer => ({ id, incarnation, address: `${id}:1` })

@@ -4,7 +4,7 @@
  * Frames are decoded here and told to the component of their channel. Work is admitted here and nowhere further in: while
  * a component has much to do, its links are not read, and TCP holds the peer back.
  */
-import { Codec, type Machine, type Peer } from "@starling/machine"
+import { type Codec, type Machine, type Peer } from "@starling/machine"
 import { Component, Wiring } from "@starling/member"
 import { Handshake, Link, type Transport } from "@starling/wire"
 import * as Effect from "effect/Effect"
@@ -105,7 +105,7 @@ const serve = (links: Links, link: Link.Link, opener: Opener | undefined): Effec
           for (const delivery of Wiring.linkDown(id, downReason(exit))) links.tell(delivery)
         })
       ),
-      Effect.catch(() => Effect.void)
+      Effect.ignore
     )
   })
 

@@ -5,7 +5,7 @@ import { Actor, DynamicSupervisor, Mailbox, Registry, Supervisor, System } from 
 import { Clock as ClockMachine } from "@starling/clock"
 import { Pattern, Query } from "@starling/fleet"
 import { Component, type Parts } from "@starling/member"
-import { type Handshake, Link, Transport } from "@starling/wire"
+import { type Handshake, type Link, Transport } from "@starling/wire"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"

@@ -1,10 +1,11 @@
 /**
  * A thousand members in virtual time: they join, become one overlay, and every broadcast reaches each of them once.
+ * The even ones of the twenty seeds; the others stand in a second file, so that two cores share them.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Scenarios } from "@starling/testing"
 
-const seeds = Array.from({ length: 20 }, (_, index) => index + 1)
+const seeds = Array.from({ length: 10 }, (_, index) => 2 * index + 2)
 
 describe("1,000 members", () => {
   for (const seed of seeds) {
@@ -13,10 +14,4 @@ describe("1,000 members", () => {
       assert.deepStrictEqual(broken, [], `replay: npx -y pnpm@12 lab run members --seed ${seed} --size 1000`)
     })
   }
-
-  it("the same seed gives the same history to the last event, another seed another", () => {
-    const history = (seed: number): string => Scenarios.members.run({ seed, size: 60 }).history
-    assert.strictEqual(history(1), history(1))
-    assert.notStrictEqual(history(1), history(2))
-  })
 })
