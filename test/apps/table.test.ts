@@ -11,8 +11,10 @@ const columns: ReadonlyArray<Table.Column<Row>> = [
 const pipe: Table.Screen = { width: undefined, color: false }
 const render = (screen: Table.Screen, rows: ReadonlyArray<Row>) => Table.render(screen, columns, rows)
 
-/** What a terminal does not show. */
-const uncolored = (text: string): string => text.replaceAll(/\u001B\[[0-9]*m/g, "")
+const escape = "\u001B"
+
+/** What a terminal shows of it. */
+const uncolored = (text: string): string => text.replaceAll(new RegExp(`${escape}\\[[0-9]*m`, "g"), "")
 
 describe("a table", () => {
   it("aligns its columns, with no blanks at the end of a line", () => {

@@ -146,11 +146,8 @@ export const ask = Effect.fnUntraced(function* <A, E extends Client.ClientError 
 ) {
   const { api } = yield* root
   const url = yield* urlOf(api)
-  const [ClientModule, Fetch] = yield* Effect.promise(() =>
-    Promise.all([import("@starling/api/Client"), import("effect/http/FetchHttpClient")])
-  )
-  const client = yield* ClientModule.make(url).pipe(Effect.provide(Fetch.layer))
-  const answer = question(client).pipe(
+  const { make } = yield* Effect.promise(() => import("./QuickClient.ts"))
+  const answer = question(make(url)).pipe(
     Effect.mapError((error: Client.ClientError | Failure) => (error._tag === "Failure" ? error : toFailure(error)))
   )
   const limitMs = patience(yield* toldTimeout)

@@ -92,7 +92,7 @@ describe("the configuration of an agent", () => {
           const { file, flag, variable } = which[key] ?? { file: false, flag: false, variable: false }
           const at = flag ? 0 : variable ? 1 : file ? 2 : 3
           assert.strictEqual(source, [`--${key}`, AgentConfig.variableOf(key), "/etc/s.toml", "default"][at])
-          if (at < 3) {
+          if (at !== 3) {
             const alone = right({ flags: { [key]: values[key][at] } })
             assert.deepStrictEqual(value, alone.settings.find((setting) => setting.key === key)?.value)
           }

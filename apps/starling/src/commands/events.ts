@@ -5,6 +5,7 @@
  */
 import type * as Client from "@starling/api/Client"
 import type { Agent } from "@starling/agent"
+import * as Stamp from "@starling/clock/Stamp"
 import * as Document from "@starling/fleet/Document"
 import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
@@ -67,6 +68,9 @@ export const eventLine = (screen: Table.Screen, event: Document.EventDocument): 
   return head + (screen.width === undefined ? body : Table.cut(body, Math.max(20, screen.width - 53)))
 }
 
+/** As the agent's own default. */
+const limitDefault = 100
+
 const rank = (severity: Document.Severity): number => Document.severities.indexOf(severity)
 
 const matches = (filter: Agent.EventFilter, event: Document.EventDocument): boolean =>
@@ -74,30 +78,54 @@ const matches = (filter: Agent.EventFilter, event: Document.EventDocument): bool
   (filter.app === undefined || event.app === filter.app) &&
   (filter.node === undefined || event.node === filter.node || event.nodeId === filter.node)
 
-/** How long a broken subscription is taken up again. Our choice: an agent that is restarted is back by then. */
+/** How often a broken subscription is taken up again, a second apart. Our choice: a restarted agent is back by then. */
 const resumeAttempts = 30
 
-/** The events that the filter asks for, then those that follow; a broken subscription is resumed after the last one seen. */
+/** As many events as an agent gives at once. */
+const everything = 10_000
+
+/** Ids of events that were seen; those beyond are so old that they do not come again. */
+const seenMax = 2 * everything
+
+/**
+ * An event of another node may arrive after one that sorts behind it, so a subscription begins this long before the last
+ * one seen, and ids tell which are new. Our choice: longer than a partition that nobody reports.
+ */
+const lateMs = 60_000
+
+const lookback = (at: string): string => {
+  const read = Stamp.fromText(at)
+  return read.ok
+    ? Stamp.toText({ ...Stamp.zero, epoch: read.value.epoch, wall: Math.max(0, read.value.wall - lateMs) })
+    : at
+}
+
+/** The events that the filter asks for, then those that follow; a broken subscription is resumed, and none is lost. */
 const follow = Effect.fnUntraced(function* (client: Client.Client, filter: Agent.EventFilter) {
   const { jsonl } = yield* Root.root
   const screen = yield* Root.screen
   const show = (event: Document.EventDocument) => Console.log(jsonl ? JSON.stringify(event) : eventLine(screen, event))
-  const first = yield* client.events(filter)
-  let after = first.items.at(-1)?.at ?? first.view.at
+  const { items, view } = yield* client.events({ limit: everything })
+  const seen = new Set(items.map(({ id }) => id))
+  const since = filter.sinceMs === undefined ? 0 : (Time.wallOf(view.at) ?? 0) - filter.sinceMs
+  const wanted = items.filter((event) => matches(filter, event) && (Time.wallOf(event.at) ?? 0) >= since)
+  for (const event of wanted.slice(-(filter.limit ?? limitDefault))) yield* show(event)
+  let last = items.at(-1)?.at ?? view.at
   let failures = 0
-  for (const event of first.items) yield* show(event)
+  const onEvent = Effect.fnUntraced(function* (event: Document.EventDocument) {
+    if (seen.has(event.id)) return
+    seen.add(event.id)
+    const [oldest] = seen
+    if (seen.size > seenMax && oldest !== undefined) seen.delete(oldest)
+    if (event.at > last) last = event.at
+    if (matches(filter, event)) yield* show(event)
+  })
   while (true) {
-    const ended = yield* client.watch(["events"], { after }).pipe(
-      Stream.runForEach((message) =>
-        Effect.gen(function* () {
-          failures = 0
-          if (message.resource !== "events") return
-          for (const event of message.items) {
-            if (event.at > after) after = event.at
-            if (matches(filter, event)) yield* show(event)
-          }
-        })
-      ),
+    const ended = yield* client.watch(["events"], { after: lookback(last) }).pipe(
+      Stream.runForEach((message) => {
+        failures = 0
+        return message.resource === "events" ? Effect.forEach(message.items, onEvent, { discard: true }) : Effect.void
+      }),
       Effect.result
     )
     if (ended._tag === "Failure" && (ended.failure._tag !== "NoAgent" || failures >= resumeAttempts)) {
