@@ -1,0 +1,57 @@
+/**
+ * One run of a scenario, as worker threads report it: plain data, whatever happened. A scenario that throws is a finding
+ * like any other, so that one bad seed does not end a soak.
+ *
+ * @since 0.1.0
+ */
+import type { Scenarios } from "@starling/testing"
+import { performance } from "node:perf_hooks"
+import process from "node:process"
+
+/** @since 0.1.0 @category models */
+export interface Order {
+  readonly scenario: string
+  readonly seed: number
+  readonly size: number
+}
+
+/** @since 0.1.0 @category models */
+export interface Run extends Order, Scenarios.Outcome {
+  readonly realMs: number
+  /** The largest resident size of the process so far. */
+  readonly memoryMib: number
+}
+
+/** @since 0.1.0 @category running */
+export const run = (scenario: Scenarios.Scenario, seed: number, size: number): Run => {
+  const begin = performance.now()
+  const outcome = outcomeOf(scenario, seed, size)
+  return {
+    scenario: scenario.name,
+    seed,
+    size,
+    ...outcome,
+    realMs: Math.round(performance.now() - begin),
+    memoryMib: Math.round(process.resourceUsage().maxRSS / 1024)
+  }
+}
+
+/** A run of which nothing is known but why it has no outcome. @since 0.1.0 @category constructors */
+export const lost = (order: Order, broken: string, realMs: number): Run => ({
+  ...order,
+  broken: [broken],
+  virtualMs: 0,
+  history: "",
+  measured: {},
+  realMs,
+  memoryMib: 0
+})
+
+const outcomeOf = (scenario: Scenarios.Scenario, seed: number, size: number): Scenarios.Outcome => {
+  try {
+    return scenario.run({ seed, size })
+  } catch (error) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    return { broken: [`threw ${text}`], virtualMs: 0, history: "", measured: {} }
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * `docs/results/soak.jsonl`: one line for each soak, what was run, where, and what was found. Lines are only added.
+ *
+ * A soak goes on where the lines of the same scenario, size and code end. Code is the last commit that touched a
+ * package's sources, so that committing a result does not begin the seeds anew; sources that are not committed have no
+ * name, and what was run on them is never counted as done.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import type * as PlatformError from "effect/PlatformError"
+import * as ChildProcess from "effect/process/ChildProcess"
+import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
+import * as os from "node:os"
+import process from "node:process"
+import { fileURLToPath } from "node:url"
+
+/** @since 0.1.0 @category models */
+export interface Finding {
+  readonly seed: number
+  readonly broken: ReadonlyArray<string>
+}
+
+/** @since 0.1.0 @category models */
+export interface Line {
+  readonly scenario: string
+  readonly size: number
+  /** Of the checkout; with `-dirty` if sources differ from it. */
+  readonly commit: string
+  /** The last commit that touched the sources of a package; the same as `commit` if that is dirty. */
+  readonly code: string
+  /** When it ended, as ISO 8601. */
+  readonly date: string
+  readonly machine: { readonly cpu: string; readonly cores: number; readonly node: string }
+  readonly command: string
+  /** Every seed from `first` to `last` was run. */
+  readonly first: number
+  readonly last: number
+  readonly runs: number
+  readonly virtualSeconds: number
+  readonly realSeconds: number
+  readonly failing: number
+  /** Of the first failing seeds. */
+  readonly findings: ReadonlyArray<Finding>
+}
+
+const root = new URL("../../../", import.meta.url)
+
+/** @since 0.1.0 */
+export const path = fileURLToPath(new URL("docs/results/soak.jsonl", root))
+
+/** @since 0.1.0 */
+export const machine: Line["machine"] = {
+  cpu: os.cpus()[0]?.model.trim() ?? "unknown",
+  cores: os.availableParallelism(),
+  node: process.version
+}
+
+/** @since 0.1.0 @category models */
+export interface Revision {
+  readonly commit: string
+  readonly code: string
+  /** Whether `code` names exactly what runs. */
+  readonly known: boolean
+}
+
+/** What runs here. Without git nothing is known. @since 0.1.0 */
+export const revision: Effect.Effect<Revision, never, ChildProcessSpawner.ChildProcessSpawner> = Effect.gen(
+  function* () {
+    const sources = ["--", ":(glob)packages/*/src/**", "pnpm-lock.yaml"]
+    const commit = yield* git("rev-parse", "--short=12", "HEAD")
+    const changed = yield* git("status", "--porcelain", ...sources)
+    const code = yield* git("log", "-1", "--format=%h", "--abbrev=12", ...sources)
+    if (changed !== "") return { commit: `${commit}-dirty`, code: `${commit}-dirty`, known: false }
+    return { commit, code, known: code !== "" }
+  }
+).pipe(Effect.orElseSucceed(() => ({ commit: "unknown", code: "unknown", known: false })))
+
+const git = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
+  const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
+  const text = yield* spawner.string(ChildProcess.make("git", args, { cwd: fileURLToPath(root) }))
+  return text.trim()
+})
+
+/** Lines that are not of this form are passed over: the file is also for people. @since 0.1.0 */
+export const read: Effect.Effect<ReadonlyArray<Line>, PlatformError.PlatformError, FileSystem.FileSystem> = Effect.gen(
+  function* () {
+    const files = yield* FileSystem.FileSystem
+    if (!(yield* files.exists(path))) return []
+    return parse(yield* files.readFileString(path))
+  }
+)
+
+/** @since 0.1.0 */
+export const append = Effect.fnUntraced(function* (line: Line) {
+  const files = yield* FileSystem.FileSystem
+  yield* files.makeDirectory(fileURLToPath(new URL("docs/results/", root)), { recursive: true })
+  yield* files.writeFileString(path, `${JSON.stringify(line)}\n`, { flag: "a" })
+})
+
+/** @since 0.1.0 */
+export const parse = (text: string): ReadonlyArray<Line> =>
+  text.split("\n").flatMap((row) => {
+    const line = parseRow(row)
+    return line === undefined ? [] : [line]
+  })
+
+const parseRow = (row: string): Line | undefined => {
+  try {
+    const value: unknown = JSON.parse(row)
+    return isLine(value) ? value : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const isLine = (value: unknown): value is Line => {
+  if (typeof value !== "object" || value === null) return false
+  const { code, findings, first, last, scenario, size } = value as Partial<Record<keyof Line, unknown>>
+  return (
+    typeof scenario === "string" &&
+    typeof code === "string" &&
+    [first, last, size].every((field) => Number.isSafeInteger(field)) &&
+    Array.isArray(findings)
+  )
+}
+
+/**
+ * Where seeds that begin at `first` go on, and the lines that cover what is done already.
+ *
+ * @since 0.1.0
+ */
+export const resume = (
+  lines: ReadonlyArray<Line>,
+  of: Pick<Line, "scenario" | "size" | "code">,
+  first: number
+): { readonly next: number; readonly done: ReadonlyArray<Line> } => {
+  const same = lines.filter((line) => line.scenario === of.scenario && line.size === of.size && line.code === of.code)
+  const done: Array<Line> = []
+  let next = first
+  for (let line = covering(same, next); line !== undefined; line = covering(same, next)) {
+    done.push(line)
+    next = line.last + 1
+  }
+  return { next, done }
+}
+
+const covering = (lines: ReadonlyArray<Line>, seed: number): Line | undefined =>
+  lines.find((line) => line.first <= seed && seed <= line.last)

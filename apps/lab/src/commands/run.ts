@@ -1,0 +1,57 @@
+/**
+ * `lab run`: one seed of one scenario, with what is broken and what was measured.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { exitCodes, Failure } from "../Failure.ts"
+import * as Options from "../options.ts"
+import * as Runner from "../Runner.ts"
+import type * as Runs from "../Runs.ts"
+
+/** @since 0.1.0 @category commands */
+export const run = Command.make(
+  "run",
+  {
+    scenario: Options.scenario,
+    seed: Flag.Int("seed").pipe(
+      Flag.withMetavar("S"),
+      Flag.withDescription("The same seed gives the same history to the last event"),
+      Flag.filter(Options.isSeed, (seed) => `Expected --seed from 0 on, got ${seed}`)
+    ),
+    size: Options.size,
+    json: Options.json
+  },
+  Effect.fnUntraced(function* ({ json, scenario, seed, size }) {
+    const order = { scenario: scenario.name, seed, size: Option.getOrElse(size, () => scenario.size) }
+    const result = yield* Effect.scoped(Effect.flatMap(Runner.make, (runner) => runner.run(order)))
+    const failing = result.broken.length > 0
+    const replay = Options.replay(result.scenario, seed, result.size)
+    yield* Console.log(
+      json ? JSON.stringify({ ...result, ...(failing ? { replay } : {}) }, undefined, 2) : textOf(result, replay)
+    )
+    if (failing) return yield* new Failure({ code: exitCodes.findings, message: "" })
+  })
+).pipe(Command.withDescription("One seed: what is broken, and what was measured"))
+
+const textOf = (run: Runs.Run, replay: string): string => {
+  const failing = run.broken.length > 0
+  const values: ReadonlyArray<readonly [string, string]> = [
+    ["virtual time", `${run.virtualMs / 1000} s`],
+    ["real time", `${run.realMs / 1000} s`],
+    ["memory", `${run.memoryMib} MiB`],
+    ["history", run.history],
+    ...Object.entries(run.measured).map(([name, value]) => [name, String(value)] as const)
+  ]
+  const width = Math.max(...values.map(([name]) => name.length))
+  return [
+    `${run.scenario} · seed ${run.seed} · ${run.size} members: ${failing ? `${run.broken.length} broken` : "nothing broken"}`,
+    ...run.broken.map((broken) => `  broken: ${broken}`),
+    ...values.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`),
+    ...(failing ? [`replay: ${replay}`] : [])
+  ].join("\n")
+}

@@ -1,0 +1,247 @@
+/**
+ * `lab soak`: seed after seed on every core, for a time or to a last seed, and one line in `docs/results/soak.jsonl`.
+ *
+ * @since 0.1.0
+ */
+import type { Scenarios } from "@starling/testing"
+import * as Clock from "effect/Clock"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import process from "node:process"
+import { exitCodes, Failure } from "../Failure.ts"
+import * as Options from "../options.ts"
+import * as Runner from "../Runner.ts"
+import type * as Runs from "../Runs.ts"
+import * as SoakLog from "../SoakLog.ts"
+
+/** How long a soak takes if nothing is said. Our choice. */
+const minutesDefault = 5
+
+/** Progress is shown this often. Our choice: less than the five seconds that are promised. */
+const progressEvery = "4 seconds"
+
+/** When the time is up, seeds under way may still end; one that takes longer than this is a finding. Our choice. */
+const graceMs = 5 * 60_000
+
+/** Failing seeds, and broken promises of each, that a line keeps: the first say enough. */
+const findingsMax = 50
+const brokenMax = 5
+
+/** @since 0.1.0 @category models */
+export interface Range {
+  readonly first: number
+  readonly last: number
+}
+
+/** `3..20` as a range, or undefined. @since 0.1.0 */
+export const parseRange = (text: string): Range | undefined => {
+  const [, from, to] = /^(\d+)\.\.(\d+)$/.exec(text) ?? []
+  const range = { first: Number(from), last: Number(to) }
+  return Options.isSeed(range.first) && Options.isSeed(range.last) && range.first <= range.last ? range : undefined
+}
+
+/** @since 0.1.0 @category commands */
+export const soak = Command.make(
+  "soak",
+  {
+    scenario: Options.scenario,
+    minutes: Flag.Finite("minutes").pipe(
+      Flag.withMetavar("M"),
+      Flag.withDescription(`How long; default ${minutesDefault}, or until the last of --seeds`),
+      Flag.filter(
+        (minutes) => minutes > 0 && minutes <= 100_000,
+        (minutes) => `Expected --minutes above 0, such as 0.5 or 30, got ${minutes}`
+      ),
+      Flag.optional
+    ),
+    seeds: Flag.String("seeds").pipe(
+      Flag.withMetavar("FIRST..LAST"),
+      Flag.withDescription("Which seeds; default: from 1 on"),
+      Flag.filterMap(
+        (text) => Option.fromUndefinedOr(parseRange(text)),
+        (text) => `Expected --seeds such as 1..500, the first not above the last, got ${JSON.stringify(text)}`
+      ),
+      Flag.optional
+    ),
+    size: Options.size,
+    json: Options.json
+  },
+  Effect.fnUntraced(function* ({ json, minutes, scenario, seeds, size }) {
+    const range = Option.getOrElse(seeds, () => ({ first: 1, last: Number.MAX_SAFE_INTEGER }))
+    const forMinutes = Option.getOrElse(minutes, () => (Option.isSome(seeds) ? Infinity : minutesDefault))
+    const members = Option.getOrElse(size, () => scenario.size)
+    const revision = yield* SoakLog.revision
+    const of = { scenario: scenario.name, size: members, code: revision.code }
+    const { done, next } = revision.known
+      ? SoakLog.resume(yield* SoakLog.read, of, range.first)
+      : { next: range.first, done: [] }
+    const before = done.flatMap(({ findings }) => findings)
+    if (!revision.known) {
+      yield* Console.error(`lab: sources are not committed (${revision.commit}): what is recorded cannot be continued`)
+    } else if (next > range.first) {
+      yield* Console.error(
+        `lab: seeds ${range.first}..${next - 1} are recorded for ${of.code}, ${before.length} of them failing`
+      )
+    }
+    const tally = makeTally(scenario, members, next, Math.max(range.last, next - 1))
+    if (next <= range.last) {
+      tally.begin = yield* Clock.currentTimeMillis
+      yield* Effect.scoped(runSeeds(tally, forMinutes * 60_000)).pipe(
+        // Whatever ends the soak, Ctrl-C included: what was run is recorded.
+        Effect.onExit((exit) => record(tally, revision, json, Exit.isFailure(exit)))
+      )
+    } else {
+      yield* Console.log(json ? JSON.stringify({ recorded: done }, undefined, 2) : "nothing left to run")
+    }
+    const failing = [...before, ...tally.failing]
+    if (failing.length === 0) return
+    yield* Console.error(
+      failing
+        .slice(0, findingsMax)
+        .map(({ seed }) => `replay: ${Options.replay(scenario.name, seed, members)}`)
+        .join("\n")
+    )
+    return yield* new Failure({ code: exitCodes.findings, message: "" })
+  })
+).pipe(Command.withDescription("Seed after seed on every core; continues where the last soak of this code ended"))
+
+/** What a soak has done so far. Mutable: it belongs to one command. */
+interface Tally {
+  readonly scenario: Scenarios.Scenario
+  readonly size: number
+  readonly first: number
+  readonly last: number
+  readonly ended: Map<number, Runs.Run>
+  readonly failing: Array<SoakLog.Finding>
+  readonly underWay: Map<number, number>
+  next: number
+  begin: number
+}
+
+const makeTally = (scenario: Scenarios.Scenario, size: number, first: number, last: number): Tally => ({
+  scenario,
+  size,
+  first,
+  last,
+  ended: new Map(),
+  failing: [],
+  underWay: new Map(),
+  next: first,
+  begin: 0
+})
+
+const keep = (tally: Tally, run: Runs.Run): void => {
+  tally.underWay.delete(run.seed)
+  tally.ended.set(run.seed, run)
+  if (run.broken.length > 0) tally.failing.push({ seed: run.seed, broken: run.broken })
+}
+
+const runSeeds = Effect.fnUntraced(function* (tally: Tally, forMs: number) {
+  yield* Effect.forkScoped(Effect.repeat(Effect.delay(showProgress(tally), progressEvery), Schedule.forever))
+  const workers = Effect.forEach(
+    Array.from({ length: Math.min(SoakLog.machine.cores, tally.last - tally.first + 1) }),
+    () => Effect.scoped(Effect.flatMap(Runner.make, (runner) => runOn(runner, tally, forMs))),
+    { concurrency: "unbounded", discard: true }
+  )
+  if (forMs === Infinity) return yield* workers
+  const inTime = yield* Effect.timeoutOption(workers, forMs + graceMs)
+  if (Option.isSome(inTime)) return
+  const now = yield* Clock.currentTimeMillis
+  for (const [seed, begin] of tally.underWay) {
+    const seconds = Math.round((now - begin) / 1000)
+    const run = { ...orderOf(tally, seed), broken: [`did not end within ${seconds} s`] }
+    keep(tally, { ...run, virtualMs: 0, history: "", measured: {}, realMs: now - begin, memoryMib: 0 })
+  }
+})
+
+const orderOf = (tally: Tally, seed: number): Runs.Order => ({ scenario: tally.scenario.name, seed, size: tally.size })
+
+/** Takes the next seed as long as it should end in time, going by the mean of those that ended. */
+const runOn = Effect.fnUntraced(function* (runner: Runner.Runner, tally: Tally, forMs: number) {
+  while (tally.next <= tally.last) {
+    const now = yield* Clock.currentTimeMillis
+    if (tally.ended.size > 0 && now - tally.begin + meanMs(tally) > forMs) return
+    const seed = tally.next++
+    tally.underWay.set(seed, now)
+    keep(tally, yield* runner.run(orderOf(tally, seed)))
+  }
+})
+
+const meanMs = (tally: Tally): number => {
+  let sum = 0
+  for (const { realMs } of tally.ended.values()) sum += realMs
+  return sum / tally.ended.size
+}
+
+const virtualSeconds = (runs: Iterable<Runs.Run>): number => {
+  let sum = 0
+  for (const { virtualMs } of runs) sum += virtualMs
+  return Math.round(sum / 1000)
+}
+
+const showProgress = Effect.fnUntraced(function* (tally: Tally) {
+  const seconds = ((yield* Clock.currentTimeMillis) - tally.begin) / 1000
+  const { size } = tally.ended
+  const [longest] = tally.underWay.keys()
+  yield* Console.error(
+    [
+      `${Math.round(seconds)} s`,
+      `${size} seeds`,
+      `${tally.failing.length} failing${tally.failing.length === 0 ? "" : ` (${tally.failing[0]?.seed} first)`}`,
+      `${((size / seconds) * 60).toFixed(1)} seeds/min`,
+      `${virtualSeconds(tally.ended.values())} s virtual`,
+      ...(longest === undefined ? [] : [`seed ${longest} under way`])
+    ].join(" · ")
+  )
+})
+
+/** Seeds that ended without a gap before them: what a line may claim. */
+const claimed = (tally: Tally): ReadonlyArray<Runs.Run> => {
+  const out: Array<Runs.Run> = []
+  for (let run = tally.ended.get(tally.first); run !== undefined; run = tally.ended.get(run.seed + 1)) out.push(run)
+  return out
+}
+
+const record = Effect.fnUntraced(function* (
+  tally: Tally,
+  revision: SoakLog.Revision,
+  json: boolean,
+  interrupted: boolean
+) {
+  const runs = claimed(tally)
+  const last = runs.at(-1)
+  if (last === undefined) return yield* Console.error("lab: no seed ended; nothing is recorded")
+  const now = yield* Clock.currentTimeMillis
+  const failing = runs.filter(({ broken }) => broken.length > 0)
+  const line: SoakLog.Line = {
+    scenario: tally.scenario.name,
+    size: tally.size,
+    commit: revision.commit,
+    code: revision.code,
+    date: new Date(now).toISOString(),
+    machine: SoakLog.machine,
+    command: ["lab", ...process.argv.slice(2)].join(" "),
+    first: tally.first,
+    last: last.seed,
+    runs: runs.length,
+    virtualSeconds: virtualSeconds(runs),
+    realSeconds: Math.round((now - tally.begin) / 1000),
+    failing: failing.length,
+    findings: failing.slice(0, findingsMax).map(({ broken, seed }) => ({ seed, broken: broken.slice(0, brokenMax) }))
+  }
+  yield* SoakLog.append(line)
+  yield* Console.log(json ? JSON.stringify(line, undefined, 2) : textOf(line, interrupted))
+})
+
+const textOf = (line: SoakLog.Line, interrupted: boolean): string =>
+  [
+    `${line.scenario} · ${line.size} members · seeds ${line.first}..${line.last}${interrupted ? ", interrupted" : ""}: ` +
+      `${line.runs} runs, ${line.virtualSeconds} s virtual in ${line.realSeconds} s, ${line.failing} failing`,
+    ...line.findings.map(({ broken, seed }) => `  seed ${seed}: ${broken.join("; ")}`),
+    "recorded in docs/results/soak.jsonl"
+  ].join("\n")
