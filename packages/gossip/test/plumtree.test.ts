@@ -53,7 +53,7 @@ describe("Plumtree on a stable overlay", () => {
     { timeout: 30_000 },
     () => {
       for (const jitterMs of [0, 60]) {
-        const network = settled({ nodes: 24, seed: 7, jitterMs })
+        const network = settled({ nodes: 18, seed: 7, jitterMs })
         const burst = (): number => {
           const before = network.sent.payloads
           for (let i = 0; i < 5; i++) {
@@ -124,6 +124,27 @@ describe("Plumtree under faults", () => {
       )
     }
   )
+
+  it("a broadcast that one node loses in a crash is grafted by that node within a second or two", () => {
+    const network = settled({ seed: 3 })
+    for (let i = 0; i < 3; i++) {
+      network.broadcast(0)
+      network.run(2000)
+    }
+    const victim = network.node(17)
+    const before = network.sent.grafted
+    network.broadcast(0)
+    victim.lose.tree = 1
+    network.run(400)
+    assert.strictEqual(victim.delivered.size, 3)
+    assert.strictEqual(victim.lose.tree, 0)
+    network.run(2000)
+    assert.strictEqual(victim.delivered.size, 4)
+    assert.strictEqual(victim.tree.counters.graftsSent, 1)
+    // Its subtree was served by the same graft, or grafted around it.
+    assert.isAtMost(network.sent.grafted - before, 1 + network.nodes.length / 4)
+    network.assertComplete()
+  })
 
   it("after a burst of resets redundancy is 0 again within four broadcasts", () => {
     for (const seed of [1, 2, 3]) {
