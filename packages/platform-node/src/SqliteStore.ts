@@ -22,6 +22,7 @@ import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as PlatformError from "effect/PlatformError"
 import type * as Scope from "effect/Scope"
+import * as Path from "node:path"
 import * as Process from "node:process"
 import * as Client from "./internal/sqliteClient.ts"
 import type { Change, Failure, Row } from "./internal/sqliteProtocol.ts"
@@ -57,9 +58,7 @@ const make = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Store.Store["Service"], Store.StoreError, FileSystem.FileSystem | Scope.Scope> {
   const files = yield* FileSystem.FileSystem
   const file = `${directory}/state.db`
-  yield* Effect.mapError(files.makeDirectory(directory, { recursive: true, mode: 0o700 }), (error) =>
-    directoryError(directory, error)
-  )
+  yield* Effect.mapError(makeDirectory(files, directory), (error) => directoryError(directory, error))
   const client = yield* Client.make
   yield* lock(files, client, directory)
   yield* Effect.catch(client.ask({ _tag: "Open", file }), (failure) =>
@@ -81,6 +80,32 @@ const make = Effect.fnUntraced(function* (
   )
   return { load, write, where: file }
 })
+
+/**
+ * The directory and what is missing above it. Node's own recursive `mkdir` never ends where the system answers ENOENT
+ * below a directory that exists, as in `/proc`.
+ */
+const makeDirectory = (
+  files: FileSystem.FileSystem,
+  path: string
+): Effect.Effect<void, PlatformError.PlatformError> => {
+  const parent = Path.dirname(path)
+  const make = files
+    .makeDirectory(path, { mode: 0o700 })
+    .pipe(
+      Effect.catchIf(hasReason("AlreadyExists"), (error) =>
+        Effect.flatMap(files.stat(path), ({ type }) => (type === "Directory" ? Effect.void : Effect.fail(error)))
+      )
+    )
+  return parent === path
+    ? make
+    : Effect.catchIf(make, hasReason("NotFound"), () => Effect.andThen(makeDirectory(files, parent), make))
+}
+
+const hasReason =
+  (tag: PlatformError.PlatformError["reason"]["_tag"]) =>
+  ({ reason }: PlatformError.PlatformError): boolean =>
+    reason._tag === tag
 
 /** The lock itself is the system's; the file `pid` only lets the message name who holds it. */
 const lock = Effect.fnUntraced(function* (files: FileSystem.FileSystem, client: Client.Client, directory: string) {
