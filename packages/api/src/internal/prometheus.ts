@@ -3,7 +3,13 @@ import type { Document } from "@starling/fleet"
 
 export const contentType = "text/plain; version=0.0.4; charset=utf-8"
 
-/** `counters` become `starling_<name>_total`; what is not a letter, digit or underscore becomes an underscore. */
+/** Numbers among the counters that can fall. */
+const gauges: ReadonlySet<string> = new Set(["store_rows_waiting", "actor_alive"])
+
+/**
+ * `counters` become `starling_<name>_total`, with one `_total` whether their own name has it or not; what is not a
+ * letter, digit or underscore becomes an underscore.
+ */
 export const render = (
   status: Document.StatusDocument,
   counters: Readonly<Record<string, number>>,
@@ -46,9 +52,9 @@ export const render = (
     (["active", "passive"] as const).map((view) => [{ view }, peers.filter((peer) => peer.view === view).length])
   )
   for (const [name, value] of Object.entries(counters).toSorted(([a], [b]) => (a < b ? -1 : 1))) {
-    family(`starling_${name.replaceAll(/[^a-zA-Z0-9_]/g, "_")}_total`, "counter", "Counted since the start.", [
-      [{}, value]
-    ])
+    const plain = `starling_${name.replaceAll(/[^a-zA-Z0-9_]/g, "_")}`
+    if (gauges.has(name)) family(plain, "gauge", "At this moment.", [[{}, value]])
+    else family(`${plain.replace(/_total$/, "")}_total`, "counter", "Counted since the start.", [[{}, value]])
   }
   return `${lines.join("\n")}\n`
 }
