@@ -4,7 +4,7 @@
  * A broadcast is pushed whole to the **eager** neighbours and only announced to the **lazy** ones. Whoever gets a second
  * copy asks the sender to be lazy (`Prune`); whoever lacks an announced broadcast asks for it and makes that link eager
  * again (`Graft`). What is left after the first broadcasts is a tree, with the lazy links in reserve. (Leitão, Pereira,
- * Rodrigues: "Epidemic broadcast trees", SRDS 2007, TR DI-FCUL 07-14, §3.) Announcements, missing broadcasts and the
+ * Rodrigues: "Epidemic broadcast trees", SRDS 2007, TR DI-FCUL 07-14, section 3.) Announcements, missing broadcasts and the
  * decision to graft are `LazyPushRepair`; this machine numbers, pushes, delivers, prunes, and answers grafts.
  *
  * Deviations, with reasons in `docs/protocols/plumtree.md`:

@@ -4,7 +4,7 @@
  * What arrives by the tree is announced over every other link, in batches. A node that hears of a broadcast it has not
  * seen waits a while for the tree (T1); then it asks the first announcer for it, then the next (T2). The asking itself
  * is the tree's (`Graft`), since it also mends the tree. (Leitão, Pereira, Rodrigues: "Epidemic broadcast trees", SRDS
- * 2007, TR DI-FCUL 07-14, §3.6, Alg. 2.)
+ * 2007, TR DI-FCUL 07-14, Alg. 2.)
  *
  * Announcements alone lose broadcasts: queues have bounds, links break with frames in flight, and a step may crash. So
  * there are three more sources of what is missing:
@@ -92,7 +92,7 @@ export interface Settings {
   readonly queueMax: number
   /** T1 of the paper: how long the tree may take after an announcement. sile/plumtree's default; must exceed the tree's delivery spread. */
   readonly graftMs: number
-  /** T2 of the paper: how long an asked neighbour may take. Half of T1, as in sile/plumtree and iroh-gossip. */
+  /** T2 of the paper: how long an asked neighbour may take. Half of T1, as in iroh-gossip (80, 40 ms) and Babel (1000, 500 ms). */
   readonly regraftMs: number
   /** Broadcasts known to be missing. n0-computer/iroh-gossip #135 proposes the same. */
   readonly missingMax: number

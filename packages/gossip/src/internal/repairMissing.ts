@@ -2,7 +2,7 @@
  * The broadcasts that were announced and have not arrived: who announced them, whom we asked, and when to ask (again).
  *
  * There is no timer for each: when the next one is due follows from the table (a flag that says "a timer runs" was
- * never cleared in n0-computer/iroh b65cdce, and nothing was grafted any more).
+ * never cleared in n0-computer/iroh-gossip b65cdce, and nothing was grafted any more).
  */
 import type { Machine } from "@starling/machine"
 import * as HashMap from "effect/HashMap"

@@ -21,7 +21,7 @@ export interface Roots {
 
 export const empty: Roots = { trees: HashMap.empty(), uses: 0 }
 
-/** All eager: where the paper starts (§3.4, Alg. 1). */
+/** All eager: where the paper starts (Alg. 1). */
 const fresh: Tree = { lazy: [], parent: null, usedAt: 0 }
 
 export const get = (roots: Roots, root: NodeId.NodeId): Tree =>

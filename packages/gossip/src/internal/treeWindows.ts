@@ -3,7 +3,7 @@
  * intervals of sequence numbers. An id that is not in a window and not older than all of them is new, exactly once.
  *
  * (Partisan keeps one interval record for each node too, commit 999d4c9; iroh-gossip's and others' timed caches of ids
- * deliver twice what comes back after the time, and never shrink if the time is long: n0-computer/iroh #127.)
+ * deliver twice what comes back after the time, and never shrink if the time is long: n0-computer/iroh-gossip#127.)
  */
 import { Codec, type NodeId, Peer, SeqSet } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
