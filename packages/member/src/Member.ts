@@ -474,6 +474,7 @@ const crashed = (turn: Turn, component: Component): void => {
   state.crashedAt = { ...state.crashedAt, [component]: [...recent, input.now] }
   counters.crashes++
   if (recent.length > 0) rebuilt(turn, component)
+  else for (const delivery of Wiring.afterCrash(component)) enqueue(turn, "shell", delivery)
 }
 
 const rebuilt = <C extends Component>(turn: Turn, component: C): void => {
@@ -490,7 +491,7 @@ const rebuilt = <C extends Component>(turn: Turn, component: C): void => {
   setCell(turn, component, Cell.make(fresh))
   state.generations = { ...state.generations, [component]: generation }
   counters.rebuilds++
-  enqueue(turn, "shell", { to: component, event: { _tag: "Started" } } as Wiring.Delivery)
+  enqueue(turn, "shell", { to: component, event: { _tag: "Started" } })
   const told = state.told[component]
   if (told !== undefined) enqueue(turn, "shell", told)
   if (component === "facts" && state.handles !== undefined) enqueue(turn, "shell", state.handles)

@@ -67,6 +67,15 @@ export const isNeighborSet = (delivery: Delivery): boolean =>
   delivery.event._tag === "Neighbors" || delivery.event._tag === "Views"
 
 /**
+ * What a component is told when it goes on after a crash: that it has started. The event that the crash lost may have been
+ * the timer that keeps a period going; on an idle node nothing else would ever come. To a component whose timers run it
+ * is harmless.
+ *
+ * @since 0.1.0
+ */
+export const afterCrash = (to: Component): ReadonlyArray<Delivery> => [{ to, event: { _tag: "Started" } }]
+
+/**
  * The id of a broadcast that the broadcast tree hands over with this, to facts or to the application.
  *
  * @since 0.1.0
