@@ -11,7 +11,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as PubSub from "effect/PubSub"
-import { makeRuntime } from "./internal/runtime.ts"
+import * as Runtime from "./internal/runtime.ts"
 import type { DeadLetter, Report } from "./Report.ts"
 
 /**
@@ -57,7 +57,17 @@ export class System extends Context.Service<
 >()("@starling/actor/System") {}
 
 /** @since 0.1.0 @category constructors */
-export const make: Effect.Effect<System["Service"]> = makeRuntime
+export const make: Effect.Effect<System["Service"]> = Runtime.makeRuntime
+
+/**
+ * Whether systems made in this context hand each message to the `Scheduler` as a task of its own. A scheduler that picks
+ * its tasks by a seed then chooses which actor goes next, message by message: the interleavings of a fleet under test.
+ * Default false: the run queue keeps its order, and is many times faster.
+ *
+ * @since 0.1.0
+ * @category references
+ */
+export const Stepped: Context.Reference<boolean> = Runtime.Stepped
 
 /** A new system. @since 0.1.0 @category layers */
 export const layer: Layer.Layer<System> = Layer.effect(System, make)

@@ -315,10 +315,10 @@ export class Process implements Holder, Address {
     this.runtime.enqueue(this)
   }
 
-  runBatch(): void {
+  runBatch(limit: number = batchMax): void {
     this.queued = false
     const { behavior, box, runtime } = this
-    for (let left = batchMax; left > 0; left--) {
+    for (let left = limit; left > 0; left--) {
       if (this.resume === undefined || this.phase !== "running") return
       if (this.stopReason !== undefined) return this.unpark({ _tag: "End", reason: this.stopReason })
       let result: unknown

@@ -6,6 +6,7 @@
  * the clock stands still, as it does in tests.
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as PubSub from "effect/PubSub"
 import * as Scheduler from "effect/Scheduler"
@@ -21,6 +22,11 @@ const batchesMax = 4096
 const keptReports = 256
 const keptDeadLetters = 256
 const bufferedReports = 1024
+
+/** See `System.Stepped`. */
+export const Stepped: Context.Reference<boolean> = Context.Reference<boolean>("@starling/actor/System/Stepped", {
+  defaultValue: () => false
+})
 
 export class Runtime {
   readonly names = new Map<string, Box>()
@@ -41,6 +47,7 @@ export class Runtime {
   deadline = 0
   readonly clock: Clock.Clock
   private readonly dispatcher: Scheduler.SchedulerDispatcher
+  private readonly stepped: boolean
   private readonly kept = new Ring<Report>(keptReports)
   private readonly lost = new Ring<DeadLetter>(keptDeadLetters)
   private readonly hooks = new Set<(report: Report) => void>()
@@ -50,8 +57,14 @@ export class Runtime {
   private armed = false
   private lastId = 0
 
-  constructor(clock: Clock.Clock, scheduler: Scheduler.Scheduler, reports: PubSub.PubSub<Report>) {
+  constructor(
+    clock: Clock.Clock,
+    scheduler: Scheduler.Scheduler,
+    reports: PubSub.PubSub<Report>,
+    stepped: boolean = false
+  ) {
     this.clock = clock
+    this.stepped = stepped
     this.dispatcher = scheduler.makeDispatcher()
     this.reports = reports
   }
@@ -82,6 +95,7 @@ export class Runtime {
   }
 
   enqueue(process: Process): void {
+    if (this.stepped) return this.dispatcher.scheduleTask(() => this.stepOne(process), 0)
     this.ready.push(process)
     this.arm()
   }
@@ -116,6 +130,14 @@ export class Runtime {
     if (this.armed) return
     this.armed = true
     this.dispatcher.scheduleTask(this.pump, 0)
+  }
+
+  private stepOne(process: Process): void {
+    try {
+      process.runBatch(1)
+    } finally {
+      this.flush()
+    }
   }
 
   private readonly pump = (): void => {
@@ -155,8 +177,9 @@ export class Runtime {
 export const makeRuntime: Effect.Effect<Runtime> = Effect.gen(function* () {
   const clock = yield* Clock.Clock
   const scheduler = yield* Scheduler.Scheduler
+  const stepped = yield* Stepped
   const reports = yield* PubSub.sliding<Report>(bufferedReports)
-  return new Runtime(clock, scheduler, reports)
+  return new Runtime(clock, scheduler, reports, stepped)
 })
 
 /** The service is always made by `makeRuntime`; this is the one place that knows. */
