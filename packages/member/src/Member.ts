@@ -479,6 +479,8 @@ const crashed = (turn: Turn, component: Component): void => {
 
 const rebuilt = <C extends Component>(turn: Turn, component: C): void => {
   const { counters, input, state } = turn
+  // First what its last step asked for: a broadcast handed to this application and sent to nobody would stay half done.
+  while (!Cell.isSettled(cellOf(turn, component))) actOne(turn, component)
   const generation = state.generations[component] + 1
   const fresh = Parts.rebuild(component, {
     settings: state.config,
