@@ -146,7 +146,7 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
     deliveries: Effect.map(PubSub.subscribe(application.deliveries), Stream.fromSubscription),
     delivered: Effect.sync(() => ({
       total: application.counters.delivered,
-      // The ledger hands nothing over twice; what the broadcast tree gave twice is in `counters`.
+      // Seen twice by subscribers; what the host's ledger held back is `host_broadcasts_redelivered_total`.
       duplicates: application.counters.duplicates,
       lagged: application.counters.lagged,
       byOrigin: Object.fromEntries(application.byOrigin)
@@ -214,7 +214,7 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
 }
 
 /**
- * Waits until an armed crash has struck, so that whoever asked sees the restart. A component that gets no event, or no
+ * Waits until an armed crash has struck and the component is back, so that whoever asked sees the restart. A component that gets no event, or no
  * step with two actions, would wait for ever: after two seconds the point is the next step instead.
  */
 const struck = (
@@ -222,13 +222,14 @@ const struck = (
   component: (typeof components)[number],
   point: CrashPoint
 ): Effect.Effect<CrashPoint, Unavailable> => {
-  const slot = runtime.host.slots[component]
-  const gone = Effect.sleep("5 millis").pipe(Effect.repeat({ while: () => slot.crash !== undefined }))
+  const gone = Effect.sleep("5 millis").pipe(Effect.repeat({ while: () => Host.isPending(runtime.host, component) }))
   return gone.pipe(
     Effect.as(point),
     Effect.timeoutOrElse({
       duration: "2 seconds",
       orElse: () => {
+        // It may have struck already, and its next incarnation wait for a slow disk.
+        if (!Host.isArmed(runtime.host, component)) return Effect.as(gone, point)
         Host.arm(runtime.host, component, "before")
         return Effect.as(gone, "before" as const)
       }
@@ -237,7 +238,9 @@ const struck = (
       duration: "10 seconds",
       orElse: () =>
         Effect.fail(new Unavailable({ message: `${component} has had nothing to do, so it could not crash` }))
-    })
+    }),
+    // Not later, when nobody expects it any more.
+    Effect.ensuring(Effect.sync(() => Host.disarm(runtime.host, component)))
   )
 }
 
@@ -276,8 +279,9 @@ const statusOf = (
     })
   }
   if (neighbors === 0 && options.join.length > 0) {
+    const refusals = [...links.refusals.values()].join("; ")
     problems.push({
-      what: `this node has no neighbour; it keeps trying ${options.join.join(", ")}`,
+      what: `this node has no neighbour; it keeps trying ${options.join.join(", ")}${refusals === "" ? "" : `; ${refusals}`}`,
       where: options.name,
       next: "check that one of these addresses is an agent of this fleet and can be reached: starling peers"
     })
@@ -373,7 +377,7 @@ const countersOf = ({ application, boxes, host, links, listener, system, writer 
   add("wire", { ...links.wire })
   add("store", { ...writer.counters, rowsWaiting: writer.rowsWaiting })
   add("application", { ...application.counters })
-  add("actor", { ...system.counters() })
+  add("actor", { ...system.counters(), alive: system.alive() })
   for (const component of components) add(snake(component), { ...Host.stateOf(host, component).counters })
   return out
 }

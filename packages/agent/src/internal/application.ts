@@ -3,7 +3,7 @@
  */
 import type { Document } from "@starling/fleet"
 import { type BroadcastTree, MessageId } from "@starling/gossip"
-import type { Wiring } from "@starling/member"
+import { Ledger, type Wiring } from "@starling/member"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -42,6 +42,10 @@ export interface Application {
   readonly changes: PubSub.PubSub<void>
   readonly handlers: Array<Handler>
   readonly byOrigin: Map<string, number>
+  /** What was handed to subscribers: a record of this side's own, so that a mistake of the host would show here. */
+  handed: Ledger.Ledger
+  /** Events that were told again after a crash took them; a second crash does not. */
+  readonly again: WeakSet<object>
   readonly counters: {
     delivered: number
     duplicates: number
@@ -60,6 +64,8 @@ export const make: Effect.Effect<Application> = Effect.gen(function* () {
     changes: yield* PubSub.sliding<void>(1),
     handlers: [],
     byOrigin: new Map<string, number>(),
+    handed: Ledger.empty,
+    again: new WeakSet<object>(),
     counters: { delivered: 0, duplicates: 0, lagged: 0, applied: 0, applyFailed: 0, outdated: 0 }
   }
 })
@@ -105,17 +111,38 @@ export const ask = (
     )
   )
 
-/** An event was lost to a crash before its step: whoever waits for it may ask again. */
-export const onLost = (application: Application, delivery: Wiring.Delivery): void => {
+/**
+ * An event was lost to a crash before its step. Whoever waits for an answer asks again; what the application says without
+ * waiting is told once more, since nobody else would repeat it.
+ */
+export const onLost = (
+  application: Application,
+  delivery: Wiring.Delivery,
+  tell: (delivery: Wiring.Delivery) => boolean
+): void => {
   const { event } = delivery
-  if ("token" in event && event._tag !== "Written") settle(application, event.token, Exit.fail(new Lost()))
+  if ("token" in event && event._tag !== "Written") return settle(application, event.token, Exit.fail(new Lost()))
+  if (!said.has(event._tag) || application.again.has(event)) return
+  application.again.add(event)
+  tell(delivery)
 }
 
-/** What a component says to the application; `apply` runs the handlers of a configuration entry. */
+/** Events that come from the application, and wait for no answer. */
+const said: ReadonlySet<Wiring.Delivery["event"]["_tag"]> = new Set<Wiring.Delivery["event"]["_tag"]>([
+  "Applied",
+  "Handles",
+  "Leave",
+  "Published"
+])
+
+/**
+ * What a component says to the application. `apply` runs the handlers of a configuration entry, `outdated` keeps the
+ * number of a later run of this node that a peer knows.
+ */
 export const onOutput = (
   application: Application,
   output: Wiring.ToApplication,
-  apply: (request: ApplyRequest) => void
+  on: { readonly apply: (request: ApplyRequest) => void; readonly outdated: (incarnation: number) => void }
 ): void => {
   switch (output._tag) {
     case "Accepted":
@@ -125,6 +152,8 @@ export const onOutput = (
     case "Delivered": {
       const { counters, byOrigin } = application
       counters.delivered++
+      if (Ledger.has(application.handed, output.id)) counters.duplicates++
+      application.handed = Ledger.record(application.handed, output.id)
       byOrigin.set(output.id.origin, (byOrigin.get(output.id.origin) ?? 0) + 1)
       if (PubSub.sizeUnsafe(application.deliveries) >= deliveriesMax) counters.lagged++
       PubSub.publishUnsafe(application.deliveries, { id: MessageId.toText(output.id), payload: output.payload })
@@ -139,12 +168,13 @@ export const onOutput = (
           : Exit.succeed(output.answer)
       )
     case "Apply":
-      return apply({ entry: output.entry, previous: output.previous ?? null })
+      return on.apply({ entry: output.entry, previous: output.previous ?? null })
     case "Changed":
       PubSub.publishUnsafe(application.changes, undefined)
       return
     case "Outdated":
       application.counters.outdated++
+      on.outdated(output.incarnation)
   }
 }
 

@@ -17,6 +17,8 @@ export interface Mailboxes {
   readonly depth: (component: Component.Component) => number
   /** Called by a component for each event it takes. */
   readonly taken: (component: Component.Component) => void
+  /** Called by a component whose mailbox is new: what waited in the one before is gone. */
+  readonly emptied: (component: Component.Component) => void
   readonly counters: { overflowedTotal: number }
 }
 
@@ -43,6 +45,7 @@ export const mailboxes = (system: System.System["Service"]): Mailboxes => {
     counters,
     depth: (component) => waiting.get(component) ?? 0,
     taken: (component) => add(component, -1),
+    emptied: (component) => void waiting.set(component, 0),
     tell: (delivery) => {
       const told = send(delivery.to, delivery.event)
       if (told) add(delivery.to, 1)
@@ -53,7 +56,7 @@ export const mailboxes = (system: System.System["Service"]): Mailboxes => {
 }
 
 /**
- * The actor of a component. Its `init` is where an incarnation takes over: it finishes the last committed step, or, if
+ * The actor of a component. Its `init` is where an incarnation takes over: it finishes the last committed step and, if
  * the component crashed twice within the period, rebuilds it from the store.
  */
 export const behavior = <C extends Component.Component>(
@@ -68,8 +71,11 @@ export const behavior = <C extends Component.Component>(
     mailbox: Mailbox.bounded(mailboxMax, "dropNew"),
     init: (self) =>
       Effect.gen(function* () {
-        if (self.incarnation > 1) Host.onCrash(host, component)
-        if (!Host.isDistrusted(host, component)) return yield* Effect.sync(() => Host.finish(host, component))
+        if (self.incarnation === 1) boxes.emptied(component)
+        const distrusted = Host.takeOver(host, component, self.incarnation)
+        // In either case: a broadcast handed to this application and sent to nobody would stay half done.
+        Host.finish(host, component)
+        if (!distrusted) return Host.goOn(host, component)
         const stored = yield* load
         Host.rebuild(host, component, stored)
         rebuilt(component)

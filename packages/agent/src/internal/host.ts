@@ -35,6 +35,12 @@ interface Slot<C extends Component.Component> {
   generation: number
   crashedAt: ReadonlyArray<Machine.Instant>
   crash: CrashPoint | undefined
+  /** Crashed on purpose, and no incarnation has taken over yet. */
+  isDown: boolean
+  /** An actor has taken the component over at least once. */
+  hasBegun: boolean
+  /** Events of it were dropped, timers and answers among them: its state no longer fits what will come. */
+  isOutOfStep: boolean
 }
 
 /** @internal */
@@ -65,6 +71,11 @@ export interface Host {
   readonly counters: Counters
 }
 
+/** Thrown by a component that has to be rebuilt because events of it were dropped. */
+export class OutOfStep extends Error {
+  override readonly name = "OutOfStep"
+}
+
 /** Thrown by a crash on purpose. */
 export class InjectedCrash extends Error {
   override readonly name = "InjectedCrash"
@@ -76,7 +87,10 @@ export const make = (settings: Parts.Settings, stored: Parts.Stored, ports: Port
     cell: Cell.make(states[component]),
     generation: 0,
     crashedAt: [],
-    crash: undefined
+    crash: undefined,
+    isDown: false,
+    hasBegun: false,
+    isOutOfStep: false
   })
   return {
     settings,
@@ -121,6 +135,7 @@ export const handle = <C extends Component.Component>(host: Host, component: C, 
     return
   }
   try {
+    if (slot.isOutOfStep) throw new OutOfStep(`events of ${component} were dropped, it begins anew`)
     strike(slot, "before")
     const moment = momentOf(host, delivery)
     const spec = Component.specs[component]
@@ -136,12 +151,34 @@ export const handle = <C extends Component.Component>(host: Host, component: C, 
   finish(host, component)
 }
 
-/** A second crash within the period: the state is not trusted any more, `rebuild` is due instead of `finish`. */
-export const isDistrusted = (host: Host, component: Component.Component): boolean =>
-  host.slots[component].crashedAt.length >= 2
+/**
+ * An incarnation takes the component over: after a second crash within the period, or when events were dropped, its state
+ * is not trusted any more. True if `rebuild` is due, instead of `goOn`.
+ *
+ * `incarnation` begins at 1 again when the supervisor itself was restarted; the mailbox is then gone, with all that waited.
+ */
+export const takeOver = (host: Host, component: Component.Component, incarnation: number): boolean => {
+  const slot = host.slots[component]
+  if (incarnation > 1) onCrash(host, component)
+  else if (slot.hasBegun) slot.isOutOfStep = true
+  slot.hasBegun = true
+  return slot.isOutOfStep || slot.crashedAt.length >= 2
+}
 
-/** Called when a component's actor has crashed, before its next incarnation. */
-export const onCrash = (host: Host, component: Component.Component): void => {
+/** The component goes on with its state. */
+export const goOn = (host: Host, component: Component.Component): void => {
+  const slot = host.slots[component]
+  slot.isDown = false
+  if (slot.crashedAt.length === 0) return
+  for (const delivery of Wiring.afterCrash(component)) host.ports.tell(delivery)
+}
+
+/** An event of the component was dropped: it begins anew with the next one. */
+export const dropped = (host: Host, component: Component.Component): void => {
+  host.slots[component].isOutOfStep = true
+}
+
+const onCrash = (host: Host, component: Component.Component): void => {
   const slot = host.slots[component]
   const now = host.ports.monotonic()
   host.counters.crashesTotal++
@@ -151,6 +188,19 @@ export const onCrash = (host: Host, component: Component.Component): void => {
 /** Arms a crash: it strikes the next time the component gets to that point. */
 export const arm = (host: Host, component: Component.Component, at: CrashPoint): void => {
   host.slots[component].crash = at
+}
+
+/** A crash was armed and has not come yet. */
+export const isArmed = (host: Host, component: Component.Component): boolean =>
+  host.slots[component].crash !== undefined
+
+/** The same, or it has come and the component is not back. */
+export const isPending = (host: Host, component: Component.Component): boolean =>
+  isArmed(host, component) || host.slots[component].isDown
+
+/** A crash that never came is called off. */
+export const disarm = (host: Host, component: Component.Component): void => {
+  host.slots[component].crash = undefined
 }
 
 /** A fresh stamp for what this node says now. */
@@ -163,6 +213,7 @@ export const stamp = (host: Host) => {
 const strike = <C extends Component.Component>(slot: Slot<C>, at: CrashPoint): void => {
   if (slot.crash !== at) return
   slot.crash = undefined
+  slot.isDown = true
   throw new InjectedCrash(`crashed on purpose: ${at}`)
 }
 
@@ -241,6 +292,8 @@ const isFirst = (host: Host, id: MessageId.MessageId): boolean => {
 export const rebuild = <C extends Component.Component>(host: Host, component: C, stored: Parts.Stored): void => {
   const slot: Slot<C> = host.slots[component]
   slot.crashedAt = slot.crashedAt.slice(-1)
+  slot.isOutOfStep = false
+  slot.isDown = false
   slot.generation++
   host.counters.rebuildsTotal++
   slot.cell = Cell.make(

@@ -2,7 +2,7 @@
  * Who this run of the node is: the id is drawn once and kept with the data; the incarnation is one more than the stored
  * one, and durable before the first frame leaves.
  */
-import { NodeId, type Peer, Rng } from "@starling/machine"
+import { type Machine, NodeId, type Peer, Rng } from "@starling/machine"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { Store, Stored, StoreError } from "../Store.ts"
@@ -33,9 +33,23 @@ export const begin = Effect.fnUntraced(function* (
   return { id, incarnation, boot }
 })
 
-/** A peer has seen a later run of this node: the next start must come after it. */
-export const outdated = (store: Store["Service"], seen: number): Effect.Effect<void, StoreError> =>
-  store.write([{ table: "meta", key: "incarnation", value: seen }])
+/** A peer has seen a later run of this node: the next start must come after it. Never moves back. */
+export const rowsAfter = (identity: Identity, seen: number): ReadonlyArray<Machine.StoreRow> => [
+  { table: "meta", key: "incarnation", value: Math.max(identity.incarnation, seen) }
+]
+
+/** Takes the number after the latest run that the fleet knows; durable when it returns. */
+export const beginAfter = (
+  store: Store["Service"],
+  identity: Identity,
+  later: number
+): Effect.Effect<Identity, StoreError> => {
+  const incarnation = later + 1
+  return Effect.as(store.write([{ table: "meta", key: "incarnation", value: incarnation }]), {
+    ...identity,
+    incarnation
+  })
+}
 
 export const peerOf = (identity: Identity, address: string): Peer.Peer => ({
   id: identity.id,

@@ -17,6 +17,9 @@ const congestedAt = 1024
 /** Links at once, dialled and accepted. Our choice: many times both views; beyond it newcomers are told to come later. */
 export const linksMax = 256
 
+/** Refusals shown to people. Our choice: as many as fit on a screen. */
+const refusalsMax = 4
+
 export interface Counters {
   upTotal: number
   refusedTotal: number
@@ -29,6 +32,8 @@ export interface Links {
   readonly byId: Map<Machine.LinkId, { readonly link: Link.Link; readonly peer: Peer.Peer }>
   nextId: number
   readonly counters: Counters
+  /** What dialled nodes last said to refuse this one, by address; the newest few. */
+  readonly refusals: Map<string, string>
   readonly wire: Link.Counters
   readonly tell: (delivery: Wiring.Delivery) => void
   readonly depth: (component: Component.Component) => number
@@ -38,6 +43,7 @@ export const make = (tell: Links["tell"], depth: Links["depth"]): Links => ({
   byId: new Map(),
   nextId: 1,
   counters: { upTotal: 0, refusedTotal: 0, unknownKindTotal: 0, malformedTotal: 0, pausedTotal: 0 },
+  refusals: new Map(),
   wire: Link.makeCounters(),
   tell,
   depth
@@ -59,16 +65,27 @@ export const dial = (
 ): Effect.Effect<void, never, Transport.Transport> =>
   Link.dial(address, options).pipe(
     Effect.matchEffect({
-      onSuccess: (link) => serve(links, link, opener),
+      onSuccess: (link) => {
+        links.refusals.delete(address)
+        return serve(links, link, opener)
+      },
       onFailure: (failure) =>
         Effect.sync(() => {
           links.counters.refusedTotal++
+          if (failure._tag === "Rejected") remember(links, address, failure.message)
           rejected(failure)
           links.tell(toOpener(opener, { _tag: "LinkRefused", attempt: opener.attempt, address, failure }))
         })
     }),
     Effect.scoped
   )
+
+const remember = ({ refusals }: Links, address: string, message: string): void => {
+  refusals.delete(address)
+  refusals.set(address, message)
+  const [oldest] = refusals.keys()
+  if (refusals.size > refusalsMax && oldest !== undefined) refusals.delete(oldest)
+}
 
 /** Serves a link that somebody opened until it is down. A handshake that fails is counted by the wire. */
 export const accept = (

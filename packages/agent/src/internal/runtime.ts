@@ -4,7 +4,7 @@
 import { Actor, DynamicSupervisor, Mailbox, Registry, Supervisor, System } from "@starling/actor"
 import { Clock as ClockMachine } from "@starling/clock"
 import { Pattern, Query } from "@starling/fleet"
-import { Component, type Parts } from "@starling/member"
+import { Component, type Parts, type Wiring } from "@starling/member"
 import { type Handshake, type Link, Transport } from "@starling/wire"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -16,11 +16,12 @@ import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { type ApplyRequest, StartError } from "../Agent.ts"
 import type { Options } from "../Node.ts"
-import { Store } from "../Store.ts"
+import { Store, type Stored } from "../Store.ts"
 import * as Application from "./application.ts"
 import * as Components from "./components.ts"
 import * as Host from "./host.ts"
 import * as Identity from "./identity.ts"
+import * as LaterRun from "./laterRun.ts"
 import * as Links from "./links.ts"
 import * as Profiles from "./profiles.ts"
 import * as StoreWriter from "./storeWriter.ts"
@@ -72,11 +73,11 @@ export const start = Effect.fnUntraced(function* (options: Options) {
   )
   const listener = yield* Effect.mapError(
     transport.listen(options.gossip),
-    (error) => new StartError({ message: error.message, next: error.next })
+    (error) => new StartError({ message: `--gossip: ${error.message}`, next: error.next })
   )
   const address = options.advertise ?? listener.address
   const identity = yield* Effect.mapError(
-    Identity.begin(store, stored),
+    beginRun(options, store, stored, address),
     (error) => new StartError({ message: error.message, next: error.next })
   )
   const seed = yield* Random.nextInt
@@ -85,7 +86,10 @@ export const start = Effect.fnUntraced(function* (options: Options) {
   const runFork = yield* FiberSet.makeRuntime<never>()
   const fork = (effect: Effect.Effect<void>): void => void runFork(effect)
   const boxes = Components.mailboxes(system)
-  const links = Links.make((delivery) => void boxes.tell(delivery), boxes.depth)
+  const tell = (delivery: Wiring.Delivery): void => {
+    if (!boxes.tell(delivery)) Host.dropped(host, delivery.to)
+  }
+  const links = Links.make(tell, boxes.depth)
   const storeAddress = Registry.viaUnsafe(system, storeKey)
   const dialerAddress = Registry.viaUnsafe(system, dialerKey)
   const writer = StoreWriter.make(() => void Actor.tellUnsafe(storeAddress, "Flush"))
@@ -94,7 +98,7 @@ export const start = Effect.fnUntraced(function* (options: Options) {
   const ports: Host.Ports = {
     monotonic: now,
     wall: () => clock.currentTimeMillisUnsafe(),
-    tell: (delivery) => void boxes.tell(delivery),
+    tell,
     open: (component, attempt, to) => {
       const opener = { component, attempt }
       if (!Actor.tellUnsafe(dialerAddress, { address: to, opener })) refuse(links, { address: to, opener })
@@ -104,8 +108,12 @@ export const start = Effect.fnUntraced(function* (options: Options) {
     setTimer: (delayMs, fire) => fork(Effect.andThen(Effect.sleep(delayMs), Effect.sync(fire))),
     write: (rows, written) => void StoreWriter.offer(writer, rows, written),
     application: (output) =>
-      Application.onOutput(application, output, (request) => fork(apply(application, boxes, request))),
-    lost: (delivery) => Application.onLost(application, delivery),
+      Application.onOutput(application, output, {
+        apply: (request) => fork(apply(application, boxes, request)),
+        outdated: (incarnation) =>
+          void StoreWriter.offer(writer, Identity.rowsAfter(identity, incarnation), () => undefined)
+      }),
+    lost: (delivery) => Application.onLost(application, delivery, boxes.tell),
     links: () => Links.neighbors(links)
   }
   const host = Host.make(settingsOf(options, identity, address), stored, ports, seed)
@@ -180,6 +188,28 @@ export const start = Effect.fnUntraced(function* (options: Options) {
   return runtime
 })
 
+/** One more than the stored run, or, once, than the later one that the fleet knows. */
+const beginRun = Effect.fnUntraced(function* (
+  options: Options,
+  store: Store["Service"],
+  stored: Stored,
+  address: string
+) {
+  const first = yield* Identity.begin(store, stored)
+  // A node that never ran has no later run.
+  if (first.incarnation === 1) return first
+  const later = yield* LaterRun.ask(
+    helloOf({ options, identity: first, address }),
+    LaterRun.whom(options.join, stored).filter((contact) => contact !== address)
+  )
+  if (later === undefined) return first
+  const identity = yield* Identity.beginAfter(store, first, later)
+  yield* Effect.logWarning(
+    `the fleet knows run ${later} of ${options.name} (${first.id}), and the data directory was at run ${first.incarnation - 1}: was it restored from a copy? This is run ${identity.incarnation} now.`
+  )
+  return identity
+})
+
 const started = (component: Component.Component) => ({ to: component, event: { _tag: "Started" } }) as const
 
 const settingsOf = (options: Options, { id, incarnation }: Identity.Identity, address: string): Parts.Settings => ({
@@ -190,7 +220,11 @@ const settingsOf = (options: Options, { id, incarnation }: Identity.Identity, ad
   contacts: options.join
 })
 
-const helloOf = ({ options, identity, address }: Runtime): Handshake.Hello => ({
+const helloOf = ({
+  options,
+  identity,
+  address
+}: Pick<Runtime, "options" | "identity" | "address">): Handshake.Hello => ({
   fleet: options.fleet,
   versions: options.versions,
   node: {
@@ -260,10 +294,8 @@ const onRejected = (runtime: Runtime, failure: Link.DialFailure): void => {
     const next = "start it again: the higher number is stored now"
     return runtime.fork(
       Effect.gen(function* () {
-        StoreWriter.offer(
-          runtime.writer,
-          [{ table: "meta", key: "incarnation", value: failure.incarnation ?? 0 }],
-          () => runtime.fork(Effect.asVoid(Deferred.fail(runtime.died, new StartError({ message, next }))))
+        StoreWriter.offer(runtime.writer, Identity.rowsAfter(runtime.identity, failure.incarnation ?? 0), () =>
+          runtime.fork(Effect.asVoid(Deferred.fail(runtime.died, new StartError({ message, next }))))
         )
       })
     )
@@ -412,11 +444,10 @@ const apply = (
     application.counters[status === "applied" ? "applied" : "applyFailed"]++
     boxes.tell({ to: "facts", event: { _tag: "Applied", key, revision, status, reason } })
   }
-  return Effect.forEach(
-    application.handlers.filter((handler) => Pattern.matches(handler.pattern, key)),
-    (handler) => handler.apply(request),
-    { discard: true }
-  ).pipe(
+  const handlers = application.handlers.filter((handler) => Pattern.matches(handler.pattern, key))
+  // The last one has gone meanwhile; facts are told so too, and begin with the entry anew when another comes.
+  if (handlers.length === 0) return Effect.void
+  return Effect.forEach(handlers, (handler) => handler.apply(request), { discard: true }).pipe(
     Effect.matchCause({
       onSuccess: () => report("applied", ""),
       onFailure: (cause) => {

@@ -7,6 +7,7 @@
  */
 import type { Machine } from "@starling/machine"
 import * as Effect from "effect/Effect"
+import * as Semaphore from "effect/Semaphore"
 import type { Stored, StoreError } from "../Store.ts"
 
 /** Our choice: some hundred megabytes at the largest values, seconds of work for a healthy disk. */
@@ -25,9 +26,12 @@ export interface StoreWriter {
   readonly counters: { rowsWrittenTotal: number; writesTotal: number; failuresTotal: number; refusedTotal: number }
   /** Called when there is something to write. */
   readonly wake: () => void
+  /** One batch at a time: a component that is rebuilt flushes too, and two would write and then forget each other's rows. */
+  readonly turn: Semaphore.Semaphore
 }
 
 export const make = (wake: () => void): StoreWriter => ({
+  turn: Semaphore.makeUnsafe(1),
   waiting: [],
   rowsWaiting: 0,
   failure: undefined,
@@ -73,7 +77,7 @@ export const flush = (
           return Effect.fail(error)
         })
     })
-  })
+  }).pipe(Semaphore.withPermit(writer.turn))
 
 /** Rows of one table. */
 export const rowsOf = (stored: Stored, table: string): ReadonlyMap<string, unknown> => stored.get(table) ?? new Map()
