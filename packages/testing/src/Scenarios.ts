@@ -6,6 +6,7 @@
 import { Rng } from "@starling/machine"
 import { Component, type Member } from "@starling/member"
 import { World } from "@starling/sim"
+import * as Agents from "./internal/agents.ts"
 import * as MemberFleet from "./MemberFleet.ts"
 
 /** @since 0.1.0 @category models */
@@ -139,8 +140,23 @@ export const crashes: Scenario = {
   }
 }
 
+/**
+ * Whole agents: real actors under real supervisors, over links in memory, every task and every actor's turn chosen by the
+ * seed. Each of the six components of one agent crashes at random points, some twice within the period, while everybody
+ * broadcasts and configuration is set: every broadcast is delivered exactly once everywhere, nobody ever takes the agent
+ * for lost, no stamp goes back, and nothing runs on when the agents are stopped.
+ *
+ * @since 0.1.0
+ */
+export const agents: Scenario = {
+  name: "agents",
+  about: "whole agents with crashing components: exactly once, never taken for lost, nothing left running",
+  size: 5,
+  run: Agents.run
+}
+
 /** @since 0.1.0 */
-export const all: ReadonlyArray<Scenario> = [members, crashes]
+export const all: ReadonlyArray<Scenario> = [members, crashes, agents]
 
 const outcome = (
   fleet: MemberFleet.MemberFleet,

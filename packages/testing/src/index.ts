@@ -1,3 +1,5 @@
 /** Fleets under test. Import the module you need; this page only lists them. */
+export * as AgentFleet from "./AgentFleet.ts"
 export * as MemberFleet from "./MemberFleet.ts"
 export * as Scenarios from "./Scenarios.ts"
+export * as SimRuntime from "./SimRuntime.ts"

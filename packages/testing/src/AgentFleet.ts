@@ -1,0 +1,249 @@
+/**
+ * Fleets of whole agents: real supervisors, mailboxes, links and codec over a network and disks in memory.
+ *
+ * Each member has a host on one `MemoryTransport` network and a disk that outlives its runs. What its application was
+ * given is recorded here, through the same subscription that an application would use, over all its runs. Everything is
+ * an Effect without promises, so that `SimRuntime` can run it in virtual time by a seed.
+ *
+ * @since 0.1.0
+ */
+import { Agent, Node, Store } from "@starling/agent"
+import { MemoryTransport } from "@starling/wire"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import * as SimRuntime from "./SimRuntime.ts"
+
+/** @since 0.1.0 @category models */
+export interface Options {
+  readonly size: number
+  /** How many of the first members the others join at. Default 3. */
+  readonly contacts?: number
+  readonly datacenters?: number
+  /** A write takes up to this long, by the seed. Default 20 ms, as a slow disk. */
+  readonly diskMsMax?: number
+  /** What differs from the others at a member. */
+  readonly node?: (index: number) => Partial<Node.Options>
+}
+
+/** @since 0.1.0 @category models */
+export interface AgentFleet {
+  readonly options: Options
+  readonly network: MemoryTransport.Network
+  readonly members: ReadonlyArray<Member>
+}
+
+/** @since 0.1.0 @category models */
+export interface Member {
+  readonly index: number
+  readonly name: string
+  readonly host: string
+  readonly address: string
+  readonly disk: Disk
+  /** Of the run under way. */
+  run: Run | undefined
+  /** Broadcast id to how often the application was given it, over all runs. */
+  readonly delivered: Map<string, number>
+}
+
+/** @since 0.1.0 @category models */
+export interface Run {
+  readonly agent: Agent.Agent["Service"]
+  readonly scope: Scope.Closeable
+}
+
+/**
+ * What outlives a run.
+ *
+ * - `failing`: writes fail with this while it is set.
+ * - `defect`: the next write dies with this, once: a fault of the store itself.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Disk {
+  tables: Map<string, Map<string, unknown>>
+  failing: Store.StoreError | undefined
+  defect: unknown
+  writes: number
+}
+
+/** @since 0.1.0 @category constructors */
+export const make = (options: Options): AgentFleet => ({
+  options,
+  network: MemoryTransport.makeNetwork(),
+  members: Array.from({ length: options.size }, (_, index): Member => {
+    const host = hostOf(index)
+    return {
+      index,
+      name: `n${index}`,
+      host,
+      address: `${host}:7740`,
+      disk: { tables: new Map(), failing: undefined, defect: undefined, writes: 0 },
+      run: undefined,
+      delivered: new Map()
+    }
+  })
+})
+
+/** The address of a member's host, for cuts. @since 0.1.0 */
+export const hostOf = (index: number): string => `10.${index >> 16}.${(index >> 8) & 255}.${(index & 255) + 1}`
+
+/** Starts a member, on the disk of its former runs. @since 0.1.0 @category running */
+export const start = Effect.fnUntraced(function* (
+  fleet: AgentFleet,
+  index: number,
+  options: Partial<Node.Options> = {}
+): Effect.fn.Return<Agent.Agent["Service"], Agent.StartError> {
+  const member = at(fleet, index)
+  const scope = yield* Scope.make()
+  const { contacts = 3, datacenters = 3 } = fleet.options
+  const layer = Node.layer({
+    name: member.name,
+    datacenter: `dc${index % datacenters}`,
+    fleet: "test",
+    labels: {},
+    gossip: member.address,
+    join: fleet.members.slice(0, contacts).flatMap(({ address }) => (address === member.address ? [] : [address])),
+    debug: true,
+    version: "0.0.0",
+    ...fleet.options.node?.(index),
+    ...options
+  }).pipe(
+    Layer.provide(
+      Layer.merge(MemoryTransport.layer(fleet.network, member.host), diskLayer(member, fleet.options.diskMsMax ?? 20))
+    )
+  )
+  const agent = yield* Layer.buildWithScope(layer, scope).pipe(
+    Effect.map((context) => Context.get(context, Agent.Agent)),
+    Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
+  )
+  yield* listen(member, agent).pipe(Scope.provide(scope))
+  member.run = { agent, scope }
+  return agent
+})
+
+/** Starts every member, `everyMs` apart. @since 0.1.0 @category running */
+export const startAll = (fleet: AgentFleet, everyMs = 50): Effect.Effect<void, Agent.StartError> =>
+  Effect.forEach(fleet.members, ({ index }) => Effect.andThen(start(fleet, index), Effect.sleep(everyMs)), {
+    discard: true
+  })
+
+/** Ends a member's run: the layer is released, in order, and without a goodbye. @since 0.1.0 @category running */
+export const stop = (fleet: AgentFleet, index: number): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const member = at(fleet, index)
+    const { run } = member
+    member.run = undefined
+    return run === undefined ? Effect.void : Scope.close(run.scope, Exit.void)
+  })
+
+/** Ends a member's run as a power cut would: what its disk has not got by now, it will never have. @since 0.1.0 */
+export const kill = (fleet: AgentFleet, index: number): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { disk } = at(fleet, index)
+    // The dying run keeps writing, to a disk that nobody will read.
+    disk.tables = new Map([...disk.tables].map(([table, rows]) => [table, new Map(rows)]))
+    return stop(fleet, index)
+  })
+
+/** @since 0.1.0 @category running */
+export const stopAll = (fleet: AgentFleet): Effect.Effect<void> =>
+  Effect.forEach(fleet.members, ({ index }) => stop(fleet, index), { discard: true, concurrency: "unbounded" })
+
+/** Cuts a member off from all others; `heal` ends it. @since 0.1.0 */
+export const isolate = (fleet: AgentFleet, index: number): void => {
+  for (const other of fleet.members) if (other.index !== index) fleet.network.cut(hostOf(index), other.host)
+}
+
+/** @since 0.1.0 */
+export const heal = (fleet: AgentFleet, index: number): void => {
+  for (const other of fleet.members) if (other.index !== index) fleet.network.heal(hostOf(index), other.host)
+}
+
+/** The agent of a member that runs. @since 0.1.0 */
+export const agentOf = (fleet: AgentFleet, index: number): Agent.Agent["Service"] => {
+  const { run } = at(fleet, index)
+  if (run === undefined) throw new Error(`member ${index} does not run`)
+  return run.agent
+}
+
+/** @since 0.1.0 */
+export const running = (fleet: AgentFleet): ReadonlyArray<Agent.Agent["Service"]> =>
+  fleet.members.flatMap(({ run }) => (run === undefined ? [] : [run.agent]))
+
+/** Waits until it is true, looking every 50 ms; false when `withinMs` have passed. @since 0.1.0 */
+export const until = Effect.fnUntraced(function* (
+  condition: Effect.Effect<boolean>,
+  withinMs: number,
+  everyMs: number = 50
+) {
+  for (let waited = 0; waited <= withinMs; waited += everyMs) {
+    if (yield* condition) return true
+    yield* Effect.sleep(everyMs)
+  }
+  return false
+})
+
+/** What a member's agent says of a node's state; undefined if it does not know it. @since 0.1.0 */
+export const stateAt = (agent: Agent.Agent["Service"], id: string): Effect.Effect<string | undefined> =>
+  Effect.map(Effect.orDie(agent.nodes()), ({ items }) => items.find((node) => node.id === id)?.state)
+
+/** Every running member sees every running member alive. @since 0.1.0 */
+export const isWhole = (fleet: AgentFleet): Effect.Effect<boolean> =>
+  Effect.suspend(() => {
+    const agents = running(fleet)
+    return Effect.map(
+      Effect.forEach(agents, (agent) => Effect.orDie(agent.nodes())),
+      (answers) => answers.every(({ items }) => items.filter(({ state }) => state === "alive").length === agents.length)
+    )
+  })
+
+const at = (fleet: AgentFleet, index: number): Member => {
+  const member = fleet.members[index]
+  if (member === undefined) throw new Error(`there is no member ${index}`)
+  return member
+}
+
+const listen = Effect.fnUntraced(function* (member: Member, agent: Agent.Agent["Service"]) {
+  const note = yield* SimRuntime.Note
+  const deliveries = yield* agent.deliveries
+  yield* deliveries.pipe(
+    Stream.runForEach(({ id }) =>
+      Effect.sync(() => {
+        note(`${member.name} ${id}`)
+        member.delivered.set(id, (member.delivered.get(id) ?? 0) + 1)
+      })
+    ),
+    Effect.forkScoped
+  )
+})
+
+/** Slow, in order, all or none, as the port asks. */
+const diskLayer = ({ disk }: Member, msMax: number): Layer.Layer<Store.Store> =>
+  Layer.effect(
+    Store.Store,
+    Effect.map(Store.Store, (memory) => {
+      const arm = Semaphore.makeUnsafe(1)
+      return {
+        ...memory,
+        write: (rows) =>
+          Effect.gen(function* () {
+            disk.writes++
+            yield* Effect.sleep(yield* Random.nextIntBetween(0, msMax))
+            if (disk.defect !== undefined) {
+              const { defect } = disk
+              disk.defect = undefined
+              return yield* Effect.die(defect)
+            }
+            if (disk.failing !== undefined) return yield* disk.failing
+            yield* memory.write(rows)
+          }).pipe(Semaphore.withPermit(arm))
+      }
+    })
+  ).pipe(Layer.provide(Layer.suspend(() => Store.layerMemory(disk.tables))))
