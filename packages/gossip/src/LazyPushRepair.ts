@@ -356,13 +356,16 @@ const want = (turn: Turn, id: MessageId.MessageId, announcer: Missing.Announcer)
 const onSeen = (turn: Turn, id: MessageId.MessageId, link: Machine.LinkId | null): void => {
   const before = Win.seenOf(turn.state.seen, id.origin, id.incarnation) ?? SeqSet.empty
   const newest = SeqSet.max(before)
-  const [seen] = Win.add(turn.state.seen, id)
+  const [seen, closed] = Win.add(turn.state.seen, id)
   turn.state = {
     ...turn.state,
     seen,
     held: Held.add(turn.state.held, id),
     missing: Missing.remove(turn.state.missing, id)
   }
+  // Gaps have closed, or a new run may have ended an older one: what was missing there counts as seen.
+  const isNewRun = newest === 0 && Win.of(seen, id.origin).length === Win.incarnationsMax
+  if (closed > 0 || isNewRun) giveUpSeen(turn, id.origin)
   // Before the first broadcast of an origin nothing is a gap: it was not meant for us.
   if (link === null || newest === 0 || id.seq <= newest + 1) return
   for (let seq = Math.max(newest + 1, id.seq - turn.state.config.gapMax); seq < id.seq; seq++) {
@@ -371,6 +374,12 @@ const onSeen = (turn: Turn, id: MessageId.MessageId, link: Machine.LinkId | null
     count(turn, "gaps")
     want(turn, gap, { link, round: 0 })
   }
+}
+
+const giveUpSeen = (turn: Turn, origin: NodeId.NodeId): void => {
+  const { missing, seen } = turn.state
+  const over = [...HashMap.values(missing.entries)].filter(({ id }) => id.origin === origin && Win.has(seen, id))
+  turn.state = { ...turn.state, missing: over.reduce((left, { id }) => Missing.remove(left, id), missing) }
 }
 
 const onAnnounce = (turn: Turn, id: MessageId.MessageId, round: number, links: ReadonlyArray<Machine.LinkId>): void => {

@@ -232,6 +232,15 @@ describe("What was announced and is missing", () => {
     assert.deepStrictEqual(missing(state, id(5), id(6)), [false, true])
   })
 
+  it("is given up when its run is over, or its gap has closed", () => {
+    const runs = [2, 3].map((run) => seen(id(1, root, run)))
+    const [over] = feed(withNeighbors(1), [ihave(1, id(1), id(1, root, 2)), ...runs])
+    assert.strictEqual(LazyPushRepair.missingSize(over), 0)
+    const gaps = Array.from({ length: 65 }, (_, i) => seen(id(2 * i + 1), null))
+    const [closed] = feed(withNeighbors(1), [ihave(1, id(2), id(4)), ...gaps])
+    assert.deepStrictEqual(missing(closed, id(2), id(4)), [false, true])
+  })
+
   it("waits for a timer even after one was lost: whatever comes a second late arms it again", () => {
     const [state] = feed(withNeighbors(1), [ihave(1, id(1))])
     const [after, actions] = feed(state, [{ _tag: "Started" }], 1501)
