@@ -1,0 +1,44 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Component, Ledger } from "@starling/member"
+import * as fc from "fast-check"
+
+const id = fc.record({
+  origin: fc.constantFrom("00000000000a", "00000000000b"),
+  incarnation: fc.integer({ min: 1, max: 2 }),
+  seq: fc.integer({ min: 1, max: 40 })
+})
+
+describe("Ledger", () => {
+  it("has exactly what was recorded, in any order", () => {
+    fc.assert(
+      fc.property(fc.array(id, { maxLength: 60 }), id, (recorded, asked) => {
+        const ledger = recorded.reduce(Ledger.record, Ledger.empty)
+        const model = recorded.some(
+          ({ origin, incarnation, seq }) =>
+            origin === asked.origin && incarnation === asked.incarnation && seq === asked.seq
+        )
+        assert.strictEqual(Ledger.has(ledger, asked), model)
+      })
+    )
+  })
+
+  it("keeps the two newest incarnations of an origin", () => {
+    const of = (incarnation: number) => ({ origin: "00000000000a", incarnation, seq: 1 })
+    const ledger = [of(1), of(3), of(2)].reduce(Ledger.record, Ledger.empty)
+    assert.deepStrictEqual(
+      [1, 2, 3].map((incarnation) => Ledger.has(ledger, of(incarnation))),
+      [false, true, true]
+    )
+  })
+})
+
+describe("Component", () => {
+  it("every component has a channel of its own, and the channel names it", () => {
+    for (const component of Component.components) {
+      assert.strictEqual(Component.ofChannel(Component.channels[component]), component)
+      assert.isAbove(Component.channels[component], 0)
+    }
+    assert.isUndefined(Component.ofChannel(0))
+    assert.isUndefined(Component.ofChannel(99))
+  })
+})
