@@ -17,7 +17,9 @@ const floorOf = (name: string): number => floors.findIndex((floor) => floor.incl
 
 const json = (path: string): unknown => JSON.parse(readFileSync(new URL(path, root), "utf8"))
 const siblings = (dependencies: Record<string, string> = {}): ReadonlyArray<string> =>
-  Object.keys(dependencies).filter((name) => name.startsWith(scope)).map((name) => name.slice(scope.length))
+  Object.keys(dependencies)
+    .filter((name) => name.startsWith(scope))
+    .map((name) => name.slice(scope.length))
 const manifest = (folder: string) =>
   json(`${folder}/package.json`) as {
     readonly dependencies?: Record<string, string>
@@ -41,7 +43,9 @@ describe("floors", () => {
 
   for (const folder of [...floors.flat().map((name) => `packages/${name}`), "apps/starling", "apps/lab"]) {
     it(`${folder} has a compiler reference for each dependency, and no other`, () => {
-      const { references = [] } = json(`${folder}/tsconfig.json`) as { readonly references?: ReadonlyArray<{ path: string }> }
+      const { references = [] } = json(`${folder}/tsconfig.json`) as {
+        readonly references?: ReadonlyArray<{ path: string }>
+      }
       const referenced = references.map(({ path }) => path.split("/").at(-1) ?? "")
       assert.deepStrictEqual(referenced.toSorted(), siblings(manifest(folder).dependencies).toSorted())
     })
