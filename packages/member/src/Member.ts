@@ -94,7 +94,7 @@ export interface State {
   readonly advancing: boolean
   /** Numbers of this machine's `Open` and `Write` actions, with whose they are. */
   readonly requests: Requests
-  readonly links: HashMap.HashMap<Machine.LinkId, Peer.Peer>
+  readonly links: HashMap.HashMap<Machine.LinkId, LinkUse>
   readonly ledger: Ledger.Ledger
   /** The newest neighbour set each component was told, and the patterns that facts were told to handle. */
   readonly told: Readonly<Partial<Record<Component, Wiring.Delivery>>>
@@ -115,6 +115,12 @@ export interface State {
 export type Counters = Readonly<
   Record<"steps" | "crashes" | "rebuilds" | "eventsLost" | "refused" | "redelivered", number>
 >
+
+/** A live link, and the components that were told of it or handed a frame of it. @since 0.1.0 @category models */
+export interface LinkUse {
+  readonly peer: Peer.Peer
+  readonly concerned: ReadonlyArray<Component>
+}
 
 interface Requests {
   readonly next: number
@@ -248,10 +254,12 @@ const accept = (turn: Turn, event: Event): void => {
       return
     case "LinkUp":
       return onLinkUp(turn, event)
-    case "LinkDown":
+    case "LinkDown": {
+      const { concerned } = Option.getOrElse(HashMap.get(state.links, event.link), () => unused)
       state.links = HashMap.remove(state.links, event.link)
-      for (const delivery of Wiring.linkDown(event.link, event.reason)) enqueue(turn, "shell", delivery)
+      for (const delivery of Wiring.linkDown(event.link, event.reason, concerned)) enqueue(turn, "shell", delivery)
       return
+    }
     case "LinkRefused": {
       const request = answered(turn, event.attempt)
       if (request === undefined) return
@@ -271,22 +279,32 @@ const accept = (turn: Turn, event: Event): void => {
   }
 }
 
+const unused: Pick<LinkUse, "concerned"> = { concerned: [] }
+
 const onLinkUp = (turn: Turn, event: Extract<Event, { readonly _tag: "LinkUp" }>): void => {
   const { link, peer } = event
-  turn.state.links = HashMap.set(turn.state.links, link, peer)
-  if (event.attempt === undefined) {
-    return enqueue(turn, "shell", { to: "view-manager", event: { _tag: "LinkUp", link, peer } })
-  }
-  const request = answered(turn, event.attempt)
-  if (request === undefined) return
-  enqueue(turn, "shell", { to: request.component, event: { _tag: "LinkUp", link, peer, attempt: request.own } })
+  const request = event.attempt === undefined ? undefined : answered(turn, event.attempt)
+  if (event.attempt !== undefined && request === undefined) return
+  const to = request?.component ?? "view-manager"
+  turn.state.links = HashMap.set(turn.state.links, link, { peer, concerned: [to] })
+  enqueue(turn, "shell", {
+    to,
+    event: request === undefined ? { _tag: "LinkUp", link, peer } : { _tag: "LinkUp", link, peer, attempt: request.own }
+  })
 }
 
-const enqueueReceived = <C extends Component>(turn: Turn, link: Machine.LinkId, frame: Wiring.Frame<C>): void =>
+const enqueueReceived = <C extends Component>(turn: Turn, link: Machine.LinkId, frame: Wiring.Frame<C>): void => {
+  const { state } = turn
+  const use = Option.getOrUndefined(HashMap.get(state.links, link))
+  if (use !== undefined && !use.concerned.includes(frame.channel)) {
+    const concerned = [...use.concerned, frame.channel]
+    state.links = HashMap.set(state.links, link, { peer: use.peer, concerned })
+  }
   enqueue(turn, "shell", {
     to: frame.channel,
     event: { _tag: "Received", link, message: frame.message }
   } as Wiring.Delivery)
+}
 
 const enqueueTimer = (turn: Turn, timer: Extract<Timer, { readonly _tag: "Component" }>): void => {
   // A timer of a state that was rebuilt since is nobody's any more.
@@ -487,7 +505,7 @@ const rebuilt = <C extends Component>(turn: Turn, component: C): void => {
     stored: new Map([...state.durable].map(([table, rows]) => [table, new Map(rows)])),
     rng: Rng.split(state.rng, `${component}/${generation}`),
     wall: input.wall,
-    links: [...HashMap.entries(state.links)].map(([link, peer]) => ({ link, peer })),
+    links: [...HashMap.entries(state.links)].map(([link, { peer }]) => ({ link, peer })),
     ledger: state.ledger
   })
   setCell(turn, component, Cell.make(fresh))

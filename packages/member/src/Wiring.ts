@@ -21,7 +21,7 @@ import { type Clock, Hlc, type Stamp } from "@starling/clock"
 import { Facts } from "@starling/fleet"
 import type { BroadcastTree, LazyPushRepair, MessageId, Shuffler, ViewManager } from "@starling/gossip"
 import type { Machine } from "@starling/machine"
-import { type Component, components, type EventOf, type MessageOf, type OutputOf } from "./Component.ts"
+import { type Component, type EventOf, type MessageOf, type OutputOf } from "./Component.ts"
 
 /** An event on its way to a component. @since 0.1.0 @category models */
 export type Delivery<C extends Component = Component> = {
@@ -87,9 +87,17 @@ export const handedOver = (routed: Routed): MessageId.MessageId | undefined => {
   return undefined
 }
 
-/** A link that went down concerns every component: frames of it may be held anywhere. @since 0.1.0 */
-export const linkDown = (link: Machine.LinkId, reason: Machine.DownReason): ReadonlyArray<Delivery> =>
-  components.map((to) => ({ to, event: { _tag: "LinkDown", link, reason } }))
+/**
+ * Who hears that a link went down: who owns it (the component that opened it, or the view manager), and every component
+ * that was handed a frame of it, which it may still hold. Neighbours that were lost are told by the view manager.
+ *
+ * @since 0.1.0
+ */
+export const linkDown = (
+  link: Machine.LinkId,
+  reason: Machine.DownReason,
+  concerned: Iterable<Component>
+): ReadonlyArray<Delivery> => [...new Set(concerned)].map((to) => ({ to, event: { _tag: "LinkDown", link, reason } }))
 
 /**
  * The stamp that comes with an event, to be merged into the clock before the event is handled: so everything that this

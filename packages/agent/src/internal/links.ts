@@ -28,8 +28,15 @@ export interface Counters {
   pausedTotal: number
 }
 
+export interface Entry {
+  readonly link: Link.Link
+  readonly peer: Peer.Peer
+  /** Components that were told of the link or handed a frame of it. */
+  readonly concerned: Set<Component.Component>
+}
+
 export interface Links {
-  readonly byId: Map<Machine.LinkId, { readonly link: Link.Link; readonly peer: Peer.Peer }>
+  readonly byId: Map<Machine.LinkId, Entry>
   nextId: number
   readonly counters: Counters
   /** What dialled nodes last said to refuse this one, by address; the newest few. */
@@ -108,38 +115,45 @@ const serve = (links: Links, link: Link.Link, opener: Opener | undefined): Effec
   Effect.suspend(() => {
     const id = links.nextId++
     const peer = Handshake.peerOf(link.hello)
-    links.byId.set(id, { link, peer })
+    const entry: Entry = { link, peer, concerned: new Set([opener?.component ?? "view-manager"]) }
+    links.byId.set(id, entry)
     links.counters.upTotal++
     links.tell(
       opener === undefined
         ? { to: "view-manager", event: { _tag: "LinkUp", link: id, peer } }
         : toOpener(opener, { _tag: "LinkUp", link: id, peer, attempt: opener.attempt })
     )
-    return read(links, link, id).pipe(
+    return read(links, entry, id).pipe(
       Effect.onExit((exit) =>
         Effect.sync(() => {
           links.byId.delete(id)
-          for (const delivery of Wiring.linkDown(id, downReason(exit))) links.tell(delivery)
+          for (const delivery of Wiring.linkDown(id, downReason(exit), entry.concerned)) links.tell(delivery)
         })
       ),
       Effect.ignore
     )
   })
 
-const read = (links: Links, link: Link.Link, id: Machine.LinkId): Effect.Effect<never, Machine.DownReason> =>
-  link.receive.pipe(
+const read = (links: Links, entry: Entry, id: Machine.LinkId): Effect.Effect<never, Machine.DownReason> =>
+  entry.link.receive.pipe(
     Effect.flatMap((frames) => {
-      for (const frame of frames) dispatch(links, link, id, frame)
+      for (const frame of frames) dispatch(links, entry, id, frame)
       return isCongested(links) ? pause(links) : Effect.void
     }),
     Effect.forever
   )
 
-const dispatch = (links: Links, link: Link.Link, id: Machine.LinkId, { channel, payload }: Link.Frame): void => {
+const dispatch = (
+  links: Links,
+  { link, concerned }: Entry,
+  id: Machine.LinkId,
+  { channel, payload }: Link.Frame
+): void => {
   const component = Component.ofChannel(channel)
   if (component === undefined) return
   const decoded = Component.specs[component].decode(payload)
   if (decoded.ok) {
+    concerned.add(component)
     links.tell({ to: component, event: { _tag: "Received", link: id, message: decoded.value } } as Wiring.Delivery)
   } else if (isUnknownKind(decoded)) {
     // A later version may say more than this one understands.
