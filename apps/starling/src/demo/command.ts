@@ -5,13 +5,17 @@ import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Console from "effect/Console"
 import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
-import * as HttpClient from "effect/http/HttpClient"
 import * as Runtime from "effect/Runtime"
+import * as Stdio from "effect/Stdio"
+import * as Terminal from "effect/Terminal"
+import * as Interrupted from "../interrupted.ts"
+import * as Root from "../root.ts"
+import * as Ancestors from "./ancestors.ts"
 import * as Processes from "./processes.ts"
+import * as Report from "./report.ts"
 import * as Steps from "./steps.ts"
 
-/** The demo ended with a wrong answer, which it has printed. */
+/** The demo ended before its time, or with a wrong answer: then the message begins with the step's name. */
 export class DemoFailed extends Data.TaggedError("DemoFailed")<{ readonly message: string }> {
   override readonly [Runtime.errorExitCode] = 1
 }
@@ -24,55 +28,71 @@ export interface Options {
 }
 
 /** Where the command line looks for an agent when it is told nothing. */
-const defaultApi = "127.0.0.1:7741"
+const portDefault = 7741
 
-/** Runs the demo to its end: with `once` after the last step, else at Ctrl-C. */
+/** Runs the demo to its end: with `once` after the last step, else at Ctrl-C, which is as good an end as any. */
 export const run = Effect.fnUntraced(
   function* (options: Options) {
-    const files = yield* FileSystem.FileSystem
-    const directory = yield* files.makeTempDirectoryScoped({ prefix: "starling-demo-" })
-    yield* Processes.startJanitor(directory)
-    const api = options.once || (yield* isTaken) ? "127.0.0.1:0" : defaultApi
-    const steps: Array<Steps.Step> = []
-    const show = (step: Steps.Step): Effect.Effect<void> => {
-      steps.push(step)
-      return options.json ? Effect.void : Console.log(lineOf(step))
-    }
-    if (!options.json)
-      yield* Console.log(`a fleet of ${options.datacenters} × ${options.nodes} agents on this machine\n`)
-    const fleet = yield* Steps.run({ ...options, directory, api }, show).pipe(
-      Effect.raceFirst(Processes.parentGone),
-      Effect.ensuring(
-        Effect.suspend(() => (options.json ? Console.log(JSON.stringify({ items: steps }, undefined, 2)) : Effect.void))
-      ),
-      Effect.mapError((error) => new DemoFailed({ message: error.message }))
+    Interrupted.exitCode.onInterrupt = 0
+    yield* Effect.raceFirst(
+      demo(options),
+      Effect.andThen(
+        Ancestors.gone,
+        Effect.fail(new DemoFailed({ message: "the process that started the demo is gone" }))
+      )
     )
-    if (options.once) return
-    const first = fleet[0]?.agent
-    if (first !== undefined && !options.json) yield* Console.log(next(first, fleet[fleet.length - 1]?.agent))
-    yield* Effect.mapError(Processes.parentGone, (error) => new DemoFailed({ message: error.message }))
   },
   Effect.scoped,
   Effect.provide(NodeHttpClient.layerFetch)
 )
 
-const isTaken = HttpClient.get(`http://${defaultApi}/livez`).pipe(
-  Effect.timeout("500 millis"),
-  Effect.as(true),
-  Effect.orElseSucceed(() => false)
-)
+const demo = Effect.fnUntraced(function* (options: Options) {
+  const steps: Array<Report.Step> = []
+  const told = options.json ? silent : yield* forPeople(options)
+  const report: Report.Report = {
+    ...told,
+    end: (step) =>
+      Effect.suspend(() => {
+        steps.push(step)
+        return told.end(step)
+      })
+  }
+  const api = options.once || !(yield* Processes.isFree(portDefault)) ? "127.0.0.1:0" : `127.0.0.1:${portDefault}`
+  const fleet = yield* Processes.makeStage.pipe(
+    Effect.flatMap((stage) => Steps.run(stage, { ...options, api }, report)),
+    // The document comes however the steps end, and before their scope does.
+    Effect.ensuring(
+      Effect.suspend(() => (options.json ? Console.log(JSON.stringify({ items: steps }, undefined, 2)) : Effect.void))
+    ),
+    Effect.mapError((error) => new DemoFailed({ message: messageOf(error) }))
+  )
+  if (options.once) return
+  if (!options.json) yield* Console.log(next(fleet))
+  return yield* Effect.never
+})
 
-const lineOf = (step: Steps.Step): string =>
-  step.ok
-    ? `  ✓ ${step.step.padEnd(18)}${`${step.value} ${step.unit}`.padStart(9)}   ${step.text}`
-    : `  ✗ ${step.step.padEnd(18)}${"".padStart(9)}   ${step.text}`
+const messageOf = (error: { readonly _tag: string; readonly message: string }): string =>
+  error instanceof Steps.StepFailed ? `${error.step}: ${error.message}` : error.message
 
-const next = (first: Processes.Agent, other: Processes.Agent | undefined): string => {
-  const flag = first.api === `http://${defaultApi}` ? "" : ` --api ${first.api}`
+const silent: Report.Report = { begin: () => Effect.void, end: () => Effect.void }
+
+const forPeople = Effect.fnUntraced(function* (options: Options) {
+  const { stdoutIsTerminal } = yield* Stdio.Stdio
+  const { datacenters, nodes } = options
+  const fleet = `${Root.count(datacenters, "data centre")} × ${Root.count(nodes, "agent")}`
+  yield* Console.log(`a fleet on this machine: ${fleet}\n`)
+  return yield* Report.text(yield* Terminal.Terminal, yield* Root.screen, yield* stdoutIsTerminal)
+})
+
+const next = (fleet: ReadonlyArray<Steps.Member>): string => {
+  const [first, ...others] = fleet.map(({ agent }) => agent)
+  if (first === undefined) return ""
+  const other = others[others.length - 1]
+  const flag = first.api === `http://127.0.0.1:${portDefault}` ? "" : ` --api ${first.api}`
   const command = (rest: string): string => `    npx -y pnpm@12 -s starling ${rest}${flag}`
   return [
     "",
-    `The fleet lives until Ctrl-C. In another terminal (asking ${first.name}):`,
+    `The fleet lives until Ctrl-C. In another terminal, asking ${first.name}:`,
     "",
     command("status"),
     command("publishers"),
@@ -80,7 +100,6 @@ const next = (first: Processes.Agent, other: Processes.Agent | undefined): strin
     command("config rollout sampling/rate"),
     command("events --since 10m"),
     command("tree"),
-    "",
-    other === undefined ? "" : `Every agent answers the same; for instance ${other.name}: --api ${other.api}`
+    ...(other === undefined ? [] : ["", `Every agent answers the same; ${other.name} at --api ${other.api}`])
   ].join("\n")
 }
