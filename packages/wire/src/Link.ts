@@ -59,8 +59,8 @@ export interface Link {
 
 /** Why a dial gave no link; assignable to `Machine.OpenFailure`. @since 0.1.0 @category models */
 export type DialFailure =
-  | { readonly _tag: "Refused" }
-  | { readonly _tag: "Unreachable" }
+  | { readonly _tag: "Refused"; readonly message: string }
+  | { readonly _tag: "Unreachable"; readonly message: string }
   | {
       readonly _tag: "Rejected"
       readonly code: Handshake.RefusalCode | "address"
@@ -171,7 +171,7 @@ export const dial = Effect.fnUntraced(function* (
   const connection = yield* Effect.mapError(transport.dial(address), (error): DialFailure =>
     error.reason === "InvalidAddress"
       ? { _tag: "Rejected", code: "address", message: error.message }
-      : { _tag: error.reason }
+      : { _tag: error.reason, message: error.message }
   )
   return yield* Effect.onError(greet(connection, address, context), () => connection.close)
 })
@@ -210,14 +210,21 @@ const greet = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Link, DialFailure, Scope.Scope> {
   const { config, counters, options } = context
   const splitter = Frame.makeSplitter(Handshake.messageBytesMax)
-  const unanswered = Effect.suspend((): Effect.Effect<never, DialFailure> => {
-    counters.handshakesFailed++
-    return Effect.fail({ _tag: "Unreachable" })
-  })
+  const unanswered = (what: string) =>
+    Effect.suspend((): Effect.Effect<never, DialFailure> => {
+      counters.handshakesFailed++
+      return Effect.fail({
+        _tag: "Unreachable",
+        message: `what listens at ${address} ${what}; is it the gossip address?`
+      })
+    })
   const reply = yield* say(connection, Handshake.encode({ _tag: "Hello", hello: options.hello })).pipe(
     Effect.andThen(hear(connection, splitter)),
-    Effect.catchTag("ConnectionClosed", () => unanswered),
-    Effect.timeoutOrElse({ duration: config.handshakeMs, orElse: () => unanswered })
+    Effect.catchTag("ConnectionClosed", () => unanswered("went away during the handshake")),
+    Effect.timeoutOrElse({
+      duration: config.handshakeMs,
+      orElse: () => unanswered(`said nothing for ${config.handshakeMs} ms`)
+    })
   )
   const reject = (refusal: Handshake.Refusal): Effect.Effect<never, DialFailure> =>
     Effect.fail({ _tag: "Rejected", ...refusal })

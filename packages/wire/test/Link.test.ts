@@ -39,7 +39,8 @@ describe("Link, in virtual time", () => {
       yield* TestClock.adjust(2999)
       assert.isUndefined(dialing.pollUnsafe())
       yield* TestClock.adjust(1)
-      assert.deepStrictEqual(yield* Fiber.join(dialing), { _tag: "Unreachable" })
+      const message = "what listens at bob:7740 said nothing for 3000 ms; is it the gossip address?"
+      assert.deepStrictEqual(yield* Fiber.join(dialing), { _tag: "Unreachable", message })
       yield* connection.close
 
       // The other way round: somebody connects and says nothing.
@@ -61,7 +62,7 @@ describe("Link, in virtual time", () => {
       yield* TestClock.adjust(2999)
       assert.isUndefined(dialing.pollUnsafe())
       yield* TestClock.adjust(1)
-      assert.deepStrictEqual(yield* Fiber.join(dialing), { _tag: "Unreachable" })
+      assert.strictEqual((yield* Fiber.join(dialing))._tag, "Unreachable")
     })
   )
 

@@ -292,7 +292,10 @@ export const links = (implementation: Implementation): void => {
           const { listener, transport } = yield* listen
           const options = { hello: alice, channelMax: 6, config: { handshakeMs: 100 } }
           const dialed = yield* Effect.flip(Link.dial(listener.address, options))
-          assert.deepStrictEqual(dialed, { _tag: "Unreachable" })
+          assert.deepStrictEqual(dialed, {
+            _tag: "Unreachable",
+            message: `what listens at ${listener.address} said nothing for 100 ms; is it the gossip address?`
+          })
           yield* listener.accept
           yield* transport.dial(listener.address)
           const accepted = yield* Effect.flip(Link.accept(yield* listener.accept, options))
@@ -308,7 +311,10 @@ export const links = (implementation: Implementation): void => {
           const options = { hello: alice, channelMax: 6 }
           const dialing = yield* Effect.forkChild(Effect.flip(Link.dial(listener.address, options)))
           yield* (yield* listener.accept).close
-          assert.deepStrictEqual(yield* Fiber.join(dialing), { _tag: "Unreachable" })
+          assert.deepStrictEqual(yield* Fiber.join(dialing), {
+            _tag: "Unreachable",
+            message: `what listens at ${listener.address} went away during the handshake; is it the gossip address?`
+          })
           const raw = yield* transport.dial(listener.address)
           const connection = yield* listener.accept
           yield* raw.close
@@ -321,9 +327,9 @@ export const links = (implementation: Implementation): void => {
       run(
         Effect.gen(function* () {
           const options = { hello: alice, channelMax: 6 }
-          assert.deepStrictEqual(yield* Effect.flip(Link.dial(`${implementation.host}:1`, options)), {
-            _tag: "Refused"
-          })
+          const refused = yield* Effect.flip(Link.dial(`${implementation.host}:1`, options))
+          assert.strictEqual(refused._tag, "Refused")
+          assert.include(refused.message, `${implementation.host}:1`)
           const failure = yield* Effect.flip(Link.dial("nowhere", options))
           assert.deepInclude(failure, { _tag: "Rejected", code: "address" })
         })

@@ -14,8 +14,17 @@ import type * as Scope from "effect/Scope"
 /** A component with more than this many events waiting gets no further frames for the moment. Our choice. */
 const congestedAt = 1024
 
-/** Links at once, dialled and accepted. Our choice: many times both views; beyond it newcomers are told to come later. */
+/** Connections at once, dialled and accepted, with those in their handshake. Our choice: many times both views. */
 export const linksMax = 256
+
+/**
+ * With more links than this, newcomers are told to try another node; the rest is for links that this node opens and for
+ * handshakes. Our choice: half.
+ */
+export const welcomeMax = 128
+
+/** Connections of others at once: beyond it they are closed unheard, so that no crowd keeps this node from dialling. */
+export const inboundMax = 192
 
 /** Refusals shown to people. Our choice: as many as fit on a screen. */
 const refusalsMax = 4
@@ -26,6 +35,8 @@ export interface Counters {
   unknownKindTotal: number
   malformedTotal: number
   pausedTotal: number
+  /** Connections closed unheard because there were too many. */
+  overloadedTotal: number
 }
 
 export interface Entry {
@@ -39,7 +50,9 @@ export interface Links {
   readonly byId: Map<Machine.LinkId, Entry>
   nextId: number
   readonly counters: Counters
-  /** What dialled nodes last said to refuse this one, by address; the newest few. */
+  /** Connections that others opened and that are not closed yet, handshaken or not. */
+  inbound: number
+  /** Why the last dial of an address gave no link; the newest few. */
   readonly refusals: Map<string, string>
   readonly wire: Link.Counters
   readonly tell: (delivery: Wiring.Delivery) => void
@@ -49,7 +62,8 @@ export interface Links {
 export const make = (tell: Links["tell"], depth: Links["depth"]): Links => ({
   byId: new Map(),
   nextId: 1,
-  counters: { upTotal: 0, refusedTotal: 0, unknownKindTotal: 0, malformedTotal: 0, pausedTotal: 0 },
+  counters: { upTotal: 0, refusedTotal: 0, unknownKindTotal: 0, malformedTotal: 0, pausedTotal: 0, overloadedTotal: 0 },
+  inbound: 0,
   refusals: new Map(),
   wire: Link.makeCounters(),
   tell,
@@ -68,7 +82,7 @@ export const dial = (
   options: Link.Options,
   address: string,
   opener: Opener,
-  rejected: (failure: Link.DialFailure) => void
+  refused: (failure: Link.DialFailure, isNews: boolean) => void
 ): Effect.Effect<void, never, Transport.Transport> =>
   Link.dial(address, options).pipe(
     Effect.matchEffect({
@@ -79,19 +93,23 @@ export const dial = (
       onFailure: (failure) =>
         Effect.sync(() => {
           links.counters.refusedTotal++
-          if (failure._tag === "Rejected") remember(links, address, failure.message)
-          rejected(failure)
-          links.tell(toOpener(opener, { _tag: "LinkRefused", attempt: opener.attempt, address, failure }))
+          refused(failure, remember(links, address, failure.message))
+          const { _tag } = failure
+          const told: Machine.OpenFailure = _tag === "Rejected" ? failure : { _tag }
+          links.tell(toOpener(opener, { _tag: "LinkRefused", attempt: opener.attempt, address, failure: told }))
         })
     }),
     Effect.scoped
   )
 
-const remember = ({ refusals }: Links, address: string, message: string): void => {
+/** True when this is not what was said of that address the last time. */
+const remember = ({ refusals }: Links, address: string, message: string): boolean => {
+  const isNews = refusals.get(address) !== message
   refusals.delete(address)
   refusals.set(address, message)
   const [oldest] = refusals.keys()
   if (refusals.size > refusalsMax && oldest !== undefined) refusals.delete(oldest)
+  return isNews
 }
 
 /** Serves a link that somebody opened until it is down. A handshake that fails is counted by the wire. */

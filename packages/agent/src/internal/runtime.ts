@@ -237,21 +237,21 @@ const helloOf = ({
   }
 })
 
-const linkOptions = (runtime: Runtime): Link.Options => ({
+const linkOptions = (runtime: Runtime, roomFor: number): Link.Options => ({
   hello: helloOf(runtime),
   channelMax: Math.max(...Object.values(Component.channels)),
   counters: runtime.links.wire,
-  admit: (theirs) => Effect.sync(() => admit(runtime, theirs))
+  admit: (theirs) => Effect.sync(() => admit(runtime, theirs, roomFor))
 })
 
 /** Whether a node may link to this one, as far as this one knows the fleet. */
-const admit = (runtime: Runtime, theirs: Handshake.Hello): Handshake.Refusal | undefined => {
+const admit = (runtime: Runtime, theirs: Handshake.Hello, roomFor: number): Handshake.Refusal | undefined => {
   const { host, identity, options, links } = runtime
   const { id, incarnation, name, boot } = theirs.node
   const us = `${options.name} (${identity.id})`
   const them = `${name} (${id})`
-  if (links.byId.size >= Links.linksMax) {
-    return { code: "busy", message: `${us} has ${Links.linksMax} links already; ${them} should try another node` }
+  if (links.byId.size >= roomFor) {
+    return { code: "busy", message: `${us} has ${roomFor} links already; ${them} should try another node` }
   }
   const facts = Host.stateOf(host, "facts")
   const known = Profiles.incarnationOf(facts, id)
@@ -281,7 +281,7 @@ const admit = (runtime: Runtime, theirs: Handshake.Hello): Handshake.Refusal | u
 }
 
 /** The other side refuses this node for good: no retry will help. */
-const onRejected = (runtime: Runtime, failure: Link.DialFailure): void => {
+const onRejected = (runtime: Runtime, failure: Link.DialFailure, isNews: boolean): void => {
   if (failure._tag !== "Rejected") return
   const { code, message } = failure
   if (code === "name" || code === "duplicate") {
@@ -300,7 +300,9 @@ const onRejected = (runtime: Runtime, failure: Link.DialFailure): void => {
       })
     )
   }
-  runtime.fork(Effect.logWarning(`a peer refuses this node: ${message}`))
+  // Said once and not at every attempt; the status keeps saying it.
+  const said = `a peer refuses this node: ${message}`
+  runtime.fork(isNews ? Effect.logWarning(said) : Effect.logDebug(said))
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -359,7 +361,9 @@ const dialerActor = (runtime: Runtime) =>
     receive: (state, { address, opener }) => {
       const { supervisor, context } = state
       const run = Effect.provideContext(
-        Links.dial(runtime.links, linkOptions(runtime), address, opener, (failure) => onRejected(runtime, failure)),
+        Links.dial(runtime.links, linkOptions(runtime, Links.linksMax), address, opener, (failure, isNews) =>
+          onRejected(runtime, failure, isNews)
+        ),
         context
       )
       return supervisor.startChild(linkActor(`to ${address}`, run), { restart: "temporary" }).pipe(
@@ -397,15 +401,28 @@ const listenerActor = (runtime: Runtime) =>
 
 /** Takes one connection and hands it, with its scope, to a link actor of its own. */
 const acceptOne = Effect.fnUntraced(function* (runtime: Runtime, supervisor: DynamicSupervisor.DynamicSupervisor) {
+  const { links } = runtime
   const scope = yield* Scope.make()
   yield* Effect.uninterruptibleMask((restore) =>
     restore(Scope.provide(runtime.listener.accept, scope)).pipe(
       Effect.flatMap((connection) => {
-        const run = Scope.provide(Links.accept(runtime.links, linkOptions(runtime), connection), scope)
-        return supervisor.startChild(linkActor(`from ${connection.remote}`, run, scope), { restart: "temporary" })
+        if (links.inbound >= Links.inboundMax) return Effect.fail({ message: `there are ${Links.inboundMax} already` })
+        const run = Scope.provide(Links.accept(links, linkOptions(runtime, Links.welcomeMax), connection), scope)
+        links.inbound++
+        return Scope.addFinalizer(
+          scope,
+          Effect.sync(() => void links.inbound--)
+        ).pipe(
+          Effect.andThen(
+            supervisor.startChild(linkActor(`from ${connection.remote}`, run, scope), { restart: "temporary" })
+          )
+        )
       }),
       Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))),
-      Effect.catch((error) => Effect.logDebug(`a connection was not taken: ${error.message}`))
+      Effect.catch((error) => {
+        links.counters.overloadedTotal++
+        return Effect.logDebug(`a connection was not taken: ${error.message}`)
+      })
     )
   )
 })
