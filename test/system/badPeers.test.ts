@@ -171,16 +171,26 @@ describe("strangers at the gossip port", () => {
     assert.strictEqual(refused, words.length)
   })
 
-  it("a connection that stays silent or breaks off in its hello is dropped, and counted", async () => {
-    const [failed] = await counting(member(1), ["wire_handshakes_failed_total"], async () => {
-      const [silent, cut] = await Promise.all([
-        speak(member(1).gossip, { first: new Uint8Array() }),
-        speak(member(1).gossip, { first: helloBytes(stranger()).subarray(0, 20), hangUp: true })
-      ])
-      assert.deepStrictEqual([silent.ended, silent.frames.length], [true, 0])
+  it("a crowd that connects and says nothing, or breaks off in its hello, is dropped, and every one is counted", async () => {
+    const names = ["wire_handshakes_failed_total", "link_overloaded_total", "link_dropped_total"]
+    const crowd = 400
+    const counted = await counting(member(1), names, async () => {
+      const cut = await speak(member(1).gossip, { first: helloBytes(stranger()).subarray(0, 20), hangUp: true })
       assert.deepStrictEqual([cut.ended, cut.frames.length], [true, 0])
+      const silent = await Promise.all(
+        Array.from({ length: crowd }, () => speak(member(1).gossip, { first: new Uint8Array() }))
+      )
+      assert.isTrue(silent.every(({ ended, frames }) => ended && frames.length === 0))
     })
-    assert.strictEqual(failed, 2)
+    assert.strictEqual(
+      counted.reduce((sum, count) => sum + count),
+      crowd + 1,
+      counted.join()
+    )
+    // There is room again.
+    const bye = bytesOf(0, [4, "done"])
+    const after = await speak(member(1).gossip, { first: helloBytes(stranger()), second: bye, hangUp: true })
+    assert.strictEqual(answerOf(after)._tag, "Welcome")
   })
 
   it("a link that sends garbage, a frame over the limit, an unknown channel or half a frame is closed, and counted", async () => {
@@ -330,6 +340,13 @@ describe("a join address that never answers", () => {
       assert.strictEqual(status.health, "degraded")
       const [problem] = status.problems
       for (const contact of contacts) assert.include(problem?.what, contact)
+      assert.include(problem?.what, `nothing answers at ${closed}`)
+      await eventually(
+        "the status says that one is silent",
+        8000,
+        () => statusOf(lonely),
+        ({ problems }) => problems[0]?.what.includes(`what listens at ${silent.address} said nothing`) === true
+      )
       assert.include(problem?.next, "starling peers")
       late = await start({ name: "l2", data: at("l2"), gossip: closed, args: ["--fleet", "lonely"] })
       await eventually(
