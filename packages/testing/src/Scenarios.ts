@@ -56,9 +56,9 @@ export const members: Scenario = {
       size,
       mode: "run-to-completion",
       joinEveryMs: 2,
-      // A thousand documents known to a thousand members are a million records, several times while neighbours change.
-      // What this scenario asks for are the overlay and broadcasts; facts gather their changes for longer.
-      settings: { facts: { leadingMs: 5000, coalesceMs: 5000 } }
+      // What this scenario asks for are the overlay and broadcasts. A thousand documents known to a thousand members are
+      // a million records, several times over while neighbours change; so facts gather their changes until after its end.
+      settings: { facts: { leadingMs: 60_000, coalesceMs: 60_000 } }
     })
     const { world } = fleet
     const joined = World.runUntil(world, () => MemberFleet.isOneComponent(fleet), {
