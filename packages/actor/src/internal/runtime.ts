@@ -121,8 +121,9 @@ export class Runtime {
           // An observer's mistake must not change what it observes.
         }
       }
-      PubSub.publishUnsafe(this.reports, report)
-      return log(report)
+      if (PubSub.publishUnsafe(this.reports, report)) return log(report)
+      // Full: only the Effect makes room, by dropping the oldest.
+      return Effect.andThen(PubSub.publish(this.reports, report), log(report))
     })
   }
 

@@ -155,8 +155,11 @@ export const onOutput = (
       if (Ledger.has(application.handed, output.id)) counters.duplicates++
       application.handed = Ledger.record(application.handed, output.id)
       byOrigin.set(output.id.origin, (byOrigin.get(output.id.origin) ?? 0) + 1)
-      if (PubSub.sizeUnsafe(application.deliveries) >= deliveriesMax) counters.lagged++
-      PubSub.publishUnsafe(application.deliveries, { id: MessageId.toText(output.id), payload: output.payload })
+      const delivery = { id: MessageId.toText(output.id), payload: output.payload }
+      if (PubSub.publishUnsafe(application.deliveries, delivery)) return
+      counters.lagged++
+      // Only the Effect makes room, by dropping the oldest; a sliding PubSub never waits.
+      Effect.runSync(PubSub.publish(application.deliveries, delivery))
       return
     }
     case "Answer":
