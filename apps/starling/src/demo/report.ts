@@ -29,9 +29,9 @@ export interface Report {
 }
 
 const markWidth = 4
-const stepWidth = 17
+const stepWidth = 16
 const valueWidth = 9
-const textColumn = markWidth + stepWidth + valueWidth + 3
+const textColumn = markWidth + stepWidth + valueWidth + 2
 
 /** A step's text is not squeezed into less than this. */
 const textWidthMin = 24
@@ -56,11 +56,11 @@ export const text = Effect.fnUntraced(function* (
     const from = yield* Clock.currentTimeMillis
     if (!isTerminal) {
       yield* Effect.sleep("1 second")
-      return yield* Console.log(`  … ${step.padEnd(stepWidth)}${"".padStart(valueWidth)}   ${doing}`)
+      return yield* Console.log(`  … ${step.padEnd(stepWidth)}${"".padStart(valueWidth)}  ${doing}`)
     }
     for (;;) {
       const seconds = Math.floor(((yield* Clock.currentTimeMillis) - from) / 1000)
-      const line = `  … ${step.padEnd(stepWidth)}${`${seconds} s`.padStart(valueWidth)}   ${doing}`
+      const line = `  … ${step.padEnd(stepWidth)}${`${seconds} s`.padStart(valueWidth)}  ${doing}`
       yield* display(`\r\u001B[2K${Table.paint(screen, "faint", Table.cut(line, (screen.width ?? 80) - 1))}`)
       yield* Effect.sleep("500 millis")
     }
@@ -83,7 +83,7 @@ export const lineOf = (screen: Table.Screen, { ok, skipped, step, text, unit, va
   const style = skipped === true ? "faint" : ok ? "good" : "bad"
   const measured = ok && skipped !== true ? `${value} ${unit}` : ""
   const lines = text.split("\n").flatMap((line) => wrap(line, screen.width))
-  const head = `  ${Table.paint(screen, style, mark)} ${step.padEnd(stepWidth)}${measured.padStart(valueWidth)}   `
+  const head = `  ${Table.paint(screen, style, mark)} ${step.padEnd(stepWidth)}${measured.padStart(valueWidth)}  `
   return head + lines.join(`\n${" ".repeat(textColumn)}`)
 }
 

@@ -224,10 +224,11 @@ const offline = Effect.fnUntraced(function* (living: ReadonlyArray<Member>, lost
     { concurrency: "unbounded" }
   )
   const evidence = reports.flatMap(({ items }) => items.flatMap((item) => (item.kind === "node" ? item.evidence : [])))
-  const causes = [...new Set(evidence.map(({ cause }) => cause))]
-  const who = causes.map((cause) => {
-    const by = evidence.filter((item) => item.cause === cause).map((item) => item.by)
-    return `${[...new Set(by)].join(", ")} (${cause})`
+  // Everybody who noticed, by what they noticed first.
+  const causeBy = new Map(evidence.toReversed().map(({ by, cause }) => [by, cause]))
+  const who = [...new Set(causeBy.values())].map((cause) => {
+    const by = [...causeBy.keys()].filter((name) => causeBy.get(name) === cause)
+    return `${by.join(", ")} (${cause})`
   })
   const all = `${living.length}/${living.length}`
   return [undefined, `killed ${lost.agent.name}: ${all} report it offline; noticed by ${who.join(", ")}`] as const
