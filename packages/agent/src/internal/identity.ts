@@ -38,17 +38,29 @@ export const rowsAfter = (identity: Identity, seen: number): ReadonlyArray<Machi
   { table: "meta", key: "incarnation", value: Math.max(identity.incarnation, seen) }
 ]
 
-/** Takes the number after the latest run that the fleet knows; durable when it returns. */
+/**
+ * Takes the number after the latest run that the fleet knows; durable when it returns. What was stored is older than the
+ * node, and so is its sequence of configuration entries: it goes on in another generation before the first one is
+ * written, or a new entry would bear the dot of one that the fleet has.
+ */
 export const beginAfter = (
   store: Store["Service"],
+  stored: Stored,
   identity: Identity,
   later: number
 ): Effect.Effect<Identity, StoreError> => {
   const incarnation = later + 1
-  return Effect.as(store.write([{ table: "meta", key: "incarnation", value: incarnation }]), {
-    ...identity,
-    incarnation
-  })
+  const row = rowsOf(stored, "meta").get("generation")
+  const before: unknown = Array.isArray(row) ? row[0] : undefined
+  const generation = Math.max(
+    incarnation,
+    (typeof before === "number" && Number.isSafeInteger(before) ? before : 0) + 1
+  )
+  const rows: ReadonlyArray<Machine.StoreRow> = [
+    { table: "meta", key: "incarnation", value: incarnation },
+    { table: "meta", key: "generation", value: [generation] }
+  ]
+  return Effect.as(store.write(rows), { ...identity, incarnation })
 }
 
 export const peerOf = (identity: Identity, address: string): Peer.Peer => ({

@@ -67,7 +67,7 @@ export const start = Effect.fnUntraced(function* (options: Options) {
   const clock = yield* Clock.Clock
   const system = yield* System.make
   const scope = yield* Scope.Scope
-  const stored = yield* Effect.mapError(
+  const loaded = yield* Effect.mapError(
     store.load,
     (error) => new StartError({ message: error.message, next: error.next })
   )
@@ -76,8 +76,8 @@ export const start = Effect.fnUntraced(function* (options: Options) {
     (error) => new StartError({ message: `--gossip: ${error.message}`, next: error.next })
   )
   const address = options.advertise ?? listener.address
-  const identity = yield* Effect.mapError(
-    beginRun(options, store, stored, address),
+  const { identity, stored } = yield* Effect.mapError(
+    beginRun(options, store, loaded, address),
     (error) => new StartError({ message: error.message, next: error.next })
   )
   const seed = yield* Random.nextInt
@@ -197,17 +197,17 @@ const beginRun = Effect.fnUntraced(function* (
 ) {
   const first = yield* Identity.begin(store, stored)
   // A node that never ran has no later run.
-  if (first.incarnation === 1) return first
+  if (first.incarnation === 1) return { identity: first, stored }
   const later = yield* LaterRun.ask(
     helloOf({ options, identity: first, address }),
     LaterRun.whom(options.join, stored).filter((contact) => contact !== address)
   )
-  if (later === undefined) return first
-  const identity = yield* Identity.beginAfter(store, first, later)
+  if (later === undefined) return { identity: first, stored }
+  const identity = yield* Identity.beginAfter(store, stored, first, later)
   yield* Effect.logWarning(
     `the fleet knows run ${later} of ${options.name} (${first.id}), and the data directory was at run ${first.incarnation - 1}: was it restored from a copy? This is run ${identity.incarnation} now.`
   )
-  return identity
+  return { identity, stored: yield* store.load }
 })
 
 const started = (component: Component.Component) => ({ to: component, event: { _tag: "Started" } }) as const
