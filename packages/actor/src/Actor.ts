@@ -14,7 +14,6 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
 import * as ExitReason from "./ExitReason.ts"
 import { Asked, Token } from "./internal/ask.ts"
@@ -27,6 +26,7 @@ import {
 import { NextState } from "./internal/next.ts"
 import type { Address } from "./internal/process.ts"
 import { spawnProcess } from "./internal/spawn.ts"
+import type { Timer } from "./internal/timers.ts"
 import type { Mailbox } from "./Mailbox.ts"
 import type { RegistryKey } from "./Registry.ts"
 import type { System } from "./System.ts"
@@ -235,15 +235,15 @@ export const ask = <Msg, A, E = never>(
   make: (replyTo: ReplyTo<A, E>) => NoInfer<Msg>,
   timeout: Duration.Input = "5 seconds"
 ): Effect.Effect<A, E | AskTimeout | ActorDown | MailboxFull> =>
-  Effect.withFiber((fiber) => {
+  Effect.suspend(() => {
     const address = addressOf(ref)
     const to = address.name
     const timeoutMs = Duration.toMillis(timeout)
     return Effect.callback<A, E | AskTimeout | ActorDown | MailboxFull>((resume) => {
-      let timer: Fiber.Fiber<void> | undefined
+      let timer: Timer | undefined
       let forget: (() => void) | undefined
       const token = new Token((outcome) => {
-        timer?.interruptUnsafe()
+        timer?.cancelUnsafe()
         switch (outcome._tag) {
           case "Down":
             return resume(Effect.fail(new ActorDown({ to, reason: outcome.reason })))
@@ -264,14 +264,9 @@ export const ask = <Msg, A, E = never>(
         if (box.full && box.policy === "backpressure" && box.closed === undefined) forget = box.wait(asked, () => {})
         else box.offer(asked)
       }
-      if (!token.done && Number.isFinite(timeoutMs)) {
-        timer = Effect.runForkWith(fiber.context)(Effect.sleep(timeoutMs))
-        timer.addObserver((exit) => {
-          if (Exit.isSuccess(exit)) token.finish({ _tag: "Timeout" })
-        })
-      }
+      if (!token.done) timer = address.runtime.timers.set(timeoutMs, () => token.finish({ _tag: "Timeout" }))
       return Effect.sync(() => {
-        timer?.interruptUnsafe()
+        timer?.cancelUnsafe()
         forget?.()
         token.cancel()
       })

@@ -7,7 +7,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -22,7 +22,7 @@ import { failedInit, type Outcome, worse } from "./outcome.ts"
 import type { Runtime } from "./runtime.ts"
 import type { Supervision } from "./supervision.ts"
 import { describe } from "./text.ts"
-import { Timer } from "./timer.ts"
+import type { Timer } from "./timers.ts"
 
 /** A behaviour with its types forgotten; made by `Actor.behavior`, which knew them. */
 export interface ErasedBehavior {
@@ -290,15 +290,20 @@ export class Process implements Holder, Address {
 
   // ---- timers
 
+  /** Cannot fire after the incarnation has ended. */
   sendAfterUnsafe(delay: Duration.Input, message: unknown): Timer {
     return this.afterUnsafe(delay, () => this.box.offer(message))
   }
 
   afterUnsafe(delay: Duration.Input, fire: () => void): Timer {
-    const timer = new Timer(this.timers)
-    if (this.isDead) return timer
-    this.timers.add(timer)
-    timer.start(Effect.runForkWith(this.context)(Effect.sleep(delay)), fire)
+    const timer: Timer = this.runtime.timers.set(
+      this.isDead ? Number.POSITIVE_INFINITY : Duration.toMillis(delay),
+      () => {
+        this.timers.delete(timer)
+        fire()
+      }
+    )
+    if (timer.index >= 0) this.timers.add(timer)
     return timer
   }
 

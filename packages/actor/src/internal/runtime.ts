@@ -15,6 +15,7 @@ import type { System } from "../System.ts"
 import type { Box } from "./box.ts"
 import type { Process } from "./process.ts"
 import { Ring } from "./ring.ts"
+import { Timers } from "./timers.ts"
 
 /** Our choice: the longest that actors keep the loop from timers and sockets. */
 const sliceMs = 5
@@ -46,6 +47,7 @@ export class Runtime {
   living = 0
   deadline = 0
   readonly clock: Clock.Clock
+  readonly timers: Timers
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly stepped: boolean
   private readonly kept = new Ring<Report>(keptReports)
@@ -67,6 +69,7 @@ export class Runtime {
     this.stepped = stepped
     this.dispatcher = scheduler.makeDispatcher()
     this.reports = reports
+    this.timers = new Timers(clock, scheduler, (task) => this.defer(task))
   }
 
   readonly onReport = (hook: (report: Report) => void): (() => void) => {
@@ -91,7 +94,7 @@ export class Runtime {
 
   /** Milliseconds that never go back, with fractions: for restart windows and uptimes. */
   monotonic(): number {
-    return Number(this.clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+    return this.timers.now()
   }
 
   enqueue(process: Process): void {

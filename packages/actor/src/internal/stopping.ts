@@ -1,7 +1,6 @@
 /** How an actor is brought to its end: asked, then killed, then abandoned. */
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as ExitReason from "../ExitReason.ts"
 import type { Process } from "./process.ts"
 
@@ -18,12 +17,12 @@ export const stopProcess: (process: Process, shutdown: Shutdown) => Effect.Effec
     if (shutdown !== "brutal") {
       process.stop(ExitReason.shutdown)
       if (shutdown === "infinity") return yield* process.awaitEnd
-      const ended = yield* Effect.timeoutOption(process.awaitEnd, shutdown)
-      if (Option.isSome(ended)) return ended.value
+      const ended = yield* endWithin(process, Duration.toMillis(shutdown))
+      if (ended !== undefined) return ended
     }
     process.kill()
-    const killed = yield* Effect.timeoutOption(process.awaitEnd, abandonAfterMs)
-    if (Option.isSome(killed)) return killed.value
+    const killed = yield* endWithin(process, abandonAfterMs)
+    if (killed !== undefined) return killed
     yield* process.runtime.report({
       _tag: "Abandoned",
       at: process.runtime.now(),
@@ -32,4 +31,22 @@ export const stopProcess: (process: Process, shutdown: Shutdown) => Effect.Effec
     })
     process.abandon()
     return ExitReason.killed
+  })
+
+/** Undefined when the time is over first. */
+const endWithin = (process: Process, timeoutMs: number): Effect.Effect<ExitReason.DownReason | undefined> =>
+  Effect.callback<ExitReason.DownReason | undefined>((resume) => {
+    const { runtime } = process
+    if (process.ended !== undefined) return resume(Effect.succeed(process.ended))
+    const settle = (reason: ExitReason.DownReason | undefined): void => {
+      timer.cancelUnsafe()
+      process.unwatch(monitor)
+      runtime.defer(() => resume(Effect.succeed(reason)))
+    }
+    const timer = runtime.timers.set(timeoutMs, () => settle(undefined))
+    const monitor = process.watch(settle)
+    return Effect.sync(() => {
+      timer.cancelUnsafe()
+      process.unwatch(monitor)
+    })
   })
