@@ -13,6 +13,7 @@
  * @since 0.1.0
  */
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
 import * as Store from "@starling/agent/Store"
 import type { Machine } from "@starling/machine"
 import { Pack } from "@starling/wire"
@@ -20,9 +21,9 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import * as Path from "effect/Path"
 import type * as PlatformError from "effect/PlatformError"
 import type * as Scope from "effect/Scope"
-import * as Path from "node:path"
 import * as Process from "node:process"
 import * as Client from "./internal/sqliteClient.ts"
 import type { Change, Failure, Row } from "./internal/sqliteProtocol.ts"
@@ -50,15 +51,16 @@ export const isTableName = (name: string): boolean => /^[a-z][a-z0-9-]{0,62}$/.t
  * @category layers
  */
 export const layer = (directory: string, options: Options = {}): Layer.Layer<Store.Store, Store.StoreError> =>
-  Layer.effect(Store.Store, make(directory, options)).pipe(Layer.provide(NodeFileSystem.layer))
+  Layer.effect(Store.Store, make(directory, options)).pipe(Layer.provide([NodeFileSystem.layer, NodePath.layer]))
 
 const make = Effect.fnUntraced(function* (
   directory: string,
   options: Options
-): Effect.fn.Return<Store.Store["Service"], Store.StoreError, FileSystem.FileSystem | Scope.Scope> {
+): Effect.fn.Return<Store.Store["Service"], Store.StoreError, FileSystem.FileSystem | Path.Path | Scope.Scope> {
   const files = yield* FileSystem.FileSystem
+  const paths = yield* Path.Path
   const file = `${directory}/state.db`
-  yield* Effect.mapError(makeDirectory(files, directory), (error) => directoryError(directory, error))
+  yield* Effect.mapError(makeDirectory(files, paths, directory), (error) => directoryError(directory, error))
   const client = yield* Client.make
   yield* lock(files, client, directory)
   yield* Effect.catch(client.ask({ _tag: "Open", file }), (failure) =>
@@ -87,9 +89,10 @@ const make = Effect.fnUntraced(function* (
  */
 const makeDirectory = (
   files: FileSystem.FileSystem,
+  paths: Path.Path,
   path: string
 ): Effect.Effect<void, PlatformError.PlatformError> => {
-  const parent = Path.dirname(path)
+  const parent = paths.dirname(path)
   const make = files
     .makeDirectory(path, { mode: 0o700 })
     .pipe(
@@ -99,7 +102,7 @@ const makeDirectory = (
     )
   return parent === path
     ? make
-    : Effect.catchIf(make, hasReason("NotFound"), () => Effect.andThen(makeDirectory(files, parent), make))
+    : Effect.catchIf(make, hasReason("NotFound"), () => Effect.andThen(makeDirectory(files, paths, parent), make))
 }
 
 const hasReason =
