@@ -193,8 +193,8 @@ const onTick = (state: State, input: Input): Machine.Step<State, Action> => {
 const renew = (state: State, input: Input): Machine.Step<State, Action> => {
   const { config, durable, writing } = state
   const { reading } = input
-  const at = Math.max(toWall(input.wall), reading.wall)
-  const left = durable !== undefined && durable.epoch >= reading.epoch ? durable.wall - at : 0
+  const isCovered = durable !== undefined && !isAbove(reading, durable)
+  const left = isCovered ? durable.wall - toWall(input.wall) : 0
   const late = writing !== undefined && input.now - writing.since >= config.writeTimeoutMs
   const counters = {
     ...state.counters,
@@ -242,5 +242,9 @@ const isAbove = (a: Mark, b: Mark): boolean => a.epoch > b.epoch || (a.epoch ===
 
 const toWall = (wall: number): number => (wall > 0 ? Math.floor(Math.min(wall, Hlc.wallFollowMax)) : 0)
 
+/**
+ * A lease beyond the physical clock, and never below what was stamped. Not a lease beyond the stamps: a node that starts
+ * above its last mark would otherwise run one lease further ahead of the wall with every crash.
+ */
 const ahead = (wall: number, from: number, config: Config): number =>
-  Math.min(Math.max(toWall(wall), from) + config.leaseMs, Hlc.wallFollowMax)
+  Math.min(Math.max(toWall(wall) + config.leaseMs, from), Hlc.wallFollowMax)

@@ -51,7 +51,7 @@ describe("Clock", () => {
       armed(2)
     ])
     const ahead = Hlc.receive(cell, { epoch: 0, wall: base + 60_000, counter: 0, node }, base)
-    assert.deepStrictEqual(Clock.step(leased, input(tick(1), base, ahead))[1], [write(2, 0, base + 65_000), armed(2)])
+    assert.deepStrictEqual(Clock.step(leased, input(tick(1), base, ahead))[1], [write(2, 0, base + 60_000), armed(2)])
     const reset = Hlc.reset(cell, 0, base) as Hlc.Reading
     assert.deepStrictEqual(Clock.step(leased, input(tick(1), base, reset))[1], [write(2, 1, base + 5000), armed(2)])
   })
@@ -86,8 +86,28 @@ describe("Clock", () => {
 
   it("a restart begins above the stored mark, even if the wall was set back", () => {
     const cell = Clock.initial(storedAt([2, base + 5000]), base - 3_600_000)
-    assert.deepStrictEqual(cell, { epoch: 2, wall: base + 5100, counter: 0, limit: base + 10_100 })
-    assert.deepStrictEqual(Clock.rowsOf(cell), [{ table: "meta", key: "high-water", value: [2, base + 10_100] }])
+    assert.deepStrictEqual(cell, { epoch: 2, wall: base + 5100, counter: 0, limit: base + 5100 })
+    assert.deepStrictEqual(Clock.rowsOf(cell), [{ table: "meta", key: "high-water", value: [2, base + 5100] }])
+  })
+
+  it("a hundred crashes in one second take the clock no further ahead of the wall than a lease and their gaps", () => {
+    let stored = none
+    for (let crash = 0; crash < 100; crash++) {
+      const wall = base + 10 * crash
+      const cell = Clock.initial(stored, wall)
+      assert.isAtMost(cell.wall, wall + Clock.defaults.leaseMs + crash * Clock.restartGapMs)
+      stored = storedAt(Clock.rowsOf(cell)[0]?.value)
+    }
+  })
+
+  it("a node that restarts every second stays within a lease of the wall", () => {
+    let stored = none
+    for (let restart = 0; restart < 100; restart++) {
+      const wall = base + 1000 * restart
+      const cell = Clock.initial(stored, wall)
+      assert.isAtMost(cell.wall, wall + Clock.defaults.leaseMs)
+      stored = storedAt(Clock.rowsOf(cell)[0]?.value)
+    }
   })
 
   it("a mark that cannot be read counts as none, and is reported", () => {
