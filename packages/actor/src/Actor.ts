@@ -24,7 +24,7 @@ import {
   NameTaken as NameTakenError
 } from "./internal/errors.ts"
 import { NextState } from "./internal/next.ts"
-import type { Address } from "./internal/process.ts"
+import type { Address } from "./internal/model.ts"
 import { spawnProcess } from "./internal/spawn.ts"
 import type { Timer } from "./internal/timers.ts"
 import type { Mailbox } from "./Mailbox.ts"
@@ -293,8 +293,7 @@ export const replyExitUnsafe = <A, E>(to: ReplyTo<A, E>, exit: Exit.Exit<A, E>):
   const holder = token.holder
   // Without a holder the question is over, or it is still in a mailbox and was answered by who made it.
   if (holder === undefined) token.finish(exit)
-  else if (holder.busy) holder.postponed.push(() => token.finish(exit))
-  else holder.defer(() => token.finish(exit))
+  else holder.afterHandler(() => token.finish(exit))
 }
 
 /**

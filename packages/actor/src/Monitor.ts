@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { ActorRef } from "./Actor.ts"
 import * as ExitReason from "./ExitReason.ts"
-import type { Address } from "./internal/process.ts"
+import type { Address } from "./internal/model.ts"
 
 /**
  * Monitors from now on; the inner Effect waits for the Down. The monitor goes with the Scope.

@@ -10,7 +10,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { ActorRef } from "./Actor.ts"
-import type { Address } from "./internal/process.ts"
+import type { Address } from "./internal/model.ts"
 import { type Runtime, runtimeOf } from "./internal/runtime.ts"
 import { System } from "./System.ts"
 

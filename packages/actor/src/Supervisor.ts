@@ -33,7 +33,8 @@ import {
   refOf,
   specOf
 } from "./internal/handle.ts"
-import type { Address, Process } from "./internal/process.ts"
+import type { Address } from "./internal/model.ts"
+import type { Process } from "./internal/process.ts"
 import { spawnProcess } from "./internal/spawn.ts"
 import { stopProcess } from "./internal/stopping.ts"
 import * as Supervision from "./internal/supervision.ts"

@@ -4,10 +4,9 @@ import type { DownReason } from "../ExitReason.ts"
 
 /** Who may hold a token: the incarnation that took the message out of its mailbox. */
 export interface Holder {
-  readonly busy: boolean
-  readonly asked: Set<Token>
-  readonly postponed: Array<() => void>
-  readonly defer: (task: () => void) => void
+  /** When the handler at hand has returned; soon, if there is none. */
+  readonly afterHandler: (task: () => void) => void
+  readonly drop: (token: Token) => void
 }
 
 export type Refusal =
@@ -18,6 +17,9 @@ export type Refusal =
 /** Settles once; whatever comes later is dropped, so there are no late replies. */
 export class Token {
   holder: Holder | undefined = undefined
+  /** The holder's list of what it has been asked. */
+  before: Token | undefined = undefined
+  after: Token | undefined = undefined
   private settle: ((outcome: Exit.Exit<unknown, unknown> | Refusal) => void) | undefined
 
   constructor(settle: (outcome: Exit.Exit<unknown, unknown> | Refusal) => void) {
@@ -36,7 +38,12 @@ export class Token {
 
   cancel(): void {
     this.settle = undefined
-    this.holder?.asked.delete(this)
+    this.leave()
+  }
+
+  /** Back into a mailbox, or done. */
+  leave(): void {
+    this.holder?.drop(this)
     this.holder = undefined
   }
 }

@@ -11,31 +11,42 @@ interface Sender {
 }
 
 export class Box {
-  readonly name: string
   readonly capacity: number
   readonly policy: Mailbox["onFull"]
   readonly runtime: Runtime
   /** The incarnation that takes from it; none while the address is restarting. */
   owner: Process | undefined = undefined
   closed: DownReason | undefined = undefined
+  /** Messages that can be taken; those that were postponed are not among them. */
   size = 0
   dropped = 0
   private items: Array<unknown> | undefined = undefined
   private head = 0
   private senders: Array<Sender> | undefined = undefined
-
+  private stash: Array<unknown> | undefined = undefined
+  private readonly home: string | Process
   private readonly quiet: boolean
 
-  constructor(runtime: Runtime, name: string, mailbox: Mailbox, quiet: boolean = false) {
+  /** `home`: its name, or whose it is. */
+  constructor(runtime: Runtime, home: string | Process, mailbox: Mailbox, quiet: boolean = false) {
     this.quiet = quiet
     this.runtime = runtime
-    this.name = name
+    this.home = home
     this.capacity = mailbox.capacity
     this.policy = mailbox.onFull
   }
 
+  get name(): string {
+    return typeof this.home === "string" ? this.home : this.home.pathText
+  }
+
+  /** All that the capacity counts: what can be taken, and what was postponed. */
+  get count(): number {
+    return this.stash === undefined ? this.size : this.size + this.stash.length
+  }
+
   get full(): boolean {
-    return this.size >= this.capacity
+    return this.count >= this.capacity
   }
 
   /** Puts the message in, or drops it: false. Never waits, never throws. */
@@ -44,14 +55,14 @@ export class Box {
       this.lose(message, "down")
       return false
     }
-    if (this.size >= this.capacity) {
+    if (this.count >= this.capacity) {
       this.dropped++
       this.runtime.counts.dropped++
       if (this.policy !== "dropOld") {
         this.lose(message, "full")
         return false
       }
-      this.lose(this.take(), "full")
+      this.lose(this.size > 0 ? this.take() : this.stash?.shift(), "full")
     }
     this.force(message)
     return true
@@ -59,9 +70,7 @@ export class Box {
 
   /** Past the bound: for the few messages that the runtime itself sends, at most one for each child. */
   force(message: unknown): void {
-    let items = this.items
-    if (items === undefined) items = this.items = Array.from({ length: 4 })
-    else if (this.size === items.length) items = this.grow(items)
+    const items = this.room()
     items[(this.head + this.size++) & (items.length - 1)] = message
     this.owner?.wake()
   }
@@ -80,14 +89,33 @@ export class Box {
   /** The oldest message, still in its envelope; only when `size` is not 0. */
   shift(): unknown {
     const message = this.take()
-    if (this.senders !== undefined && this.senders.length > 0) this.admit()
+    if (this.senders !== undefined && this.senders.length > 0 && !this.full) this.admit()
     return message
+  }
+
+  /** Puts the message that was just taken aside, until `unstash`. It has its room already: that of the handler. */
+  postpone(message: unknown): void {
+    if (this.closed !== undefined) this.lose(message, "down")
+    else (this.stash ??= []).push(message)
+  }
+
+  /** What was postponed comes first again, in its order; how many. */
+  unstash(): number {
+    const { stash } = this
+    if (stash === undefined) return 0
+    this.stash = undefined
+    for (const message of stash.toReversed()) this.prepend(message)
+    this.owner?.wake()
+    return stash.length
   }
 
   close(reason: DownReason): void {
     if (this.closed !== undefined) return
     this.closed = reason
     this.owner = undefined
+    const { stash } = this
+    this.stash = undefined
+    if (stash !== undefined) for (const message of stash) this.lose(message, "down")
     while (this.size > 0) this.lose(this.take(), "down")
     const senders = this.senders
     this.senders = undefined
@@ -117,6 +145,20 @@ export class Box {
     this.head = (this.head + 1) & (items.length - 1)
     this.size--
     return message
+  }
+
+  private prepend(message: unknown): void {
+    const items = this.room()
+    this.head = (this.head - 1) & (items.length - 1)
+    items[this.head] = message
+    this.size++
+  }
+
+  /** The ring, with a free place. */
+  private room(): Array<unknown> {
+    const { items } = this
+    if (items === undefined) return (this.items = Array.from({ length: 4 }))
+    return this.size === items.length ? this.grow(items) : items
   }
 
   private admit(): void {

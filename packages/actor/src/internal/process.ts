@@ -1,131 +1,83 @@
 /**
- * One incarnation of an actor: a fiber that runs `init`, then parks. While it is parked the run queue carries out the
- * handlers that are plain functions; the fiber is resumed only for a handler that is an Effect, and for the end.
+ * One incarnation of an actor. The run queue carries out its handlers; a fiber exists while there is an Effect to run:
+ * `init`, a handler, the end. All of them run in the services of the start and in the Scope of the incarnation, and are
+ * interrupted by a kill, so that in the eyes of Effect the actor is one Scope with at most one fiber at a time; an actor
+ * that waits costs no fiber.
  *
- * The fiber's end is the actor's end: `terminate`, the Scope, the reports, and last, in one synchronous turn, the name,
- * the mailbox, the asks and the monitors.
+ * The end is one fiber, or none if there is nothing to do: `terminate`, the Scope, the reports, and last, in one
+ * synchronous turn, the name, the mailbox, the asks and the monitors.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as ExitReason from "../ExitReason.ts"
-import { defaultMailbox, type Mailbox } from "../Mailbox.ts"
+import { defaultMailbox } from "../Mailbox.ts"
 import { Asked, type Holder, type Token } from "./ask.ts"
 import { Box } from "./box.ts"
+import { reportCrash } from "./crash.ts"
 import { InvalidMailbox, NameTaken } from "./errors.ts"
+import type { Address, ErasedBehavior, LaunchOptions, Signal } from "./model.ts"
 import { NextState } from "./next.ts"
 import { failedInit, type Outcome, worse } from "./outcome.ts"
-import type { Runtime } from "./runtime.ts"
 import type { Supervision } from "./supervision.ts"
-import { describe } from "./text.ts"
-import type { Timer } from "./timers.ts"
-
-/** A behaviour with its types forgotten; made by `Actor.behavior`, which knew them. */
-export interface ErasedBehavior {
-  readonly name: string
-  readonly mailbox?: Mailbox
-  /** What it is sent is the runtime's own, and no dead letter when it ends. */
-  readonly quiet?: boolean
-  readonly init: (self: Process) => Effect.Effect<unknown, unknown>
-  readonly receive: (state: unknown, message: unknown, self: Process) => unknown
-  readonly signal?: (state: unknown, signal: Signal, self: Process) => unknown
-  readonly terminate?: (state: unknown, reason: ExitReason.ExitReason) => Effect.Effect<void>
-}
-
-export interface Signal {
-  readonly _tag: "Down"
-  readonly monitor: number
-  readonly ref: Address
-  readonly reason: ExitReason.DownReason
-}
-
-/** What a reference is inside: one incarnation, or a name that is looked up for each send. */
-export interface Address {
-  readonly id: number
-  readonly name: string
-  readonly runtime: Runtime
-  /** Where a message goes now; nowhere: undefined. */
-  readonly resolveBox: () => Box | undefined
-  readonly resolveProcess: () => Process | undefined
-}
-
-export interface LaunchOptions {
-  readonly runtime: Runtime
-  readonly context: Context.Context<never>
-  readonly parent?: Process | undefined
-  readonly id?: string
-  readonly key?: string | undefined
-  /** The kept mailbox of the address; else each incarnation makes its own. */
-  readonly box?: Box | undefined
-  readonly incarnation?: number
-}
-
-/** What a parked fiber is resumed with. */
-type Work =
-  | { readonly _tag: "Run"; readonly effect: Effect.Effect<unknown, unknown> }
-  | { readonly _tag: "End"; readonly reason: ExitReason.ExitReason }
-
-type Watcher = (reason: ExitReason.DownReason) => void
+import { Timed } from "./timed.ts"
 
 /** Between two looks at whether it is somebody else's turn. */
 const batchMax = 200
 
-export class Process implements Holder, Address {
+const nothing = Symbol("nothing")
+
+export class Process extends Timed implements Holder, Address {
   readonly id: number
   readonly name: string
-  readonly path: ReadonlyArray<string>
-  readonly runtime: Runtime
   readonly parent: Process | undefined
   readonly incarnation: number
   readonly startedAt: number
   readonly context: Context.Context<never>
-  readonly asked = new Set<Token>()
-  readonly postponed: Array<() => void> = []
-  phase: "starting" | "running" | "stopping" | "dead" = "starting"
   busy = false
   handled = 0
   supervision: Supervision | undefined = undefined
-  ended: ExitReason.ExitReason | undefined = undefined
   abandoned = false
   /** A supervisor that passed its intensity; it ends with `shutdown`, like one that was asked to. */
   gaveUp = false
-  readonly box: Box
+  state: unknown = undefined
+  outcome: Outcome | undefined = undefined
   private readonly behavior: ErasedBehavior
+  private readonly segment: string
   private readonly key: string | undefined
   private readonly keep: boolean
-  private state: unknown = undefined
+  private mailbox: Box | undefined
+  /** What is handled now: the message or signal, and the message as it lay in the mailbox. */
   private message: unknown = nothing
-  private fiber: Fiber.Fiber<void> | undefined = undefined
-  private resume: ((work: Effect.Effect<Work>) => void) | undefined = undefined
+  private raw: unknown = nothing
+  private fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  private scope: Scope.Closeable | undefined = undefined
+  private services: Context.Context<never> | undefined = undefined
   private queued = false
+  private active = false
   private stopReason: ExitReason.ExitReason | undefined = undefined
-  private readonly stopListeners: Array<() => void> = []
-  private signals: Array<Signal> = []
-  private outcome: Outcome | undefined = undefined
-  private readonly starters: Array<(outcome: Outcome) => void> = []
-  private readonly watchers = new Map<number, Watcher>()
-  private readonly watching = new Map<number, Process>()
-  private readonly timers = new Set<Timer>()
+  // Made when they are needed: an actor that waits should cost little.
+  private asked: Token | undefined = undefined
+  private postponed: Array<() => void> | undefined = undefined
+  private stopListeners: Array<() => void> | undefined = undefined
+  private starters: Array<(outcome: Outcome) => void> | undefined = undefined
 
   constructor(behavior: ErasedBehavior, options: LaunchOptions) {
     const { runtime } = options
-    const id = options.id ?? behavior.name
+    super(runtime)
     this.id = runtime.nextId()
     this.name = behavior.name
-    this.path = options.parent === undefined ? [id] : [...options.parent.path, id]
-    this.runtime = runtime
+    this.segment = options.id ?? behavior.name
     this.parent = options.parent
     this.incarnation = options.incarnation ?? 1
     this.startedAt = runtime.now()
     this.behavior = behavior
     this.key = options.key
     this.keep = options.box !== undefined
-    this.box =
-      options.box ?? new Box(runtime, options.key ?? this.pathText, behavior.mailbox ?? defaultMailbox, behavior.quiet)
+    this.mailbox = options.box
     this.context = options.context
   }
 
@@ -134,47 +86,101 @@ export class Process implements Holder, Address {
     return this
   }
 
+  get path(): ReadonlyArray<string> {
+    return this.parent === undefined ? [this.segment] : [...this.parent.path, this.segment]
+  }
+
   get pathText(): string {
     return this.path.join("/")
   }
 
+  get box(): Box {
+    return (this.mailbox ??= this.makeBox())
+  }
+
+  private makeBox(): Box {
+    const { behavior, runtime } = this
+    const box = new Box(runtime, this.key ?? this, behavior.mailbox ?? defaultMailbox, behavior.quiet)
+    box.owner = this
+    return box
+  }
+
   /** A property, so that a handler can pass it on alone. */
-  readonly now = (): number => this.runtime.now()
+  get now(): () => number {
+    return this.runtime.now
+  }
 
   defer(task: () => void): void {
     this.runtime.defer(task)
   }
 
-  /** System and user lane together. */
+  /** System and user lane together, what is postponed included. */
   get waiting(): number {
-    return this.box.size + this.signals.length + (this.stopReason === undefined ? 0 : 1)
+    const lanes = (this.mailbox?.count ?? 0) + (this.signals?.length ?? 0) + (this.alarms?.size ?? 0)
+    return lanes + (this.stopReason === undefined ? 0 : 1)
+  }
+
+  /** Something could be handled now. */
+  private get ready(): boolean {
+    if (this.stopReason !== undefined || (this.mailbox !== undefined && this.mailbox.size > 0)) return true
+    return (this.signals !== undefined && this.signals.length > 0) || this.alarms?.ready === true
   }
 
   // ---- life
 
   launch(): void {
-    const { key, runtime, box } = this
+    const { key, runtime } = this
     const refusal = this.refusal()
     if (refusal !== undefined) {
       this.phase = "dead"
-      this.ended = ExitReason.failure(refusal)
-      this.settle({ _tag: "Failed", reason: this.ended, cause: Cause.fail(refusal) })
+      this.ended = ExitReason.fromCause(refusal)
+      this.settle({ _tag: "Failed", reason: this.ended, cause: refusal })
       return
     }
-    box.owner = this
-    if (key !== undefined) runtime.names.set(key, box)
+    if (this.mailbox !== undefined) this.mailbox.owner = this
+    if (key !== undefined) runtime.names.set(key, this.box)
     if (this.parent === undefined) runtime.roots.add(this)
+    this.behavior.cell?.enter(this)
     runtime.living++
     runtime.counts.started++
-    const scope = Scope.makeUnsafe()
-    const fiber = Effect.runForkWith(Context.add(this.context, Scope.Scope, scope))(this.program(scope))
-    if (!this.isDead) this.fiber = fiber
+    const exit = this.start(this.initial())
+    if (exit !== undefined) this.onInit(exit)
+  }
+
+  private initial(): Effect.Effect<unknown, unknown> {
+    const { behavior } = this
+    try {
+      const init = behavior.init(this)
+      return behavior.cell === undefined ? init : Effect.map(init, (fresh) => this.resumed(fresh))
+    } catch (error) {
+      return Exit.die(error)
+    }
+  }
+
+  /** The state to begin with: what the cell has kept, unless it holds nothing. */
+  private resumed(fresh: unknown): unknown {
+    const { cell, resume } = this.behavior
+    if (cell === undefined || !cell.full) return fresh
+    return resume === undefined ? cell.state : resume(cell.state, fresh)
+  }
+
+  private onInit(exit: Exit.Exit<unknown, unknown>): void {
+    if (this.isDead) return this.endLate()
+    if (Exit.isFailure(exit)) {
+      const outcome = failedInit(exit.cause)
+      return this.end(outcome._tag === "Failed" ? outcome.reason : ExitReason.normal, outcome)
+    }
+    this.phase = "running"
+    this.keepState(exit.value)
+    this.settle({ _tag: "Running" })
+    if (this.ready) this.wake()
   }
 
   /** Called back once: when init has returned, or with why it did not. */
   onStarted(starter: (outcome: Outcome) => void): void {
-    if (this.outcome === undefined) this.starters.push(starter)
-    else starter(this.outcome)
+    if (this.outcome !== undefined) starter(this.outcome)
+    else if (this.starters === undefined) this.starters = [starter]
+    else this.starters.push(starter)
   }
 
   get started(): Effect.Effect<Outcome> {
@@ -187,18 +193,20 @@ export class Process implements Holder, Address {
   stop(reason: ExitReason.ExitReason): void {
     if (this.isDead || this.stopReason !== undefined) return
     this.stopReason = reason
-    if (this.phase === "starting") this.fiber?.interruptUnsafe(undefined, Context.make(ExitReason.Annotation, reason))
+    if (this.phase === "starting") this.interrupt(reason)
     else this.wake()
-    for (const listener of this.stopListeners.splice(0)) listener()
+    const listeners = this.stopListeners
+    this.stopListeners = undefined
+    if (listeners !== undefined) for (const listener of listeners) listener()
   }
 
   /** For an Effect that waits inside a handler and should not keep a stop waiting. */
   onStop(listener: () => void): () => void {
     if (this.stopReason !== undefined) listener()
-    else this.stopListeners.push(listener)
+    else (this.stopListeners ??= []).push(listener)
     return () => {
-      const index = this.stopListeners.indexOf(listener)
-      if (index >= 0) this.stopListeners.splice(index, 1)
+      const index = this.stopListeners?.indexOf(listener) ?? -1
+      if (index >= 0) this.stopListeners?.splice(index, 1)
     }
   }
 
@@ -206,28 +214,21 @@ export class Process implements Holder, Address {
     return this.stopReason?._tag === "Killed"
   }
 
-  /** At once, wherever the fiber can be interrupted. */
+  /** At once, wherever its fiber can be interrupted. */
   kill(): void {
     if (this.isDead) return
     this.stopReason = ExitReason.killed
-    // A fiber that is still on the stack of `launch` has no handle yet; it reads the mark when it parks.
-    this.fiber?.interruptUnsafe(undefined, Context.make(ExitReason.Annotation, ExitReason.killed))
+    if (this.fiber === undefined) this.wake()
+    else this.interrupt(ExitReason.killed)
+  }
+
+  private interrupt(reason: ExitReason.ExitReason): void {
+    this.fiber?.interruptUnsafe(undefined, Context.make(ExitReason.Annotation, reason))
   }
 
   exit(reason: ExitReason.ExitReason): void {
     if (reason._tag === "Killed") this.kill()
     else this.stop(reason)
-  }
-
-  get isDead(): boolean {
-    return this.phase === "dead"
-  }
-
-  get awaitEnd(): Effect.Effect<ExitReason.DownReason> {
-    return Effect.callback<ExitReason.DownReason>((resume) => {
-      const monitor = this.watch((reason) => this.runtime.defer(() => resume(Effect.succeed(reason))))
-      return Effect.sync(() => this.unwatch(monitor))
-    })
   }
 
   /** Nobody waits for it any longer; its fiber may still run. */
@@ -239,315 +240,299 @@ export class Process implements Holder, Address {
     this.finish(ExitReason.killed)
   }
 
-  // ---- monitors
-
-  watch(watcher: Watcher): number {
-    const id = this.runtime.nextId()
-    if (this.ended !== undefined) watcher(this.ended)
-    else this.watchers.set(id, watcher)
-    return id
-  }
-
-  unwatch(id: number): void {
-    this.watchers.delete(id)
-  }
-
-  monitorUnsafe(target: Address): number {
-    const process = target.resolveProcess()
-    if (process === undefined || process.isDead) {
-      const monitor = this.runtime.nextId()
-      this.push({ _tag: "Down", monitor, ref: target, reason: ExitReason.noProc })
-      return monitor
-    }
-    const monitor = process.watch((reason) => {
-      this.watching.delete(monitor)
-      this.push({ _tag: "Down", monitor, ref: process, reason })
-    })
-    this.watching.set(monitor, process)
-    return monitor
-  }
-
-  /** The end of a monitor takes a Down with it that is still waiting. */
-  demonitorUnsafe(monitor: number): void {
-    this.watching.get(monitor)?.unwatch(monitor)
-    this.watching.delete(monitor)
-    this.signals = this.signals.filter((signal) => signal.monitor !== monitor)
-  }
-
-  monitor(target: Address): Effect.Effect<number> {
-    return Effect.sync(() => this.monitorUnsafe(target))
-  }
-
-  demonitor(monitor: number): Effect.Effect<void> {
-    return Effect.sync(() => this.demonitorUnsafe(monitor))
-  }
-
-  push(signal: Signal): void {
-    if (this.isDead) return
-    this.signals.push(signal)
-    this.wake()
-  }
-
-  // ---- timers
-
-  /** Cannot fire after the incarnation has ended. */
-  sendAfterUnsafe(delay: Duration.Input, message: unknown): Timer {
-    return this.afterUnsafe(delay, () => this.box.offer(message))
-  }
-
-  afterUnsafe(delay: Duration.Input, fire: () => void): Timer {
-    const timer: Timer = this.runtime.timers.set(
-      this.isDead ? Number.POSITIVE_INFINITY : Duration.toMillis(delay),
-      () => {
-        this.timers.delete(timer)
-        fire()
-      }
-    )
-    if (timer.index >= 0) this.timers.add(timer)
-    return timer
-  }
-
-  sendAfter(delay: Duration.Input, message: unknown): Effect.Effect<Timer> {
-    return Effect.sync(() => this.sendAfterUnsafe(delay, message))
-  }
-
   // ---- messages
 
   /** Something waits; the run queue will come by. */
   wake(): void {
-    if (this.queued || this.resume === undefined) return
+    if (this.queued || this.active || this.fiber !== undefined || this.phase !== "running") return
     this.queued = true
     this.runtime.enqueue(this)
   }
 
+  unstashUnsafe(): number {
+    return this.isDead ? 0 : (this.mailbox?.unstash() ?? 0)
+  }
+
+  get unstash(): Effect.Effect<number> {
+    return Effect.sync(() => this.unstashUnsafe())
+  }
+
   runBatch(limit: number = batchMax): void {
     this.queued = false
-    const { behavior, box, runtime } = this
+    if (this.fiber !== undefined || this.phase !== "running") return
+    this.active = true
+    try {
+      this.drain(limit)
+    } finally {
+      this.active = false
+    }
+    if (this.ready) this.wake()
+  }
+
+  private drain(limit: number): void {
+    const { runtime } = this
     for (let left = limit; left > 0; left--) {
-      if (this.resume === undefined || this.phase !== "running") return
-      if (this.stopReason !== undefined) return this.unpark({ _tag: "End", reason: this.stopReason })
+      if (this.stopReason !== undefined) return this.end(this.stopReason)
       let result: unknown
       try {
-        if (this.signals.length > 0) {
-          const signal = this.signals.shift() as Signal
-          if (behavior.signal === undefined) continue
-          this.message = signal
-          this.busy = true
-          result = behavior.signal(this.state, signal, this)
-        } else if (box.size > 0) {
-          const message = this.open(box.shift())
-          if (message === nothing) continue
-          this.message = message
-          this.busy = true
-          this.handled++
-          runtime.counts.handled++
-          result = behavior.receive(this.state, message, this)
-        } else return
+        result = this.handle()
       } catch (error) {
-        return this.crash(Cause.die(error))
+        return this.end(ExitReason.failed(Cause.die(error)))
       }
-      if (!this.apply(result)) return
-      if ((left & 15) === 0 && runtime.now() >= runtime.deadline) break
+      if (result === nothing) {
+        if (!this.ready) return
+      } else if (!this.apply(result)) return
+      if ((left & 15) === 0 && runtime.now() >= runtime.deadline) return
     }
-    if (this.waiting > 0) this.wake()
+  }
+
+  /** Calls the handler of what comes next; nothing if nobody wants it. */
+  private handle(): unknown {
+    const { alarms, behavior, mailbox, signals } = this
+    if (signals !== undefined && signals.length > 0) {
+      const signal = signals.shift() as Signal
+      if (behavior.signal === undefined) return nothing
+      this.message = signal
+      this.busy = true
+      return behavior.signal(this.state, signal, this)
+    }
+    let raw: unknown
+    if (alarms?.ready === true && (alarms.size > 0 || mailbox === undefined || mailbox.size === 0)) raw = alarms.take()
+    else if (mailbox !== undefined && mailbox.size > 0) raw = mailbox.shift()
+    else return nothing
+    const message = this.open(raw)
+    if (message === nothing) return nothing
+    this.raw = raw
+    this.message = message
+    this.busy = true
+    this.handled++
+    this.runtime.counts.handled++
+    return behavior.receive(this.state, message, this)
   }
 
   /** Takes the message out of its envelope; nobody asks any longer: nothing. */
   private open(message: unknown): unknown {
     if (!(message instanceof Asked)) return message
     if (message.token.done) return nothing
-    message.token.holder = this
-    this.asked.add(message.token)
+    this.hold(message.token)
     return message.message
   }
 
-  /** Stores what a handler returned; false when the fiber has to go on with it. */
+  /** Stores what a handler returned; false when there is more to do than to go on. */
   private apply(result: unknown): boolean {
-    if (Effect.isEffect(result)) {
-      if (!Exit.isExit(result)) {
-        this.unpark({ _tag: "Run", effect: result as Effect.Effect<unknown, unknown> })
-        return false
-      }
-      if (Exit.isFailure(result)) {
-        this.crash(result.cause)
-        return false
-      }
-      return this.store(result.value)
-    }
-    return this.store(result)
+    if (!Effect.isEffect(result)) return this.store(result)
+    const exit = this.start(result as Effect.Effect<unknown, unknown>)
+    if (exit === undefined) return false
+    if (Exit.isSuccess(exit)) return this.store(exit.value)
+    this.end(ExitReason.fromCause(exit.cause))
+    return false
+  }
+
+  private onHandled(exit: Exit.Exit<unknown, unknown>): void {
+    if (this.isDead) return this.endLate()
+    if (Exit.isFailure(exit)) return this.end(ExitReason.fromCause(exit.cause))
+    if (this.store(exit.value) && this.ready) this.wake()
   }
 
   private store(value: unknown): boolean {
     if (value instanceof NextState) {
       if (value.reason !== undefined) {
-        this.unpark({ _tag: "End", reason: value.reason })
+        this.end(value.reason)
         return false
       }
-      this.state = value.state
-    } else this.state = value
+      if (value.postpones && !this.postpone()) return false
+      this.keepState(value.state)
+    } else this.keepState(value)
     this.release()
+    this.alarms?.touch()
+    return true
+  }
+
+  private keepState(state: unknown): void {
+    this.state = state
+    this.behavior.cell?.store(this, state)
+  }
+
+  private postpone(): boolean {
+    const { raw } = this
+    if (raw === nothing) {
+      this.end(ExitReason.failed(Cause.die(new Error("only a message can be postponed, no signal"))))
+      return false
+    }
+    // The question belongs to the mailbox again; who asked may still give up on it.
+    if (raw instanceof Asked) raw.token.leave()
+    this.box.postpone(raw)
     return true
   }
 
   /** The handler is done: what it held back may go. */
   private release(): void {
+    const { postponed } = this
     this.message = nothing
+    this.raw = nothing
     this.busy = false
-    if (this.postponed.length > 0) for (const task of this.postponed.splice(0)) this.runtime.defer(task)
+    if (postponed === undefined) return
+    this.postponed = undefined
+    for (const task of postponed) this.runtime.defer(task)
   }
 
-  private crash(cause: Cause.Cause<unknown>): void {
-    this.unpark({ _tag: "End", reason: ExitReason.fromCause(cause) })
+  /** Until the handler at hand has returned and its state is stored. */
+  afterHandler(task: () => void): void {
+    if (!this.busy) this.runtime.defer(task)
+    else if (this.postponed === undefined) this.postponed = [task]
+    else this.postponed.push(task)
   }
 
-  private unpark(work: Work): void {
-    const { resume } = this
-    this.resume = undefined
-    resume?.(Effect.succeed(work))
+  hold(token: Token): void {
+    token.holder = this
+    token.after = this.asked
+    if (this.asked !== undefined) this.asked.before = token
+    this.asked = token
   }
 
-  // ---- the fiber
+  drop(token: Token): void {
+    const { after, before } = token
+    if (before === undefined) this.asked = after
+    else before.after = after
+    if (after !== undefined) after.before = before
+    token.after = token.before = undefined
+  }
 
-  private readonly park: Effect.Effect<Work> = Effect.callback<Work>((resume) => {
-    this.resume = resume
-    if (this.waiting > 0) this.wake()
-    return Effect.sync(() => {
-      this.resume = undefined
+  // ---- fibers
+
+  /** Runs an Effect of the behaviour; its exit if it needed no fiber, or its fiber did not wait for anything. */
+  private start(effect: Effect.Effect<unknown, unknown>): Exit.Exit<unknown, unknown> | undefined {
+    if (Exit.isExit(effect)) return effect
+    const { phase, stopReason } = this
+    const fiber = Effect.runForkWith(this.scoped())(effect)
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return exit
+    this.fiber = fiber
+    fiber.addObserver((exit) => {
+      if (this.fiber === fiber) this.fiber = undefined
+      if (phase === "starting") this.onInit(exit)
+      else this.onHandled(exit)
     })
-  })
+    // Asked to end by itself, before its fiber had a handle.
+    const asked = this.stopReason
+    if (asked !== stopReason && asked !== undefined && (phase === "starting" || asked._tag === "Killed")) {
+      this.interrupt(asked)
+    }
+    return undefined
+  }
 
-  private program(scope: Scope.Closeable): Effect.Effect<void> {
-    const { behavior } = this
-    const live = this.loop()
+  private scoped(): Context.Context<never> {
+    const { services } = this
+    if (services !== undefined) return services
+    this.scope = Scope.makeUnsafe()
+    return (this.services = Context.add(this.context, Scope.Scope, this.scope))
+  }
+
+  /** `terminate`, the Scope, the reports; without any of them, without a fiber. */
+  private end(reason: ExitReason.ExitReason, outcome?: Outcome): void {
+    this.phase = "stopping"
+    const terminate = outcome === undefined && reason._tag !== "Killed" ? this.behavior.terminate : undefined
+    const empty = this.scope === undefined || this.scope.state._tag === "Empty"
+    if (terminate === undefined && empty && reason._tag !== "Failed") return this.over(reason, outcome)
+    const { stopReason } = this
+    const fiber = Effect.runForkWith(this.scoped())(this.ending(reason, terminate, outcome))
+    if (this.isDead || fiber.pollUnsafe() !== undefined) return
+    this.fiber = fiber
+    if (this.isKilled && this.stopReason !== stopReason) this.interrupt(ExitReason.killed)
+  }
+
+  private ending(
+    first: ExitReason.ExitReason,
+    terminate: ErasedBehavior["terminate"],
+    outcome: Outcome | undefined
+  ): Effect.Effect<void> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen({ self: this }, function* () {
-        const init = yield* Effect.exit(restore(Effect.suspend(() => behavior.init(this))))
-        let reason: ExitReason.ExitReason
-        if (Exit.isFailure(init)) {
-          const outcome = failedInit(init.cause)
-          reason = outcome._tag === "Failed" ? outcome.reason : ExitReason.normal
-          yield* this.close(scope, reason)
-          yield* this.reportCrash(reason)
-          if (!this.abandoned) this.finish(reason)
-          else this.runtime.counts.abandonedNow--
-          this.settle(outcome)
-          return
-        }
-        this.state = init.value
-        this.phase = "running"
-        this.settle({ _tag: "Running" })
-        const exit = yield* Effect.exit(restore(live))
-        this.phase = this.isDead ? "dead" : "stopping"
-        reason = Exit.isSuccess(exit) ? exit.value : ExitReason.fromCause(exit.cause)
-        const { terminate } = behavior
-        if (terminate !== undefined && reason._tag !== "Killed") {
-          // Interrupted, but told to end in order: the interruption must not cut off the end as well.
-          const mask = Exit.isSuccess(exit) ? restore : identity
+        let reason = first
+        if (terminate !== undefined) {
           const { state } = this
-          const last = yield* Effect.exit(mask(Effect.suspend(() => terminate(state, reason))))
+          const last = yield* Effect.exit(restore(Effect.suspend(() => terminate(state, first))))
           if (Exit.isFailure(last)) reason = worse(reason, ExitReason.fromCause(last.cause))
         }
-        const closed = yield* this.close(scope, reason)
+        const closed = yield* this.close(reason)
         if (closed !== undefined) reason = worse(reason, closed)
-        yield* this.reportCrash(reason)
-        if (this.abandoned) this.runtime.counts.abandonedNow--
-        else this.finish(reason)
+        if (reason._tag === "Failed" && !this.abandoned) {
+          this.runtime.counts.crashes++
+          const message = this.message === nothing ? undefined : { value: this.message }
+          yield* reportCrash(this, message, reason.cause)
+        }
+        this.over(reason, outcome)
       })
     )
   }
 
-  private loop(): Effect.Effect<ExitReason.ExitReason> {
-    return Effect.gen({ self: this }, function* () {
-      while (true) {
-        const work = yield* this.park
-        if (work._tag === "End") return work.reason
-        const exit = yield* Effect.exit(work.effect)
-        const result: unknown = Exit.isSuccess(exit) ? exit.value : undefined
-        if (Exit.isFailure(exit)) return ExitReason.fromCause(exit.cause)
-        if (result instanceof NextState && result.reason !== undefined) return result.reason
-        this.store(result)
-      }
-    })
+  private over(reason: ExitReason.ExitReason, outcome: Outcome | undefined): void {
+    if (this.abandoned) this.runtime.counts.abandonedNow--
+    else this.finish(reason)
+    if (outcome !== undefined) this.settle(outcome)
   }
 
-  private close(
-    scope: Scope.Closeable,
-    reason: ExitReason.ExitReason
-  ): Effect.Effect<ExitReason.ExitReason | undefined> {
+  /** It was abandoned in its init or in a handler, and that has ended after all. */
+  private endLate(): void {
+    const fiber = Effect.runForkWith(this.context)(this.close(ExitReason.killed))
+    fiber.addObserver(() => this.runtime.counts.abandonedNow--)
+  }
+
+  private close(reason: ExitReason.ExitReason): Effect.Effect<ExitReason.ExitReason | undefined> {
+    const { scope } = this
+    if (scope === undefined) return Effect.succeed(undefined)
     const exit = reason._tag === "Failed" ? Exit.failCause(reason.cause) : Exit.void
     return Effect.map(Effect.exit(Scope.close(scope, exit)), (result) =>
       Exit.isFailure(result) ? ExitReason.fromCause(result.cause) : undefined
     )
   }
 
-  private reportCrash(reason: ExitReason.ExitReason): Effect.Effect<void> {
-    if (reason._tag !== "Failed" || this.abandoned) return Effect.void
-    const { runtime } = this
-    runtime.counts.crashes++
-    const shared = {
-      at: runtime.now(),
-      actor: this.pathText,
-      message: this.message === nothing ? null : describe(this.message),
-      state: this.outcome === undefined ? null : describe(this.state),
-      reason: ExitReason.toText(reason)
-    }
-    return Effect.andThen(
-      runtime.report({ _tag: "Terminated", ...shared }),
-      runtime.report({
-        _tag: "Crashed",
-        ...shared,
-        cause: Cause.pretty(reason.cause).slice(0, 8000),
-        ancestors: this.ancestors(),
-        waiting: this.waiting
-      })
-    )
-  }
-
-  private ancestors(): ReadonlyArray<string> {
-    const names: Array<string> = []
-    for (let at = this.parent; at !== undefined; at = at.parent) names.push(at.pathText)
-    return names
-  }
-
   private settle(outcome: Outcome): void {
     if (this.outcome !== undefined) return
     this.outcome = outcome
-    for (const starter of this.starters.splice(0)) starter(outcome)
+    const { starters } = this
+    this.starters = undefined
+    if (starters !== undefined) for (const starter of starters) starter(outcome)
   }
 
   /** One turn: the name is free before anybody hears of the end. */
   private finish(reason: ExitReason.ExitReason): void {
-    const { box, key, runtime } = this
+    const { key, mailbox, runtime } = this
     this.phase = "dead"
     this.ended = reason
-    this.resume = undefined
     this.fiber = undefined
     runtime.living--
-    runtime.roots.delete(this)
-    for (const timer of this.timers) timer.cancelUnsafe()
-    if (this.keep) {
-      if (box.owner === this) box.owner = undefined
-    } else {
-      if (key !== undefined && runtime.names.get(key) === box) runtime.names.delete(key)
-      box.close(reason)
+    if (this.parent === undefined) runtime.roots.delete(this)
+    this.dropTimers()
+    if (mailbox !== undefined) {
+      if (this.keep) {
+        if (mailbox.owner === this) {
+          mailbox.owner = undefined
+          mailbox.unstash()
+        }
+      } else {
+        if (key !== undefined && runtime.names.get(key) === mailbox) runtime.names.delete(key)
+        mailbox.close(reason)
+      }
     }
+    this.behavior.cell?.leave(this, reason, runtime.monotonic())
     this.release()
-    for (const token of this.asked) runtime.defer(() => token.finish({ _tag: "Down", reason }))
-    for (const [monitor, target] of this.watching) target.unwatch(monitor)
-    this.watching.clear()
-    this.signals = []
-    this.state = undefined
-    this.supervision = undefined
-    const watchers = [...this.watchers.values()]
-    this.watchers.clear()
-    for (const watcher of watchers) watcher(reason)
+    for (let token = this.asked; token !== undefined; token = token.after) {
+      const asked = token
+      runtime.defer(() => asked.finish({ _tag: "Down", reason }))
+    }
+    this.state = this.supervision = this.services = undefined
+    this.endMonitors(reason)
   }
 
-  private refusal(): NameTaken | InvalidMailbox | undefined {
-    const { box, key, runtime } = this
-    if (!(box.capacity >= 1)) return new InvalidMailbox({ actor: this.pathText, capacity: box.capacity })
+  private refusal(): Cause.Cause<unknown> | undefined {
+    const { behavior, key, runtime } = this
+    const { capacity } = behavior.mailbox ?? defaultMailbox
+    if (!(capacity >= 1)) return Cause.fail(new InvalidMailbox({ actor: this.pathText, capacity }))
     const holder = key === undefined ? undefined : runtime.names.get(key)
-    if (key !== undefined && holder !== undefined && holder !== box) return new NameTaken({ key })
+    if (key !== undefined && holder !== undefined && holder !== this.mailbox) return Cause.fail(new NameTaken({ key }))
+    if (behavior.cell?.held === true)
+      return Cause.die(new Error(`the cell of ${this.pathText} is held by another actor`))
     return undefined
   }
 
@@ -561,7 +546,3 @@ export class Process implements Holder, Address {
     return this
   }
 }
-
-const nothing = Symbol("nothing")
-
-const identity = <A>(value: A): A => value

@@ -88,9 +88,7 @@ export class Runtime {
     return ++this.lastId
   }
 
-  now(): number {
-    return this.clock.currentTimeMillisUnsafe()
-  }
+  readonly now = (): number => this.clock.currentTimeMillisUnsafe()
 
   /** Milliseconds that never go back, with fractions: for restart windows and uptimes. */
   monotonic(): number {

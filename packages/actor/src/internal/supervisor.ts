@@ -8,7 +8,8 @@ import type * as Option from "effect/Option"
 import * as ExitReason from "../ExitReason.ts"
 import { unbounded } from "../Mailbox.ts"
 import { Asked, Token } from "./ask.ts"
-import type { Address, ErasedBehavior, Process } from "./process.ts"
+import type { Address, ErasedBehavior } from "./model.ts"
+import type { Process } from "./process.ts"
 import {
   type ChildRefused,
   type Options,
@@ -90,7 +91,7 @@ export const call = <A, E>(
         _tag: "Call",
         run: (self) =>
           Effect.map(Effect.exit(run(self)), (exit) => {
-            self.process.postponed.push(() => token.finish(exit))
+            self.process.afterHandler(() => token.finish(exit))
           })
       }
       box.offer(new Asked(request, token))

@@ -18,7 +18,9 @@ export class Timer {
   readonly order: number
   /** Its place in the heap; -1 when it has none. */
   index = -1
-  fire: () => void
+  readonly fire: () => void
+  /** Who has to be told when it is cancelled. */
+  group: Set<Timer> | undefined = undefined
   private readonly timers: Timers
 
   constructor(timers: Timers, at: number, order: number, fire: () => void) {
@@ -78,6 +80,7 @@ export class Timers {
   cancel(timer: Timer): boolean {
     if (timer.index < 0) return false
     this.remove(timer)
+    timer.group?.delete(timer)
     // One question after another sets and cancels one timer: whether to end the sleep is decided later, once.
     if (this.heap.length === 0 && !this.checking) {
       this.checking = true
