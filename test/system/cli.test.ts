@@ -95,6 +95,17 @@ describe("the command line without an agent", () => {
     for (const command of commands.split(" ")) assert.match(out, new RegExp(`^  ${command} `, "m"))
   })
 
+  it("stops without a word when nobody reads what it prints", async () => {
+    const commands = [["--help"], ["agent", "--check"], ["completion", "zsh"]]
+    const codes = commands.map(async (args) => {
+      const { child, ended } = start(args, { stdin: "" })
+      child.stdout.destroy()
+      const { code, err } = await ended
+      assert.deepStrictEqual([code, err], [0, ""], args.join(" "))
+    })
+    await Promise.all(codes)
+  })
+
   it("writes a completion script that a shell accepts", async () => {
     const { code, out } = await starling(["completion", "bash"])
     assert.strictEqual(code, 0)
@@ -232,6 +243,17 @@ describe("the command line with two agents", () => {
     assert.deepStrictEqual(bodies, ["first", "second"])
     follow.child.kill("SIGINT")
     assert.strictEqual((await follow.ended).code, 130)
+  })
+
+  it("ends a subscription that nobody reads any more", async () => {
+    const follow = start(["events", "--follow", "--jsonl", "--api", api])
+    children.push(follow.child)
+    await ask("event", "send", "third")
+    await until("the third event is shown", () => follow.out().includes('"third"'))
+    follow.child.stdout.destroy()
+    await ask("event", "send", "fourth")
+    const { code, err } = await follow.ended
+    assert.deepStrictEqual([code, err], [0, ""])
   })
 
   it("says 5 to bad input that only the agent can tell, and 6 to what it does not allow", async () => {

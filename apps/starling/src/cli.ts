@@ -31,6 +31,7 @@ import { nodes, offline, publishers, status } from "./commands/fleet.ts"
 import { debug, peers, tree } from "./commands/inner.ts"
 import { exitCodes, Failure } from "./Failure.ts"
 import * as Interrupted from "./interrupted.ts"
+import * as Closed from "./output/Closed.ts"
 import { root } from "./root.ts"
 import { version } from "./version.ts"
 
@@ -99,6 +100,7 @@ const program = Command.run(main, { version }).pipe(
   )
 )
 
+Closed.listen()
 NodeRuntime.runMain(program, {
   disableErrorReporting: true,
   teardown: (exit, done) => {

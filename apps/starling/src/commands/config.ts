@@ -14,6 +14,7 @@ import * as Option from "effect/Option"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { exitCodes, Failure } from "../Failure.ts"
+import * as Closed from "../output/Closed.ts"
 import * as Root from "../root.ts"
 import * as Table from "../output/Table.ts"
 import * as Time from "../output/Time.ts"
@@ -325,7 +326,8 @@ const watchRollout = Effect.fnUntraced(function* <E>(
       yield* Effect.sleep(watchIntervalMs)
     }
   })
-  yield* timeoutMs === undefined ? looking : Effect.timeoutOption(looking, timeoutMs)
+  const watched = Effect.raceFirst(looking, Closed.closed)
+  yield* timeoutMs === undefined ? watched : Effect.timeoutOption(watched, timeoutMs)
   if (last !== undefined) {
     const [item] = last.items
     if (json) yield* Console.log(JSON.stringify(last, undefined, 2))

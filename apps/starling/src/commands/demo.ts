@@ -6,6 +6,7 @@
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
+import * as Interrupted from "../interrupted.ts"
 import * as Root from "../root.ts"
 
 const countFlag = (name: string, description: string) =>
@@ -31,6 +32,8 @@ export const demo = Command.make(
   },
   (input) =>
     Effect.gen(function* () {
+      // Before anything is loaded: Ctrl-C is as good an end as any, also at the very beginning.
+      Interrupted.exitCode.onInterrupt = 0
       const { json, jsonl } = yield* Root.root
       const [{ run }, NodeServices] = yield* Effect.promise(() =>
         Promise.all([import("../demo/command.ts"), import("@effect/platform-node/NodeServices")])

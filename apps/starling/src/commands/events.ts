@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { exitCodes, Failure } from "../Failure.ts"
+import * as Closed from "../output/Closed.ts"
 import * as Root from "../root.ts"
 import * as Table from "../output/Table.ts"
 import * as Time from "../output/Time.ts"
@@ -182,7 +183,7 @@ export const events = Command.make(
           next: "say --jsonl with --follow: one document a line"
         })
       }
-      return yield* Root.ask((client) => follow(client, filter), Root.endless)
+      return yield* Root.ask((client) => Effect.raceFirst(follow(client, filter), Closed.closed), Root.endless)
     })
 ).pipe(Command.withDescription("What happened, in order, oldest first"))
 

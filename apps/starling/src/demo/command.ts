@@ -8,8 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Runtime from "effect/Runtime"
 import * as Stdio from "effect/Stdio"
 import * as Terminal from "effect/Terminal"
-import process from "node:process"
-import * as Interrupted from "../interrupted.ts"
+import * as Closed from "../output/Closed.ts"
 import * as Root from "../root.ts"
 import * as Ancestors from "./ancestors.ts"
 import * as Processes from "./processes.ts"
@@ -34,11 +33,10 @@ const portDefault = 7741
 /** Runs the demo to its end: with `once` after the last step, else at Ctrl-C, which is as good an end as any. */
 export const run = Effect.fnUntraced(
   function* (options: Options) {
-    Interrupted.exitCode.onInterrupt = 0
     yield* Effect.raceAllFirst([
       demo(options),
       endedBy(Ancestors.gone, "the process that started the demo is gone"),
-      endedBy(outputClosed, "nobody reads any more what the demo prints")
+      endedBy(Closed.closed, "nobody reads any more what the demo prints")
     ])
   },
   Effect.scoped,
@@ -47,13 +45,6 @@ export const run = Effect.fnUntraced(
 
 const endedBy = <R>(reason: Effect.Effect<void, never, R>, message: string): Effect.Effect<never, DemoFailed, R> =>
   Effect.andThen(reason, Effect.fail(new DemoFailed({ message })))
-
-/** Returns when standard output is a pipe that its reader has closed, as `| head` does. */
-const outputClosed: Effect.Effect<void> = Effect.callback((resume) => {
-  const onError = (): void => resume(Effect.void)
-  process.stdout.on("error", onError)
-  // What is printed while the demo stops meets the same closed pipe, so the listener stays.
-})
 
 const demo = Effect.fnUntraced(function* (options: Options) {
   const steps: Array<Report.Step> = []
