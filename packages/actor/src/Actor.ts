@@ -14,19 +14,23 @@ import * as Data from "effect/Data"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as ExitReason from "./ExitReason.ts"
 import { Asked, Token } from "./internal/ask.ts"
+import { CellState } from "./internal/cell.ts"
 import { erase } from "./internal/erase.ts"
 import {
   Ignore as IgnoreError,
   InvalidMailbox as InvalidMailboxError,
-  NameTaken as NameTakenError
+  NameTaken as NameTakenError,
+  StartTimeout as StartTimeoutError
 } from "./internal/errors.ts"
 import { NextState } from "./internal/next.ts"
 import type { Address } from "./internal/model.ts"
 import { spawnProcess } from "./internal/spawn.ts"
 import type { Timer } from "./internal/timers.ts"
+import { tracedBehavior } from "./internal/traced.ts"
 import type { Mailbox } from "./Mailbox.ts"
 import type { RegistryKey } from "./Registry.ts"
 import type { System } from "./System.ts"
@@ -70,6 +74,11 @@ export type NameTaken = NameTakenError
 export const InvalidMailbox = InvalidMailboxError
 /** A mailbox needs a capacity of at least 1. @since 0.1.0 @category errors */
 export type InvalidMailbox = InvalidMailboxError
+
+/** @since 0.1.0 @category errors */
+export const StartTimeout = StartTimeoutError
+/** `init` had not returned in time; it was killed. @since 0.1.0 @category errors */
+export type StartTimeout = StartTimeoutError
 
 /** What `init` fails with to say: not now, and this is no error. See `ignore`. @since 0.1.0 @category errors */
 export type Ignore = IgnoreError
@@ -116,6 +125,23 @@ export interface Self<in Msg> {
   /** Into the own mailbox, after the delay, unless the incarnation has ended. */
   readonly sendAfter: (delay: Duration.Input, message: Msg) => Effect.Effect<TimerRef>
   readonly sendAfterUnsafe: (delay: Duration.Input, message: Msg) => TimerRef
+  /**
+   * Sets the timer of this name, in place of the one before. Its message comes before those in the mailbox, is not
+   * dropped by a full one, and never comes once the timer was replaced or cancelled, or the incarnation has ended.
+   */
+  readonly setTimer: (name: string, delay: Duration.Input, message: Msg) => Effect.Effect<void>
+  readonly setTimerUnsafe: (name: string, delay: Duration.Input, message: Msg) => void
+  /** True if its message had not been handled. */
+  readonly cancelTimer: (name: string) => Effect.Effect<boolean>
+  readonly cancelTimerUnsafe: (name: string) => boolean
+  /** Whenever nothing was handled for so long, and nothing waits: this message. Until cancelled, or set anew. */
+  readonly setReceiveTimeout: (delay: Duration.Input, message: Msg) => Effect.Effect<void>
+  readonly setReceiveTimeoutUnsafe: (delay: Duration.Input, message: Msg) => void
+  readonly cancelReceiveTimeout: Effect.Effect<void>
+  readonly cancelReceiveTimeoutUnsafe: () => void
+  /** What was postponed comes before what waits, in its old order; how many there were. See `postpone`. */
+  readonly unstash: Effect.Effect<number>
+  readonly unstashUnsafe: () => number
 }
 
 /** @since 0.1.0 @category models */
@@ -168,6 +194,16 @@ export const behavior =
 /** Go on with this state. @since 0.1.0 @category constructors */
 export const next = <S>(state: S): Next<S> => new NextState(state, undefined) as unknown as Next<S>
 
+/**
+ * Go on with this state, and put the message at hand aside until `self.unstash` (Akka's stash; gen_statem's postpone,
+ * which comes back by itself when the state changes). Postponed messages count against the capacity of the mailbox, are
+ * dead letters when the incarnation ends, and with `onRestart: "keep"` are the next one's first. Only for `receive`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const postpone = <S>(state: S): Next<S> => new NextState(state, undefined, true) as unknown as Next<S>
+
 /** End, `Normal` unless said otherwise; `terminate` sees the state before this message. @since 0.1.0 @category constructors */
 export const stop = (reason: ExitReason.ExitReason = ExitReason.normal): Next<never> =>
   new NextState(undefined, reason) as unknown as Next<never>
@@ -176,19 +212,84 @@ export const stop = (reason: ExitReason.ExitReason = ExitReason.normal): Next<ne
 export const ignore: Effect.Effect<never, Ignore> = Effect.fail(new IgnoreError())
 
 /**
+ * A place for the state of one actor at a time, which outlives its incarnations: an ETS table with an heir. Whoever made
+ * it can read it, while the actor lives and after its end.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Cell<in out S> {
+  /** The last state that a handler returned; none before the first, and after `clear`. */
+  readonly get: Effect.Effect<Option.Option<S>>
+  readonly getUnsafe: () => Option.Option<S>
+  /** The next incarnation begins anew; the one that lives stores its next state as always. */
+  readonly clear: Effect.Effect<void>
+  readonly "~starling/actor/Cell": (_: S) => S
+}
+
+/**
+ * `trust`: a second abnormal end within this time clears the cell, since it may be the state that crashes; `0` keeps it
+ * through any two crashes at different instants. Default 5 s, OTP's restart period.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const cell = <S>(options: { readonly trust?: Duration.Input } = {}): Cell<S> =>
+  new CellState(Duration.toMillis(options.trust ?? "5 seconds")) as unknown as Cell<S>
+
+/**
+ * The behaviour with its state in the cell: each state that a handler returns is stored before the next message, and an
+ * incarnation goes on from the last one. `init` still runs, to open what the Scope holds; `resume` joins what it returned
+ * with what was kept, by default the kept one alone. One actor at a time: another that starts meanwhile fails with a
+ * defect.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withCell = <Msg, S, E, R>(
+  behavior: Behavior<Msg, S, E, R>,
+  cell: Cell<S>,
+  resume?: (kept: S, fresh: S) => S
+): Behavior<Msg, S, E, R> =>
+  ({ ...behavior, cell: cell as unknown as CellState, resume }) as unknown as Behavior<Msg, S, E, R>
+
+/**
+ * The behaviour with a span around each handler, named after the actor and the message's `_tag`: off unless asked for,
+ * because a span for each message is many times the price of the message. `sample` says for which.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const traced = <Msg, S, E, R>(
+  behavior: Behavior<Msg, S, E, R>,
+  options: { readonly sample?: (message: Msg) => boolean } = {}
+): Behavior<Msg, S, E, R> =>
+  tracedBehavior(erase(behavior), options.sample as ((message: unknown) => boolean) | undefined) as unknown as Behavior<
+    Msg,
+    S,
+    E,
+    R
+  >
+
+/**
  * Starts an actor without a supervisor: stopped when the Scope closes (5 s for its end, OTP's default, then killed), and
- * not restarted.
+ * not restarted. An `init` that takes longer than `startTimeout` is killed; without one it may take for ever, as in OTP.
  *
  * @since 0.1.0
  * @category running
  */
 export const spawn = <Msg, S, E, R>(
   behavior: Behavior<Msg, S, E, R>,
-  options?: { readonly key?: RegistryKey<Msg> }
-): Effect.Effect<ActorRef<Msg>, E | Ignore | NameTaken | InvalidMailbox, R | Scope.Scope | System> =>
-  spawnProcess(erase(behavior), options?.key?.key, "5 seconds") as unknown as Effect.Effect<
+  options: { readonly key?: RegistryKey<Msg>; readonly startTimeout?: Duration.Input } = {}
+): Effect.Effect<ActorRef<Msg>, E | Ignore | NameTaken | InvalidMailbox | StartTimeout, R | Scope.Scope | System> =>
+  spawnProcess(
+    erase(behavior),
+    options.key?.key,
+    "5 seconds",
+    Duration.toMillis(options.startTimeout ?? Duration.infinity)
+  ) as unknown as Effect.Effect<
     ActorRef<Msg>,
-    E | Ignore | NameTaken | InvalidMailbox,
+    E | Ignore | NameTaken | InvalidMailbox | StartTimeout,
     R | Scope.Scope | System
   >
 

@@ -3,7 +3,8 @@
  *
  * Every mailbox has two lanes. The system lane (stop, Down) goes first, is never dropped, and is bounded by nature: one
  * stop, and one Down for each monitor. The user lane is a ring of at most `capacity` messages. Nothing is dropped in
- * silence: each dropped message is counted and becomes a dead letter.
+ * silence: each dropped message is counted and becomes a dead letter. Messages that a handler has postponed still count
+ * against the capacity.
  *
  * @since 0.1.0
  */

@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import { System } from "./System.ts"
 
@@ -106,3 +107,22 @@ export const recent: Effect.Effect<ReadonlyArray<Report>, never, System> = Effec
 export const deadLetters: Effect.Effect<ReadonlyArray<DeadLetter>, never, System> = Effect.map(System, (system) =>
   system.deadLetters()
 )
+
+/**
+ * Every message that reaches nobody from now on, whichever way it was lost. A reader that falls behind loses the oldest
+ * (the buffer is 1,024 unless given; our choice); `counters().deadLetters` counts them all.
+ *
+ * @since 0.1.0
+ */
+export const deadLetterStream = (
+  options: { readonly bufferSize?: number } = {}
+): Stream.Stream<DeadLetter, never, System> =>
+  Stream.callback<DeadLetter, never, System>(
+    (queue) =>
+      Effect.gen(function* () {
+        const system = yield* System
+        const forget = system.onDeadLetter((letter) => void Queue.offerUnsafe(queue, letter))
+        yield* Effect.addFinalizer(() => Effect.sync(forget))
+      }),
+    { bufferSize: options.bufferSize ?? 1024, strategy: "sliding" }
+  )

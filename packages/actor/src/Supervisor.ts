@@ -74,6 +74,8 @@ export type ChildState = Supervision.ChildState
  * - `significant`: see `autoShutdown`.
  * - `onRestart`: `keep` lets the mailbox, and the name, outlive the incarnation for as long as the supervisor would restart
  *   the child. They go when the child is stopped for good, or with the supervisor.
+ * - `startTimeout`: an init that takes longer is killed and counts as one that failed (`StartTimeout` is the reason). None
+ *   by default, as in OTP: the supervisor waits, and hears of nothing but its own end meanwhile.
  *
  * @since 0.1.0
  * @category models

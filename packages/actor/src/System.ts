@@ -38,6 +38,7 @@ export interface Counters {
  * - `reports`: every report is published here; a slow subscriber loses the oldest.
  * - `onReport`: calls back with each report on the stack of who reports it, before the log line; returns the removal. The
  *   callback must not throw; if it does, the exception is dropped.
+ * - `onDeadLetter`: calls back with each dead letter, on the stack of who lost it; as `onReport` otherwise.
  * - `counters`, `recentReports`, `deadLetters`: read now. The two lists are bounded at 256, oldest first.
  * - `alive`: how many actors, supervisors included, have not ended.
  *
@@ -49,6 +50,7 @@ export class System extends Context.Service<
   {
     readonly reports: PubSub.PubSub<Report>
     readonly onReport: (hook: (report: Report) => void) => () => void
+    readonly onDeadLetter: (hook: (letter: DeadLetter) => void) => () => void
     readonly recentReports: () => ReadonlyArray<Report>
     readonly deadLetters: () => ReadonlyArray<DeadLetter>
     readonly counters: () => Counters

@@ -85,7 +85,7 @@ const childNode = (parent: Process, child: Child): Node => {
     state: child.state,
     restarts: child.restarts,
     lastReason: child.lastReason === undefined ? null : ExitReason.toText(child.lastReason),
-    mailbox: process?.waiting ?? box?.size ?? 0,
+    mailbox: process?.waiting ?? box?.count ?? 0,
     handled: child.handledBefore + (process?.handled ?? 0),
     startedAt: process?.startedAt ?? null,
     children: process === undefined ? [] : childrenOf(process)

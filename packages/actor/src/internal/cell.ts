@@ -1,4 +1,6 @@
 /** A state that outlives the incarnations that work on it, as an ETS table outlives its owner through its heir. */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as ExitReason from "../ExitReason.ts"
 import type { Process } from "./process.ts"
 
@@ -11,6 +13,18 @@ export class CellState {
 
   constructor(trustMs: number) {
     this.trustMs = trustMs
+  }
+
+  getUnsafe(): Option.Option<unknown> {
+    return this.full ? Option.some(this.state) : Option.none()
+  }
+
+  get get(): Effect.Effect<Option.Option<unknown>> {
+    return Effect.sync(() => this.getUnsafe())
+  }
+
+  get clear(): Effect.Effect<void> {
+    return Effect.sync(() => this.forget())
   }
 
   get held(): boolean {
@@ -33,11 +47,11 @@ export class CellState {
     if (process !== this.owner) return
     this.owner = undefined
     if (!ExitReason.isAbnormal(reason)) return
-    if (this.crashedAt !== undefined && now - this.crashedAt <= this.trustMs) this.clear()
+    if (this.crashedAt !== undefined && now - this.crashedAt <= this.trustMs) this.forget()
     this.crashedAt = now
   }
 
-  clear(): void {
+  forget(): void {
     this.state = undefined
     this.full = false
   }

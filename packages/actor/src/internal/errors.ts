@@ -17,3 +17,12 @@ export class InvalidMailbox extends Data.TaggedError("InvalidMailbox")<{
     return `the mailbox of ${this.actor} has a capacity of ${this.capacity}; at least 1 is right`
   }
 }
+
+export class StartTimeout extends Data.TaggedError("StartTimeout")<{
+  readonly actor: string
+  readonly timeoutMs: number
+}> {
+  override get message(): string {
+    return `init of ${this.actor} had not returned after ${this.timeoutMs} ms`
+  }
+}

@@ -20,6 +20,7 @@ export interface ChildOptions<in out Msg> {
   readonly type?: "worker" | "supervisor"
   readonly significant?: boolean
   readonly onRestart?: OnRestart
+  readonly startTimeout?: Duration.Input
 }
 
 export const specOf = <Msg, S, E, R>(behavior: Behavior<Msg, S, E, R>, options: ChildOptions<Msg>): Spec =>
@@ -35,7 +36,8 @@ export const erasedSpec = <Msg>(behavior: ErasedBehavior, options: ChildOptions<
     shutdown: options.shutdown ?? (type === "supervisor" ? "infinity" : "5 seconds"),
     type,
     significant: options.significant ?? false,
-    onRestart: options.onRestart ?? "drop"
+    onRestart: options.onRestart ?? "drop",
+    startTimeoutMs: Duration.toMillis(options.startTimeout ?? Duration.infinity)
   }
 }
 

@@ -53,6 +53,7 @@ export class Runtime {
   private readonly kept = new Ring<Report>(keptReports)
   private readonly lost = new Ring<DeadLetter>(keptDeadLetters)
   private readonly hooks = new Set<(report: Report) => void>()
+  private readonly letterHooks = new Set<(letter: DeadLetter) => void>()
   private ready: Array<Process> = []
   private readyHead = 0
   private later: Array<() => void> = []
@@ -76,6 +77,13 @@ export class Runtime {
     this.hooks.add(hook)
     return () => {
       this.hooks.delete(hook)
+    }
+  }
+
+  readonly onDeadLetter = (hook: (letter: DeadLetter) => void): (() => void) => {
+    this.letterHooks.add(hook)
+    return () => {
+      this.letterHooks.delete(hook)
     }
   }
 
@@ -109,7 +117,15 @@ export class Runtime {
 
   deadLetter(to: string, message: unknown, cause: DeadLetter["cause"]): void {
     this.counts.deadLetters++
-    this.lost.push({ to, message, cause })
+    const letter = { to, message, cause }
+    this.lost.push(letter)
+    for (const hook of this.letterHooks) {
+      try {
+        hook(letter)
+      } catch {
+        // It is called on the stack of a sender, who must not hear of it.
+      }
+    }
   }
 
   report(report: Report): Effect.Effect<void> {

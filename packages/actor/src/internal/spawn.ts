@@ -7,18 +7,20 @@ import { Ignore } from "./errors.ts"
 import type { ErasedBehavior } from "./model.ts"
 import { Process } from "./process.ts"
 import { runtimeOf } from "./runtime.ts"
-import { type Shutdown, stopProcess } from "./stopping.ts"
+import { type Shutdown, startWithin, stopProcess } from "./stopping.ts"
 import { contextOf } from "./context.ts"
 
 /** Fails with what `init` failed with. */
 export const spawnProcess: (
   behavior: ErasedBehavior,
   key: string | undefined,
-  shutdown: Shutdown
+  shutdown: Shutdown,
+  startTimeoutMs?: number
 ) => Effect.Effect<Process, unknown, Scope.Scope | System> = Effect.fnUntraced(function* (
   behavior: ErasedBehavior,
   key: string | undefined,
-  shutdown: Shutdown
+  shutdown: Shutdown,
+  startTimeoutMs: number = Number.POSITIVE_INFINITY
 ) {
   const runtime = runtimeOf(yield* System)
   const context = yield* contextOf()
@@ -28,7 +30,7 @@ export const spawnProcess: (
   process.launch()
   // The Scope forgets an actor that has ended.
   process.watch(() => runtime.defer(() => void Effect.runForkWith(context)(Scope.close(link, Exit.void))))
-  const outcome = yield* process.started
+  const outcome = yield* startWithin(process, startTimeoutMs)
   switch (outcome._tag) {
     case "Running":
       return process

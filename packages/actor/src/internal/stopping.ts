@@ -1,7 +1,10 @@
 /** How an actor is brought to its end: asked, then killed, then abandoned. */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ExitReason from "../ExitReason.ts"
+import { StartTimeout } from "./errors.ts"
+import type { Outcome } from "./outcome.ts"
 import type { Process } from "./process.ts"
 
 /** `brutal` kills at once; a duration is the time to end in order before the kill; `infinity` waits. */
@@ -31,6 +34,29 @@ export const stopProcess: (process: Process, shutdown: Shutdown) => Effect.Effec
     })
     process.abandon()
     return ExitReason.killed
+  })
+
+/** How the start went. An init that has not returned in time is killed, and if that is of no use abandoned. */
+export const startWithin: (process: Process, timeoutMs: number) => Effect.Effect<Outcome> = Effect.fnUntraced(
+  function* (process: Process, timeoutMs: number) {
+    if (!Number.isFinite(timeoutMs)) return yield* process.started
+    const outcome = yield* outcomeWithin(process, timeoutMs)
+    if (outcome !== undefined) return outcome
+    yield* stopProcess(process, "brutal")
+    const error = new StartTimeout({ actor: process.pathText, timeoutMs })
+    return { _tag: "Failed", reason: ExitReason.failure(error), cause: Cause.fail(error) }
+  }
+)
+
+const outcomeWithin = (process: Process, timeoutMs: number): Effect.Effect<Outcome | undefined> =>
+  Effect.callback<Outcome | undefined>((resume) => {
+    const { runtime } = process
+    const timer = runtime.timers.set(timeoutMs, () => resume(Effect.succeed(undefined)))
+    process.onStarted((outcome) => {
+      timer.cancelUnsafe()
+      runtime.defer(() => resume(Effect.succeed(outcome)))
+    })
+    return Effect.sync(() => timer.cancelUnsafe())
   })
 
 /** Undefined when the time is over first. */

@@ -20,7 +20,7 @@ import { NextState } from "./next.ts"
 import type { ErasedBehavior, LaunchOptions } from "./model.ts"
 import { Process } from "./process.ts"
 import type { Runtime } from "./runtime.ts"
-import { type Shutdown, stopProcess } from "./stopping.ts"
+import { type Shutdown, startWithin, stopProcess } from "./stopping.ts"
 import { Window } from "./window.ts"
 
 export type Strategy = "one_for_one" | "one_for_all" | "rest_for_one"
@@ -41,6 +41,7 @@ export interface Spec {
   readonly type: "worker" | "supervisor"
   readonly significant: boolean
   readonly onRestart: OnRestart
+  readonly startTimeoutMs: number
 }
 
 export interface Options {
@@ -168,7 +169,7 @@ export class Supervision {
     if (taken === undefined) process.launch()
     // An init that never ends must not keep this supervisor from its own end.
     const forget = parent.onStop(() => process.stop(ExitReason.shutdown))
-    const outcome = taken === undefined ? yield* process.started : failedOutcome(taken)
+    const outcome = taken === undefined ? yield* startWithin(process, spec.startTimeoutMs) : failedOutcome(taken)
     forget()
     switch (outcome._tag) {
       case "Running":

@@ -148,6 +148,9 @@ export const validateChild = (options: Options, spec: Spec): InvalidSpec | undef
   if (shutdown !== "brutal" && shutdown !== "infinity" && !(Duration.toMillis(shutdown) >= 0)) {
     return outOfRange(supervisor, `the shutdown of ${spec.id} is negative`)
   }
+  if (!(spec.startTimeoutMs > 0)) {
+    return outOfRange(supervisor, `the startTimeout of ${spec.id} is ${spec.startTimeoutMs} ms; more than 0 is right`)
+  }
   if (!spec.significant) return undefined
   if (options.autoShutdown === "never") {
     const message = `${spec.id} is significant, but ${supervisor} has autoShutdown "never"`
