@@ -2,9 +2,12 @@ import { defineConfig } from "vitest/config"
 
 const setupFiles = [new URL("./vitest.setup.ts", import.meta.url).pathname]
 
+/** What is measured in real time: alone on the machine, one file after the other. */
+const timed = ["test/system/fleet.test.ts", "test/system/demo.test.ts"]
+
 /**
- * Three groups, one after the other: what is measured in `system` (real processes, real time) must not share two cores
- * with a simulation of a thousand members. Within the first two, files run side by side.
+ * Four groups, one after the other, because processes that are timed must not share two cores with a simulation of a
+ * thousand members. Within the first three, files run side by side.
  */
 export default defineConfig({
   test: {
@@ -34,9 +37,19 @@ export default defineConfig({
           name: "system",
           setupFiles,
           include: ["test/system/**/*.test.ts"],
+          exclude: [...timed, "**/node_modules/**"],
+          testTimeout: 60_000,
+          sequence: { groupOrder: 2 }
+        }
+      },
+      {
+        test: {
+          name: "timed",
+          setupFiles,
+          include: timed,
           testTimeout: 60_000,
           fileParallelism: false,
-          sequence: { groupOrder: 2 }
+          sequence: { groupOrder: 3 }
         }
       }
     ]

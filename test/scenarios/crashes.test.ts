@@ -1,14 +1,15 @@
 /**
  * Components crash at random points while broadcasts are under way; members step as actors do, by the seed.
+ * The hundred seeds run with the actors themselves (`agents.test.ts`); this is the same promise of the one machine.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Scenarios } from "@starling/testing"
 
-const seeds = Array.from({ length: 100 }, (_, index) => index + 1)
+const seeds = Array.from({ length: 20 }, (_, index) => index + 1)
 
 describe("crashing components", () => {
   it(
-    "at 100 seeds every broadcast is delivered exactly once, no stamp goes back, and no neighbour is lost",
+    "at 20 seeds every broadcast is delivered exactly once, no stamp goes back, and no neighbour is lost",
     { timeout: 240_000 },
     () => {
       for (const seed of seeds) {

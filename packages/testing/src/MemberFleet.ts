@@ -33,6 +33,8 @@ export interface Options {
   readonly datacenters?: number
   readonly settings?: Partial<Parts.Settings>
   readonly network?: Partial<World.Network<Protocol>>
+  /** How much of each event goes into the digest of the history; less is faster. */
+  readonly digestLeavesMax?: number
 }
 
 /** @since 0.1.0 @category models */
@@ -71,6 +73,7 @@ export const make = (options: Options): MemberFleet => {
   const world = World.make<Protocol>({
     seed: options.seed,
     network: options.network ?? {},
+    ...(options.digestLeavesMax === undefined ? {} : { digestLeavesMax: options.digestLeavesMax }),
     observer: {
       output: ({ peer }, output) => {
         if (output._tag === "Accepted") fleet.accepted.set(output.token, MessageId.toText(output.id))

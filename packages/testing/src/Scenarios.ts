@@ -37,6 +37,9 @@ export interface Scenario {
 /** Symmetry is promised three keepalive periods after the last change, and a broadcast takes less. */
 const symmetryMs = 4000
 
+/** Five hundred joins a second. */
+const joinEveryMs = 2
+
 /** After the last fault, three keepalive periods and then some: what is broken now stays broken. */
 const settleMs = 10_000
 
@@ -55,7 +58,8 @@ export const members: Scenario = {
       seed,
       size,
       mode: "run-to-completion",
-      joinEveryMs: 2,
+      joinEveryMs,
+      digestLeavesMax: 8,
       // What this scenario asks for are the overlay and broadcasts. A thousand documents known to a thousand members are
       // a million records, several times over while neighbours change; so facts gather their changes until after its end.
       settings: { facts: { leadingMs: 60_000, coalesceMs: 60_000 } }
