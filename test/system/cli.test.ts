@@ -282,6 +282,27 @@ describe("the command line with two agents", () => {
     assert.include(name.err, "one")
   })
 
+  it("names where a port in use was said: in the environment, in the file, nowhere", async () => {
+    const { host } = new URL(api)
+    const file = join(folder, "port.toml")
+    writeFileSync(file, `otlp = "${host}"\n`)
+    const free = ["agent", "--name", "busy", "--data", join(folder, "busy"), "--gossip", "127.0.0.1:0"]
+    const ended = [
+      await starling([...free, "--otlp", "off"], { env: { STARLING_API: host } }),
+      await starling([...free, "--api", "127.0.0.1:0", "--config", file]),
+      await starling(["agent", "--name", "busy", "--data", join(folder, "busy")], { env: { STARLING_GOSSIP: host } })
+    ]
+    const said = [
+      `STARLING_API: cannot listen on ${host}`,
+      `otlp (${file}): cannot listen on ${host}`,
+      `STARLING_GOSSIP: cannot listen on ${host}`
+    ]
+    said.forEach((text, index) => {
+      assert.strictEqual(ended[index]?.code, 1, text)
+      assert.include(ended[index]?.err, text)
+    })
+  })
+
   it("leaves on SIGTERM with 0, and the others know that it left", async () => {
     first?.child.kill("SIGTERM")
     const ended = await first?.ended

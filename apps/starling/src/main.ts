@@ -8,7 +8,7 @@ import process from "node:process"
 import { fileURLToPath } from "node:url"
 
 // Ctrl-C ends a demo well, also one that has not begun; once the command line is loaded, it listens itself.
-const [command] = process.argv.slice(2).filter((word) => !word.startsWith("-"))
+const command = process.argv.slice(2).find((word) => !word.startsWith("-"))
 const onInterrupt = (): never => process.exit(command === "demo" ? 0 : 130)
 process.on("SIGINT", onInterrupt)
 

@@ -15,12 +15,21 @@ import * as Toml from "effect/encoding/Toml"
 import * as FileSystem from "effect/FileSystem"
 import * as Result from "effect/Result"
 import * as Fields from "./internal/configFields.ts"
+import * as Hooks from "./internal/configHooks.ts"
 
 /** @since 0.1.0 */
 export const logLevels = ["trace", "debug", "info", "warn", "error", "none"] as const
 
 /** @since 0.1.0 @category models */
 export type LogLevel = (typeof logLevels)[number]
+
+/**
+ * What this host does with the newest value of each key that matches: gives it to a command, or keeps it in a file.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Hook = Hooks.Hook
 
 /** Everything an agent is told at its start. Addresses are `host:port`, IPv6 in brackets. @since 0.1.0 @category models */
 export interface AgentConfig {
@@ -42,6 +51,8 @@ export interface AgentConfig {
   readonly logFormat: "pretty" | "json"
   readonly insecure: boolean
   readonly debug: boolean
+  /** In the order in which they are tried; `[[apply]]` in the file, and nowhere else. */
+  readonly apply: ReadonlyArray<Hook>
 }
 
 /** As it is written in a file; the flag is `--key`, the variable `STARLING_KEY`. @since 0.1.0 @category models */
@@ -84,7 +95,7 @@ export type Source = string
 
 /** One line of the effective configuration. @since 0.1.0 @category models */
 export interface Setting {
-  readonly key: Key
+  readonly key: Key | "apply"
   readonly value: unknown
   readonly source: Source
 }
@@ -98,8 +109,8 @@ export interface Effective {
 /** One thing that is wrong; `message` says what would be right. @since 0.1.0 @category models */
 export interface Issue {
   readonly key: string
-  /** As it was written, shortened; "" when nothing was. */
-  readonly value: string
+  /** As it was written, shortened; undefined when nothing was. */
+  readonly value: string | undefined
   readonly source: Source
   readonly message: string
 }
@@ -134,15 +145,17 @@ export interface Sources {
 /** @since 0.1.0 */
 export const variableOf = (key: string): string => `STARLING_${key.toUpperCase().replaceAll("-", "_")}`
 
+/**
+ * A key as whoever wrote it knows it: `--api`, `STARLING_API`, `api (/etc/starling.toml)`, `api (default)`.
+ *
+ * @since 0.1.0
+ */
+export const writtenAs = ({ key, source }: { readonly key: string; readonly source: Source }): string =>
+  source === `--${key}` || source === variableOf(key) || source === key ? source : `${key} (${source})`
+
 /** `--gossip: "nine": expected host:port, like 127.0.0.1:7740` @since 0.1.0 */
 export const formatIssue = (issue: Issue): string =>
-  [
-    issue.source === `--${issue.key}` || issue.source === variableOf(issue.key)
-      ? issue.source
-      : `${issue.key} (${issue.source})`,
-    ...(issue.value === "" ? [] : [JSON.stringify(issue.value)]),
-    issue.message
-  ].join(": ")
+  [writtenAs(issue), ...(issue.value === undefined ? [] : [JSON.stringify(issue.value)]), issue.message].join(": ")
 
 /** Variables that mean something to the command line or to a process that starts agents, and nothing to this file. */
 const otherVariables = new Set([
@@ -150,7 +163,8 @@ const otherVariables = new Set([
   "STARLING_TIMEOUT",
   "STARLING_PARENT_PIPE",
   "STARLING_KEY",
-  "STARLING_REVISION"
+  "STARLING_REVISION",
+  "STARLING_OPERATION"
 ])
 
 /** Files beyond this are not read: a configuration is a page. Our choice. */
@@ -191,12 +205,13 @@ export const resolve = (sources: Sources): Result.Result<Effective, ConfigError>
     }
   }
 
-  const settings = new Map<Key, Setting>()
+  const settings = new Map<Setting["key"], Setting>()
   const wrong = new Set<Key>()
   const issue = (key: Key, message: string) => {
     const at = found.get(key)
     wrong.add(key)
-    issues.push({ key, value: at === undefined ? "" : Fields.show(at.raw), source: at?.source ?? "default", message })
+    const said = at === undefined ? { value: undefined, message } : saidOf(at.raw, message)
+    issues.push({ key, ...said, source: at?.source ?? "default" })
   }
   const read = <A>(key: Key, decode: Codec.Decoder<A>, fallback: A): A => {
     const at = found.get(key)
@@ -231,13 +246,36 @@ export const resolve = (sources: Sources): Result.Result<Effective, ConfigError>
     logLevel: read("log-level", Fields.oneOf(logLevels), "info"),
     logFormat: read("log-format", Fields.oneOf(["pretty", "json"]), "pretty"),
     insecure: read("insecure", Fields.bool, false),
-    debug: read("debug", Fields.bool, false)
+    debug: read("debug", Fields.bool, false),
+    apply: hooksOf(sources.file, issues)
   }
+  settings.set("apply", {
+    key: "apply",
+    value: config.apply,
+    source: config.apply.length === 0 ? "default" : (sources.file?.path ?? "default")
+  })
 
   for (const { key, message } of refusals(config)) if (!wrong.has(key)) issue(key, message)
   return issues.length > 0
     ? Result.fail(new ConfigError({ issues }))
-    : Result.succeed({ config, settings: keys.flatMap((key) => settings.get(key) ?? []) })
+    : Result.succeed({ config, settings: [...keys, "apply" as const].flatMap((key) => settings.get(key) ?? []) })
+}
+
+const hooksOf = (file: Sources["file"], issues: Array<Issue>): ReadonlyArray<Hook> => {
+  if (file === undefined || !Object.hasOwn(file.values, "apply")) return []
+  const { hooks, refusals } = Hooks.read(file.values["apply"])
+  for (const { key, message, value } of refusals) issues.push({ key, value, source: file.path, message })
+  return hooks
+}
+
+/** Of a list, the item that is wrong: the refusal begins with it, or it is the only one. */
+const saidOf = (raw: unknown, message: string): Pick<Issue, "value" | "message"> => {
+  const items: ReadonlyArray<unknown> = Array.isArray(raw) ? raw : []
+  for (const item of items) {
+    const start = `${Fields.show(item)}: `
+    if (message.startsWith(start)) return { value: Fields.show(item), message: message.slice(start.length) }
+  }
+  return { value: Fields.show(items.length === 1 ? items[0] : raw), message }
 }
 
 const unknownKeys = (sources: Sources): ReadonlyArray<Issue> => {
@@ -261,8 +299,9 @@ const unknownKeys = (sources: Sources): ReadonlyArray<Issue> => {
   }
   if (sources.file !== undefined) {
     for (const [key, raw] of Object.entries(sources.file.values)) {
-      if (known.includes(key)) continue
-      add(key, raw, sources.file.path, `unknown key; ${meant(Fields.nearest(key, keys), keys)}`)
+      if (known.includes(key) || key === "apply") continue
+      const all = [...keys, "apply"]
+      add(key, raw, sources.file.path, `unknown key; ${meant(Fields.nearest(key, all), all)}`)
     }
   }
   return issues

@@ -59,11 +59,12 @@ describe("the configuration of an agent", () => {
       logLevel: "info",
       logFormat: "pretty",
       insecure: false,
-      debug: false
+      debug: false,
+      apply: []
     })
     assert.deepStrictEqual(
-      settings.map(({ source }) => source),
-      AgentConfig.keys.map(() => "default")
+      settings.map(({ key, source }) => [key, source]),
+      [...AgentConfig.keys, "apply"].map((key) => [key, "default"])
     )
   })
 
@@ -89,6 +90,7 @@ describe("the configuration of an agent", () => {
         }
         const { settings } = right({ flags, environment, file: { path: "/etc/s.toml", values: file } })
         for (const { key, source, value } of settings) {
+          if (key === "apply") continue
           const { file, flag, variable } = which[key] ?? { file: false, flag: false, variable: false }
           const at = flag ? 0 : variable ? 1 : file ? 2 : 3
           assert.strictEqual(source, [`--${key}`, AgentConfig.variableOf(key), "/etc/s.toml", "default"][at])
@@ -120,6 +122,60 @@ describe("the configuration of an agent", () => {
     assert.include(text, "did you mean datacenter?")
     assert.include(text, '--gossip: "nine": expected host:port, like 127.0.0.1:7740')
     assert.include(text, "expected one of trace, debug, info, warn, error, none")
+  })
+
+  it("shows what is wrong and nothing else: an empty text, the item of a list, a variable once", () => {
+    const text = message({
+      flags: { name: "", label: ["a=b", "nope"], join: ["x"] },
+      environment: { STARLING_FOO: "1" }
+    })
+    assert.include(text, '--name: "": expected 1 to 63 letters')
+    assert.include(text, '--label: "nope": expected KEY=VALUE, like role=edge')
+    assert.include(text, '--join: "x": expected host:port')
+    assert.include(text, 'STARLING_FOO: "1": unknown variable')
+  })
+
+  it("reads hooks from the file alone, each with a pattern and either a command or a file", () => {
+    const apply = [
+      { match: "sampling/*", command: ["reload", "-q"] },
+      { match: "limits/**", command: ["x"], timeout: "250ms" },
+      { match: "motd", file: "/etc/motd" }
+    ]
+    const { config, settings } = right({ file: { path: "f", values: { apply } } })
+    assert.deepStrictEqual(config.apply, [
+      { _tag: "Command", match: "sampling/*", command: ["reload", "-q"], timeoutMs: 30_000 },
+      { _tag: "Command", match: "limits/**", command: ["x"], timeoutMs: 250 },
+      { _tag: "File", match: "motd", file: "/etc/motd" }
+    ])
+    assert.deepStrictEqual(settings.at(-1), { key: "apply", value: config.apply, source: "f" })
+    assert.include(message({ environment: { STARLING_APPLY: "x" } }), "unknown variable")
+    assert.include(message({ flags: { apply: "x" } }), "unknown flag")
+  })
+
+  it("names the hook and the field that is wrong", () => {
+    const cases: ReadonlyArray<readonly [unknown, string]> = [
+      ["x", 'apply (f): "x": expected tables [[apply]]'],
+      [[3], '[[apply]][0] (f): "3": expected a table'],
+      [
+        [
+          { match: "a", file: "x" },
+          { match: "A b", file: "x" }
+        ],
+        '[[apply]][1].match (f): "A b": expected a key pattern'
+      ],
+      [[{ file: "x" }], "[[apply]][0].match (f): expected a key pattern"],
+      [[{ match: "a" }], "[[apply]][0] (f): expected either command or file, and neither is given"],
+      [[{ match: "a", file: "x", command: ["y"] }], "expected either command or file, and both are given"],
+      [[{ match: "a", command: "y" }], '[[apply]][0].command (f): "y": expected a list of texts'],
+      [[{ match: "a", command: [] }], '[[apply]][0].command (f): "[]": expected a list of texts'],
+      [[{ match: "a", file: "" }], '[[apply]][0].file (f): "": expected the path'],
+      [[{ match: "a", command: ["y"], timeout: "2d" }], '[[apply]][0].timeout (f): "2d": expected a duration'],
+      [[{ match: "a", command: ["y"], timeout: "0s" }], '[[apply]][0].timeout (f): "0s": expected a duration'],
+      [[{ match: "a", file: "y", timeout: "1s" }], '[[apply]][0].timeout (f): "1s": only a command takes time'],
+      [[{ match: "a", file: "y", comand: 1 }], '[[apply]][0].comand (f): "1": unknown key'],
+      [Array.from({ length: 65 }, () => ({ match: "a", file: "y" })), "at most 64"]
+    ]
+    for (const [apply, said] of cases) assert.include(message({ file: { path: "f", values: { apply } } }), said)
   })
 
   it("refuses every address that is not loopback, and says what would be open to whom", () => {
@@ -187,7 +243,7 @@ describe("the configuration of an agent", () => {
     fc.assert(
       fc.property(
         fc.dictionary(
-          fc.oneof(fc.constantFrom<string>(...AgentConfig.keys), fc.string()),
+          fc.oneof(fc.constantFrom<string>(...AgentConfig.keys, "apply"), fc.string()),
           fc.anything({ maxDepth: 2 })
         ),
         (values) => {

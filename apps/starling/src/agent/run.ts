@@ -43,8 +43,13 @@ export const run = Effect.fnUntraced(function* (input: Input) {
   )
   if (input.check) return yield* check(effective, input.json)
   const { serve } = yield* Effect.promise(() => import("./serve.ts"))
-  return yield* serve(effective.config)
+  return yield* serve(effective)
 })
+
+const hookText = (hook: AgentConfig.Hook): string =>
+  hook._tag === "File"
+    ? `${hook.match} in file ${hook.file}`
+    : `${hook.match} by ${hook.command.map((word) => JSON.stringify(word)).join(" ")} within ${hook.timeoutMs} ms`
 
 const textOf = (value: unknown): string => {
   if (value === undefined) return ""
@@ -58,9 +63,9 @@ const textOf = (value: unknown): string => {
 }
 
 /** What a value that was left out amounts to. */
-const absent: Partial<Record<AgentConfig.Key, string>> = { advertise: "(the bound address)", otlp: "off" }
+const absent: Partial<Record<AgentConfig.Setting["key"], string>> = { advertise: "(the bound address)", otlp: "off" }
 
-const check = Effect.fnUntraced(function* ({ settings }: AgentConfig.Effective, json: boolean) {
+const check = Effect.fnUntraced(function* ({ config, settings }: AgentConfig.Effective, json: boolean) {
   if (json) {
     const items = settings.map(({ key, source, value }) => ({
       key,
@@ -69,11 +74,13 @@ const check = Effect.fnUntraced(function* ({ settings }: AgentConfig.Effective, 
     }))
     return yield* Console.log(JSON.stringify({ items }, undefined, 2))
   }
+  const valueText = ({ key, value }: AgentConfig.Setting): string =>
+    (key === "apply" ? config.apply.map(hookText).join("; ") : textOf(value)) || (absent[key] ?? "(none)")
   const table = Table.render<AgentConfig.Setting>(
     yield* Root.screen,
     [
       { header: "KEY", of: ({ key }) => key, min: 10 },
-      { header: "VALUE", of: ({ key, value }) => textOf(value) || (absent[key] ?? "(none)"), min: 20 },
+      { header: "VALUE", of: valueText, min: 20 },
       { header: "SOURCE", of: ({ source }) => source, min: 12 }
     ],
     settings

@@ -12,7 +12,7 @@ import * as Node from "@starling/agent/Node"
 import * as ApiServer from "@starling/api/ApiServer"
 import * as Counters from "@starling/api/Counters"
 import * as Otlp from "@starling/api/Otlp"
-import type * as AgentConfig from "@starling/platform-node/AgentConfig"
+import * as AgentConfig from "@starling/platform-node/AgentConfig"
 import * as SqliteStore from "@starling/platform-node/SqliteStore"
 import * as TcpTransport from "@starling/platform-node/TcpTransport"
 import * as Address from "@starling/wire/Address"
@@ -30,6 +30,7 @@ import * as Stream from "effect/Stream"
 import { createServer } from "node:http"
 import { exitCodes, Failure } from "../Failure.ts"
 import * as Interrupted from "../interrupted.ts"
+import * as Hooks from "./hooks.ts"
 import * as Root from "../root.ts"
 import { version } from "../version.ts"
 
@@ -40,9 +41,9 @@ const leaveTimeoutMs = 2000
 const drainMs = 500
 
 /** @since 0.1.0 @category running */
-export const serve = Effect.fnUntraced(function* (config: AgentConfig.AgentConfig) {
+export const serve = Effect.fnUntraced(function* (effective: AgentConfig.Effective) {
   Interrupted.exitCode.onInterrupt = 0
-  return yield* node(config).pipe(Effect.scoped, Effect.provide(logging(config)))
+  return yield* node(effective).pipe(Effect.scoped, Effect.provide(logging(effective.config)))
 })
 
 const levels = {
@@ -62,7 +63,9 @@ const logging = ({ logFormat, logLevel }: AgentConfig.AgentConfig): Layer.Layer<
     Layer.succeed(References.MinimumLogLevel, levels[logLevel])
   )
 
-const node = Effect.fnUntraced(function* (config: AgentConfig.AgentConfig) {
+const node = Effect.fnUntraced(function* ({ config, settings }: AgentConfig.Effective) {
+  const listening = (key: "gossip" | "api" | "otlp"): AgentConfig.Setting =>
+    settings.find((setting) => setting.key === key) ?? { key, value: config[key], source: "default" }
   const agentLayer = Node.layer({
     name: config.name,
     datacenter: config.datacenter,
@@ -76,19 +79,22 @@ const node = Effect.fnUntraced(function* (config: AgentConfig.AgentConfig) {
   }).pipe(Layer.provide([TcpTransport.layer(), SqliteStore.layer(config.data)]))
   const counters = Layer.succeed(Counters.Counters, Counters.make())
   // Built one after the other, so that a port is only taken by a node that stands, and given back in reverse order.
-  const running = yield* Layer.build(agentLayer).pipe(Effect.mapError(toFailure))
+  const running = yield* Layer.build(agentLayer).pipe(
+    Effect.mapError((error) => gossipFailure(listening("gossip"), toFailure(error)))
+  )
   const served = Layer.merge(Layer.succeedContext(running), counters)
   const api = yield* Layer.build(
     ApiServer.layer({ debug: config.debug }).pipe(Layer.provideMerge(httpServer(config.api)), Layer.provide(served))
-  ).pipe(Effect.mapError((error) => serveFailure("api", config.api, error)))
+  ).pipe(Effect.mapError((error) => serveFailure(listening("api"), config.api, error)))
   const { otlp: otlpAddress } = config
   const otlp =
     otlpAddress === undefined
       ? undefined
       : yield* Layer.build(Otlp.layer().pipe(Layer.provideMerge(httpServer(otlpAddress)), Layer.provide(served))).pipe(
-          Effect.mapError((error) => serveFailure("otlp", otlpAddress, error))
+          Effect.mapError((error) => serveFailure(listening("otlp"), otlpAddress, error))
         )
   const agent = Context.get(running, Agent.Agent)
+  yield* Hooks.register(config.apply, agent)
   // Registered last, so that it runs first: who asks meanwhile still gets an answer.
   yield* Effect.addFinalizer(() => Effect.ignore(Effect.timeoutOption(agent.leave, leaveTimeoutMs)))
   const urlOf = (context: Context.Context<HttpServer.HttpServer>) =>
@@ -143,21 +149,47 @@ const codeOf = (error: unknown): string | undefined =>
     ? error.code
     : undefined
 
-const serveFailure = (key: "api" | "otlp", address: string, { cause }: HttpServerError.ServeError): Failure => {
-  const start = `--${key}: cannot listen on ${address}`
-  const free = key === "otlp" ? ", port 0 for any free one, or --otlp off" : " or port 0 for any free one"
+/** How another address is said, where this one was said. */
+const anotherWith = ({ key, source }: AgentConfig.Setting): string => {
+  const flag = `--${key} HOST:PORT`
+  if (source === "default" || source === `--${key}`) return `with ${flag}`
+  const here = source === AgentConfig.variableOf(key) ? `with ${source}=HOST:PORT` : `as ${key} in ${source}`
+  return `${here}, or with ${flag}`
+}
+
+/** The agent says which flag it means; what was used to say it is known here. */
+const gossipFailure = (setting: AgentConfig.Setting, failure: Failure): Failure => {
+  const flag = "--gossip: "
+  if (!failure.message.startsWith(flag)) return failure
+  const said = failure.next === undefined ? "" : `${failure.next} `
+  return new Failure({
+    code: failure.code,
+    message: `${AgentConfig.writtenAs(setting)}: ${failure.message.slice(flag.length)}`,
+    next: `${said}Set it ${anotherWith(setting)}.`
+  })
+}
+
+const serveFailure = (
+  setting: AgentConfig.Setting,
+  address: string,
+  { cause }: HttpServerError.ServeError
+): Failure => {
+  const { key } = setting
+  const another = anotherWith(setting)
+  const start = `${AgentConfig.writtenAs(setting)}: cannot listen on ${address}`
+  const free = key === "otlp" ? ", port 0 for any free one, or --otlp off" : ", port 0 for any free one"
   switch (codeOf(cause)) {
     case "EADDRINUSE":
       return new Failure({
         code: exitCodes.error,
         message: `${start}: the port is in use by another process`,
-        next: `stop that process, or choose another port with --${key} HOST:PORT${free}`
+        next: `stop that process, or choose another port ${another}${free}`
       })
     case "EACCES":
       return new Failure({
         code: exitCodes.error,
         message: `${start}: this user may not use that port`,
-        next: `choose a port above 1023 with --${key} HOST:PORT`
+        next: `choose a port above 1023 ${another}`
       })
     case "EADDRNOTAVAIL":
     case "ENOTFOUND":
@@ -165,13 +197,13 @@ const serveFailure = (key: "api" | "otlp", address: string, { cause }: HttpServe
       return new Failure({
         code: exitCodes.error,
         message: `${start}: this machine has no such address`,
-        next: `expected an address of this machine, like 127.0.0.1; set it with --${key} HOST:PORT`
+        next: `expected an address of this machine, like 127.0.0.1; set it ${another}`
       })
     default:
       return new Failure({
         code: exitCodes.error,
         message: `${start}: ${cause instanceof Error ? cause.message : String(cause)}`,
-        next: `set another address with --${key} HOST:PORT`
+        next: `set another address ${another}`
       })
   }
 }
