@@ -33,11 +33,12 @@ export const erasedSpec = <Msg>(behavior: ErasedBehavior, options: ChildOptions<
     behavior,
     key: options.key?.key,
     restart: options.restart ?? "permanent",
-    shutdown: options.shutdown ?? (type === "supervisor" ? "infinity" : "5 seconds"),
+    shutdown: options.shutdown ?? (type === "supervisor" ? "infinity" : 5000),
     type,
     significant: options.significant ?? false,
     onRestart: options.onRestart ?? "drop",
-    startTimeoutMs: Duration.toMillis(options.startTimeout ?? Duration.infinity)
+    startTimeoutMs:
+      options.startTimeout === undefined ? Number.POSITIVE_INFINITY : Duration.toMillis(options.startTimeout)
   }
 }
 

@@ -8,6 +8,7 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as LogLevel from "effect/LogLevel"
 import * as PubSub from "effect/PubSub"
 import * as Scheduler from "effect/Scheduler"
 import type { DeadLetter, Report } from "../Report.ts"
@@ -206,7 +207,9 @@ export const runtimeOf = (system: System["Service"]): Runtime => system as Runti
 const log = (report: Report): Effect.Effect<void> => {
   switch (report._tag) {
     case "Progress":
-      return annotated(report, Effect.logDebug(`${report.child} started`))
+      return Effect.flatMap(LogLevel.isEnabled("Debug"), (enabled) =>
+        enabled ? annotated(report, Effect.logDebug(`${report.child} started`)) : Effect.void
+      )
     // Said by the crash report that follows.
     case "Terminated":
       return Effect.void

@@ -20,7 +20,7 @@ export const stopProcess: (process: Process, shutdown: Shutdown) => Effect.Effec
     if (shutdown !== "brutal") {
       process.stop(ExitReason.shutdown)
       if (shutdown === "infinity") return yield* process.awaitEnd
-      const ended = yield* endWithin(process, Duration.toMillis(shutdown))
+      const ended = yield* endWithin(process, typeof shutdown === "number" ? shutdown : Duration.toMillis(shutdown))
       if (ended !== undefined) return ended
     }
     process.kill()

@@ -167,10 +167,13 @@ export class Supervision {
     const process = new Process(spec.behavior, launch)
     child.process = process
     if (taken === undefined) process.launch()
-    // An init that never ends must not keep this supervisor from its own end.
-    const forget = parent.onStop(() => process.stop(ExitReason.shutdown))
-    const outcome = taken === undefined ? yield* startWithin(process, spec.startTimeoutMs) : failedOutcome(taken)
-    forget()
+    let outcome = taken === undefined ? process.outcome : failedOutcome(taken)
+    if (outcome === undefined) {
+      // An init that never ends must not keep this supervisor from its own end.
+      const forget = parent.onStop(() => process.stop(ExitReason.shutdown))
+      outcome = yield* startWithin(process, spec.startTimeoutMs)
+      forget()
+    }
     switch (outcome._tag) {
       case "Running":
         child.state = "running"

@@ -1,0 +1,35 @@
+import { assert, describe, it } from "@effect/vitest"
+import { readdirSync, readFileSync } from "node:fs"
+import { recorded } from "./Traces.ts"
+
+const read = (path: string): string => readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8")
+
+const rules = read("docs/actor/rules.md")
+const tests = readdirSync(new URL("../../../packages/actor/test/", import.meta.url))
+  .filter((name) => name.endsWith(".test.ts"))
+  .map((name) => read(`packages/actor/test/${name}`))
+  .join("\n")
+
+/** `T` before a title: a recorded scenario. Any other letter, or a file: a test of the package. */
+const named = [...rules.matchAll(/(?:\b([A-Z])|`\w+\.test\.ts`:)\s`([^`]+)`/g)].map(([, letter, title = ""]) => ({
+  title,
+  known: letter === "T" ? recorded.some((scenario) => scenario.title === title) : tests.includes(title)
+}))
+
+describe("docs/actor/rules.md", () => {
+  it("names only tests that exist", () => {
+    assert.isAbove(named.length, 60)
+    assert.deepStrictEqual(
+      named.filter(({ known }) => !known).map(({ title }) => title),
+      []
+    )
+  })
+
+  it("has a row for every recorded scenario that applies", () => {
+    const missing = recorded
+      .map(({ title }) => title)
+      .filter((title) => !title.startsWith("window edge: ") && !title.startsWith("link: "))
+      .filter((title) => !rules.includes(`\`${title}\``))
+    assert.deepStrictEqual(missing, [])
+  })
+})
