@@ -220,6 +220,29 @@ describe("the command line with two agents", () => {
     assert.strictEqual((JSON.parse(out) as { readonly value: string }).value, "hello\nworld\n")
   })
 
+  it("reverts to the value before as a new revision that says so, and names what there is not", async () => {
+    await ask("config", "set", "undo/me", "old", "-l", "role=edge")
+    await ask("config", "set", "undo/me", "new")
+    const { code, err } = await ask("config", "revert", "undo/me")
+    assert.deepStrictEqual([code, err], [0, ""])
+    const { out } = await ask("config", "history", "undo/me", "--jsonl")
+    const entries = out
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Readonly<Record<string, string>>)
+    assert.deepStrictEqual(
+      entries.map(({ operation, selector, value }) => [operation, value, selector]),
+      [
+        ["set", "old", "role=edge"],
+        ["set", "new", ""],
+        ["revert", "old", "role=edge"]
+      ]
+    )
+    const far = await ask("config", "revert", "undo/me", "--to", "9")
+    assert.deepStrictEqual([far.code, far.out], [1, ""])
+    assert.include(far.err, "has 3 known revisions, so there is none 9 back")
+  })
+
   it("changes nothing in a dry run", async () => {
     const { code, out } = await ask("config", "set", "dry/run", "x", "-l", "role=edge", "--dry-run")
     assert.strictEqual(code, 0)

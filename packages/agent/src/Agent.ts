@@ -45,6 +45,8 @@ export interface ConfigChange {
   readonly selector: string
   readonly author: string
   readonly note: string
+  /** `revert`: an older value on purpose, as the history then says. Default: `set`. */
+  readonly operation?: "set" | "revert"
 }
 
 /** Something that publishes telemetry to this node. @since 0.1.0 @category models */

@@ -50,7 +50,9 @@ export const ConfigChange = Schema.Struct({
   /** Label selector; empty or absent targets every node. */
   selector: Schema.optionalKey(Selector),
   note: Schema.optionalKey(Text(1024)),
-  author: Schema.optionalKey(Text(256))
+  author: Schema.optionalKey(Text(256)),
+  /** `revert` says in the history that an older value is meant to be back; default: `set`. */
+  operation: Schema.optionalKey(Schema.Literals(["set", "revert"]))
 })
 
 /** Body of an event. @since 0.1.0 @category models */

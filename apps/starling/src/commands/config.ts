@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as Client from "@starling/api/Client"
 import type * as Schemas from "@starling/api/Schemas"
 import type { Document } from "@starling/fleet"
 import * as Argument from "effect/cli/Argument"
@@ -152,6 +153,33 @@ const changeText = (screen: Table.Screen, answer: Schemas.ChangeAnswer): string 
   ].join("\n")
 }
 
+const waitFlag = Flag.Literals("wait", ["received", "applied"]).pipe(
+  Flag.withDescription("Until every targeted node has received it, or acted on it"),
+  Flag.optional
+)
+
+/** Stores a change, says what became of it, and ends with the code of the wait. */
+const makeChange = Effect.fnUntraced(function* (
+  key: string,
+  change: Parameters<Client.Client["setConfig"]>[1],
+  wait: Option.Option<Schemas.Wait>
+) {
+  const timeoutMs = yield* Root.toldTimeout
+  const options = {
+    ...(Option.isSome(wait) ? { wait: wait.value } : {}),
+    ...(timeoutMs === undefined || Option.isNone(wait) ? {} : { timeoutMs })
+  }
+  const answer = yield* Root.ask(
+    (client) => client.setConfig(key, change, options),
+    Option.isSome(wait) ? Root.waiting : Root.brief
+  )
+  const { json, jsonl } = yield* Root.root
+  yield* Console.log(
+    json || jsonl ? JSON.stringify(answer, undefined, jsonl ? undefined : 2) : changeText(yield* Root.screen, answer)
+  )
+  if (answer.wait !== null) yield* endWith(answer.outcome)
+})
+
 const set = Command.make(
   "set",
   {
@@ -164,10 +192,7 @@ const set = Command.make(
       Flag.optional
     ),
     note: noteFlag,
-    wait: Flag.Literals("wait", ["received", "applied"]).pipe(
-      Flag.withDescription("Until every targeted node has received it, or acted on it"),
-      Flag.optional
-    ),
+    wait: waitFlag,
     dryRun: Flag.Boolean("dry-run").pipe(
       Flag.withDescription("Change nothing; say which nodes it would be for"),
       Flag.withDefault(false)
@@ -178,28 +203,13 @@ const set = Command.make(
       const value = input.value === "-" ? yield* readStdin : input.value
       const selector = Option.getOrElse(input.selector, () => "")
       if (input.dryRun) return yield* dryRun(input.key, value, selector)
-      const timeoutMs = yield* Root.toldTimeout
-      const options = {
-        ...(Option.isSome(input.wait) ? { wait: input.wait.value } : {}),
-        ...(timeoutMs === undefined || Option.isNone(input.wait) ? {} : { timeoutMs })
-      }
       const change = {
         value,
         selector,
         ...(yield* author),
         ...(Option.isSome(input.note) ? { note: input.note.value } : {})
       }
-      const answer = yield* Root.ask(
-        (client) => client.setConfig(input.key, change, options),
-        Option.isSome(input.wait) ? Root.waiting : Root.brief
-      )
-      const { json, jsonl } = yield* Root.root
-      yield* Console.log(
-        json || jsonl
-          ? JSON.stringify(answer, undefined, jsonl ? undefined : 2)
-          : changeText(yield* Root.screen, answer)
-      )
-      if (answer.wait !== null) return yield* endWith(answer.outcome)
+      yield* makeChange(input.key, change, input.wait)
     })
 ).pipe(Command.withDescription("Changes configuration"))
 
@@ -336,6 +346,50 @@ const watchRollout = Effect.fnUntraced(function* <E>(
   return outcome
 })
 
+const revert = Command.make(
+  "revert",
+  {
+    key: keyArgument,
+    to: Flag.Int("to").pipe(
+      Flag.withMetavar("N"),
+      Flag.filter(
+        (back) => back >= 1,
+        (back) => `Expected how many changes to go back, 1 or more, got ${back}`
+      ),
+      Flag.withDescription("How many changes back, as `config history` lists them; default 1: the one before"),
+      Flag.withDefault(1)
+    ),
+    note: noteFlag,
+    wait: waitFlag
+  },
+  ({ key, note, to, wait }) =>
+    Effect.gen(function* () {
+      const { items } = yield* Root.ask((client) => client.configHistory(key))
+      const wanted = items[items.length - 1 - to]
+      if (wanted === undefined || wanted.operation === "delete") {
+        return yield* new Failure({
+          code: exitCodes.error,
+          message:
+            wanted === undefined
+              ? `${JSON.stringify(key)} has ${Root.count(items.length, "known revision")}, so there is none ${to} back`
+              : `${JSON.stringify(key)} was deleted ${Root.count(to, "change")} ago`,
+          next:
+            wanted === undefined
+              ? `\`starling config history ${key}\` shows them`
+              : `\`starling config delete ${key}\` deletes it again`
+        })
+      }
+      const change = {
+        value: wanted.value,
+        selector: wanted.selector,
+        operation: "revert" as const,
+        ...(yield* author),
+        note: Option.getOrElse(note, () => `back to ${wanted.revision}`)
+      }
+      yield* makeChange(key, change, wait)
+    })
+).pipe(Command.withDescription("Sets the value, and the selector, that a key had before"))
+
 const remove = Command.make("delete", { key: keyArgument, note: noteFlag }, ({ key, note }) =>
   Effect.gen(function* () {
     const options = { ...(yield* author), ...(Option.isSome(note) ? { note: note.value } : {}) }
@@ -351,5 +405,5 @@ const remove = Command.make("delete", { key: keyArgument, note: noteFlag }, ({ k
 /** @since 0.1.0 @category commands */
 export const config = Command.make("config").pipe(
   Command.withDescription("The configuration of the fleet"),
-  Command.withSubcommands([set, get, list, history, rollout, remove])
+  Command.withSubcommands([set, get, list, history, rollout, revert, remove])
 )

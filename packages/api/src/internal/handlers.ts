@@ -157,8 +157,9 @@ const change = Effect.fnUntraced(function* (
   wait: Wait | undefined,
   timeoutMs: number
 ) {
-  const { author = "api", note = "", selector = "", value } = payload
-  const entry = yield* Effect.mapError(agent.setConfig({ key, value, selector, author, note }), toProblem)
+  const { author = "api", note = "", operation, selector = "", value } = payload
+  const meant = operation === undefined ? {} : { operation }
+  const entry = yield* Effect.mapError(agent.setConfig({ key, value, selector, author, note, ...meant }), toProblem)
   const look = Effect.gen(function* () {
     const rollout = yield* agent.rollout(key)
     const view = yield* agent.view
