@@ -10,6 +10,7 @@ import { BroadcastTree, ViewManager } from "@starling/gossip"
 import { Wiring } from "@starling/member"
 import { Handshake, type Transport } from "@starling/wire"
 import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as PubSub from "effect/PubSub"
@@ -195,12 +196,13 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
           message: `there is no component ${component}; there are ${components.join(", ")}`
         })
       }
-      const point =
-        at ??
-        (["before", "committed", "acting"] as const)[yield* Random.nextIntBetween(0, 3, { halfOpen: true })] ??
-        "before"
-      Host.arm(host, component, point)
-      return yield* struck(runtime, component, point)
+      if (at !== undefined) return yield* struck(runtime, component, at, "15 seconds")
+      const chance = yield* Random.nextIntBetween(0, 3, { halfOpen: true })
+      const point = (["before", "committed", "acting"] as const)[chance] ?? "before"
+      // Left to chance, a point that does not come soon makes room for one that does.
+      return yield* Effect.catchTag(struck(runtime, component, point, "2 seconds"), "Unavailable", () =>
+        struck(runtime, component, "before", "15 seconds")
+      )
     }),
     counters: Effect.sync(() => countersOf(runtime)),
     died: Deferred.await(runtime.died),
@@ -214,33 +216,36 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
 }
 
 /**
- * Waits until an armed crash has struck and the component is back, so that whoever asked sees the restart. A component that gets no event, or no
- * step with two actions, would wait for ever: after two seconds the point is the next step instead.
+ * Arms a crash and waits until it has struck and the next incarnation has begun, so that whoever asked sees the restart.
+ * An idle component is told that it has started, which is harmless and makes it take a step; a point that does not come
+ * in time is called off, and says so.
  */
 const struck = (
   runtime: Runtime.Runtime,
   component: (typeof components)[number],
-  point: CrashPoint
+  point: CrashPoint,
+  within: Duration.Input
 ): Effect.Effect<CrashPoint, Unavailable> => {
-  const gone = Effect.sleep("5 millis").pipe(Effect.repeat({ while: () => Host.isPending(runtime.host, component) }))
-  return gone.pipe(
+  const { boxes, host } = runtime
+  const message = `${component} did not get to the point "${point}" in time (its steps had no two actions); nothing crashed`
+  const nudge = Effect.sync(
+    () => void (Host.isArmed(host, component) && boxes.tell({ to: component, event: { _tag: "Started" } }))
+  )
+  const gone = Effect.sleep("5 millis").pipe(Effect.repeat({ while: () => Host.isPending(host, component) }))
+  return Effect.sync(() => Host.arm(host, component, point)).pipe(
+    // Once: to start again and again would put its timers off again and again.
+    Effect.andThen(
+      Effect.raceFirst(gone, Effect.sleep("1 second").pipe(Effect.andThen(nudge), Effect.andThen(Effect.never)))
+    ),
     Effect.as(point),
     Effect.timeoutOrElse({
-      duration: "2 seconds",
-      orElse: () => {
-        // It may have struck already, and its next incarnation wait for a slow disk.
-        if (!Host.isArmed(runtime.host, component)) return Effect.as(gone, point)
-        Host.arm(runtime.host, component, "before")
-        return Effect.as(gone, "before" as const)
-      }
-    }),
-    Effect.timeoutOrElse({
-      duration: "10 seconds",
+      duration: within,
       orElse: () =>
-        Effect.fail(new Unavailable({ message: `${component} has had nothing to do, so it could not crash` }))
+        // It may have struck already, and its next incarnation wait for a slow disk.
+        Host.isArmed(host, component) ? Effect.fail(new Unavailable({ message })) : Effect.as(gone, point)
     }),
     // Not later, when nobody expects it any more.
-    Effect.ensuring(Effect.sync(() => Host.disarm(runtime.host, component)))
+    Effect.ensuring(Effect.sync(() => Host.disarm(host, component)))
   )
 }
 

@@ -130,8 +130,9 @@ interface Requests {
 interface Request {
   readonly number: number
   readonly component: Component
-  /** The number by which the component knows it. */
+  /** The number by which the component knows it, and the generation of the component that does. */
   readonly own: number
+  readonly generation: number
   readonly rows: ReadonlyArray<Machine.StoreRow>
 }
 
@@ -269,6 +270,8 @@ const accept = (turn: Turn, event: Event): void => {
       const request = answered(turn, event.token)
       if (request === undefined) return
       state.durable = request.rows.reduce(written, state.durable)
+      // The answer to a state that was rebuilt since could be taken for the answer to another write.
+      if (request.generation !== state.generations[request.component]) return
       return enqueue(turn, "shell", { to: request.component, event: { _tag: "Written", token: request.own } })
     }
     case "Received":
@@ -473,7 +476,10 @@ const deliver = (turn: Turn, from: Component, routed: Wiring.Routed): void => {
 
 const request = ({ state }: Turn, component: Component, own: number, rows: ReadonlyArray<Machine.StoreRow>): number => {
   const { next: number, waiting } = state.requests
-  state.requests = { next: number + 1, waiting: [...waiting, { number, component, own, rows }] }
+  state.requests = {
+    next: number + 1,
+    waiting: [...waiting, { number, component, own, rows, generation: state.generations[component] }]
+  }
   return number
 }
 

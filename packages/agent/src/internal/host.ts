@@ -254,8 +254,13 @@ const carryOut = <C extends Component.Component>(host: Host, component: C, actio
       })
     }
     case "Write": {
+      const slot: Slot<C> = host.slots[component]
+      const { generation } = slot
       const delivery = { to: component, event: { _tag: "Written", token: action.token } } as Wiring.Delivery
-      return ports.write(action.rows, () => ports.tell(delivery))
+      // The answer to a state that was rebuilt since could be taken for the answer to another write.
+      return ports.write(action.rows, () => {
+        if (slot.generation === generation) ports.tell(delivery)
+      })
     }
     case "Emit":
       for (const routed of Wiring.route(component, action.output)) hand(host, routed)
