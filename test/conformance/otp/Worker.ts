@@ -8,13 +8,18 @@ import { type Term, tuple } from "./Terms.ts"
 export class Raised extends Data.TaggedError("Raised")<{ readonly term: Term }> {}
 
 export type Message =
-  | { readonly _tag: "Stop"; readonly reason: ExitReason.ExitReason; readonly replyTo: Actor.ReplyTo<"ok"> }
-  | { readonly _tag: "Slow"; readonly ms: number; readonly replyTo: Actor.ReplyTo<"late"> }
-  | { readonly _tag: "Crash"; readonly replyTo: Actor.ReplyTo<never> }
-  | { readonly _tag: "Ping"; readonly replyTo: Actor.ReplyTo<"pong"> }
+  | { readonly _tag: "Stop"; readonly reason: ExitReason.ExitReason; readonly replyTo: Actor.ReplyTo<string> }
+  | { readonly _tag: "Slow"; readonly ms: number; readonly replyTo: Actor.ReplyTo<string> }
+  | { readonly _tag: "Crash"; readonly replyTo: Actor.ReplyTo<string> }
+  | { readonly _tag: "Ping"; readonly replyTo: Actor.ReplyTo<string> }
 
 export interface WorkerOptions {
-  readonly init?: "ok" | "fail" | "ignore" | { readonly failOnly: ReadonlyArray<number> }
+  readonly init?:
+    | "ok"
+    | "fail"
+    | "ignore"
+    | { readonly failOnly: ReadonlyArray<number> }
+    | { readonly ignoreOnly: ReadonlyArray<number> }
   readonly stopDelayMs?: number
 }
 
@@ -42,11 +47,14 @@ export const worker = (collector: Collector, id: string, options: WorkerOptions 
       Effect.suspend((): Effect.Effect<string, Raised | Actor.Ignore> => {
         const generation = collector.next(id)
         const { init = "ok" } = options
-        if (init === "ignore") {
+        if (
+          init === "ignore" ||
+          (typeof init === "object" && "ignoreOnly" in init && init.ignoreOnly.includes(generation))
+        ) {
           collector.push("ignore", id, generation)
           return Actor.ignore
         }
-        if (init === "fail" || (typeof init === "object" && init.failOnly.includes(generation))) {
+        if (init === "fail" || (typeof init === "object" && "failOnly" in init && init.failOnly.includes(generation))) {
           collector.push("init_fail", id, generation)
           return Effect.fail(new Raised({ term: init === "fail" ? "boom" : tuple("boom", generation) }))
         }
