@@ -1,10 +1,12 @@
 /**
  * Actors: a state, a mailbox, and a handler that turns a message into the next state.
  *
- * An actor is a fiber in its own Scope. Its handler may be a plain function, which a shared run queue carries out without
- * resuming the fiber, or may return an Effect, which the fiber runs. Handlers of one actor never overlap. `tell` never
- * runs the receiver on the sender's stack and never throws into the sender. Messages of one sender to one receiver arrive
- * in the order in which they were sent.
+ * An actor is a Scope, a mailbox and a place in a tree. Its handler may be a plain function, which a shared run queue
+ * carries out, or may return an Effect, which runs as a fiber in that Scope, with the services of the start; a kill
+ * interrupts it. An actor that waits has no fiber, so a fiber that a handler leaves behind belongs into the Scope
+ * (`Effect.forkScoped`): a child of the handler's own fiber ends with the handler. Handlers of one actor never overlap.
+ * `tell` never runs the receiver on the sender's stack and never throws into the sender. Messages of one sender to one
+ * receiver arrive in the order in which they were sent.
  *
  * A state that is itself an Effect, or a value made by `next` or `stop`, has to be wrapped with `next`.
  *

@@ -86,6 +86,9 @@ export const matches = (pattern: Expr, value: Value, env: Env): boolean => {
       return isTuple(value) && all(pattern.items, value.tuple, env)
     case "List":
       return isList(value) && pattern.tail === undefined && all(pattern.items, value, env)
+    case "Op":
+      if (pattern.op === "=") return matches(pattern.left, value, env) && matches(pattern.right, value, env)
+      throw unknown(`the pattern ${pattern.op}`)
     default:
       throw unknown(`the pattern ${pattern._tag}`)
   }

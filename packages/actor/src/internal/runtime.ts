@@ -2,7 +2,7 @@
  * The run queue of one system, and what its actors share: names, reports, dead letters, counters.
  *
  * `tell` puts a message into a mailbox and the receiver on the run queue; one pump takes actors off it and lets each
- * handle a batch of messages without resuming a fiber. The loop is given back after 5 ms, or after 4,096 batches where
+ * handle a batch of messages, as plain calls where the handler is plain. The loop is given back after 5 ms, or after 4,096 batches where
  * the clock stands still, as it does in tests.
  */
 import * as Clock from "effect/Clock"
