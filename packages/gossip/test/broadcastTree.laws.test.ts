@@ -50,6 +50,31 @@ describe("Any sequence of events", () => {
 
   const key = (of: MessageId.MessageId): string => JSON.stringify(of)
 
+  /** A delivered broadcast goes to each neighbour but the one it came from, in full or as an announcement, never both. */
+  const assertEachNeighborServedOnce = (
+    actions: ReadonlyArray<BroadcastTree.Action>,
+    neighbors: ReadonlyArray<number>,
+    event: Event
+  ): void => {
+    for (const delivered of actions) {
+      if (delivered._tag !== "Emit" || delivered.output._tag !== "Delivered") continue
+      const id = key(delivered.output.id)
+      const served = actions.flatMap((action): ReadonlyArray<number> => {
+        if (action._tag === "Send" && action.message._tag === "Gossip")
+          return key(action.message.id) === id ? [action.link] : []
+        if (action._tag === "Emit" && action.output._tag === "Announce")
+          return key(action.output.id) === id ? action.output.links : []
+        return []
+      })
+      assert.strictEqual(new Set(served).size, served.length, "in full or announced, never both")
+      assert.includeMembers([...neighbors], [...served], "only neighbours are served")
+      const left = neighbors.filter((link) => !served.includes(link))
+      // What a new neighbour sent before it was one came from a link that this event does not name.
+      if (event._tag === "Neighbors") assert.isAtMost(left.length, 1, "all but the one it came from")
+      else assert.deepStrictEqual(left, event._tag === "Received" ? [event.link] : [], "all but the one it came from")
+    }
+  }
+
   class Step implements fc.Command<Model, Real> {
     private readonly event: Event
     private readonly afterMs: number
@@ -80,12 +105,18 @@ describe("Any sequence of events", () => {
         }
         if (action._tag === "SetTimer") assert.isAtLeast(action.delayMs, 0)
       }
-      for (const { link } of state.gate.neighbors) {
-        for (const root of BroadcastTree.rootsOf(state)) {
-          const sets = [BroadcastTree.eager(state, root), BroadcastTree.lazy(state, root)]
-          assert.strictEqual(sets.filter((links) => links.includes(link)).length, 1, "eager or lazy, never both")
+      const neighbors = state.gate.neighbors.map(({ link }) => link)
+      for (const root of BroadcastTree.rootsOf(state)) {
+        const lazy = BroadcastTree.lazy(state, root)
+        assert.strictEqual(new Set(lazy).size, lazy.length, "no link is lazy twice")
+        assert.includeMembers(neighbors, [...lazy], "only a neighbour is lazy: a link that is gone leaves no trace")
+        const parent = BroadcastTree.parent(state, root)
+        if (parent !== null) {
+          assert.include(neighbors, parent, "only a neighbour serves this node")
+          assert.notInclude(lazy, parent, "who serves this node is eager")
         }
       }
+      assertEachNeighborServedOnce(actions, neighbors, event)
     }
     toString(): string {
       return `${this.afterMs} ms, ${JSON.stringify(this.event)}`
