@@ -9,7 +9,7 @@
 import { Stamp } from "@starling/clock"
 import { MessageId, type ViewManager } from "@starling/gossip"
 import { type NodeId, type Peer, Rng } from "@starling/machine"
-import { type Component, Member, type Parts, Wiring } from "@starling/member"
+import { Component, Member, type Parts, Wiring } from "@starling/member"
 import { World } from "@starling/sim"
 
 /** What the world is told of a member. @since 0.1.0 @category models */
@@ -35,6 +35,8 @@ export interface Options {
   readonly network?: Partial<World.Network<Protocol>>
   /** How much of each event goes into the digest of the history; less is faster. */
   readonly digestLeavesMax?: number
+  /** Ask each component for its invariants after every step that changed it. Default: in fleets of up to 64. */
+  readonly checkSteps?: boolean
 }
 
 /** @since 0.1.0 @category models */
@@ -50,17 +52,25 @@ export interface MemberFleet {
   readonly broken: Array<string>
   /** Stamps of a member that were not later than the one before. */
   readonly stampsBack: Array<string>
+  /** Who must not be taken for lost by any other member, from now on. */
+  watched: NodeId.NodeId | undefined
+  /** Members that took the watched one for lost, once each per way in which they did; the first few. */
+  readonly accused: Set<string>
   nextToken: number
 }
 
 /** How many findings are kept of a kind: the first say enough. */
 const findingsMax = 20
 
+/** In larger fleets the invariants of every step cost more than the steps; our choice. */
+const checkedSizeMax = 64
+
 /** @since 0.1.0 @category constructors */
 export const make = (options: Options): MemberFleet => {
   const peers = Array.from({ length: options.size }, (_, index) => peerOf(options.seed, index))
   const contacts = peers.slice(0, options.contacts ?? 3).map(({ address }) => address)
-  const last = new Map<NodeId.NodeId, Stamp.Stamp>()
+  const last = new Map<NodeId.NodeId, Member.State>()
+  const checkSteps = options.checkSteps ?? options.size <= checkedSizeMax
   const fleet: Omit<MemberFleet, "world"> = {
     options,
     peers,
@@ -68,6 +78,8 @@ export const make = (options: Options): MemberFleet => {
     accepted: new Map(),
     broken: [],
     stampsBack: [],
+    watched: undefined,
+    accused: new Set(),
     nextToken: 1
   }
   const world = World.make<Protocol>({
@@ -80,13 +92,14 @@ export const make = (options: Options): MemberFleet => {
         if (output._tag === "Delivered") record(fleet.delivered, MessageId.toText(output.id), peer.id)
       },
       step: ({ peer, now }, _event, state) => {
-        const { epoch, wall, counter } = state.reading
-        const stamp: Stamp.Stamp = { epoch, wall, counter, node: peer.id }
         const before = last.get(peer.id)
-        if (before !== undefined && Stamp.compare(stamp, before) < 0 && fleet.stampsBack.length < findingsMax) {
-          fleet.stampsBack.push(`${peer.id} at ${now} ms: ${Stamp.toText(stamp)} after ${Stamp.toText(before)}`)
+        last.set(peer.id, state)
+        const at = `${peer.id} at ${now} ms`
+        if (before !== undefined) note(fleet.stampsBack, stampsBack(before, state, peer.id), at)
+        if (checkSteps) note(fleet.broken, brokenSince(before, state), at)
+        if (fleet.watched !== undefined && fleet.watched !== peer.id && fleet.accused.size < findingsMax) {
+          for (const way of accusations(state, fleet.watched)) fleet.accused.add(`${peer.id}: ${way}`)
         }
-        last.set(peer.id, stamp)
       }
     }
   })
@@ -109,6 +122,46 @@ export const make = (options: Options): MemberFleet => {
     )
   }
   return Object.assign(fleet, { world })
+}
+
+const note = (findings: Array<string>, found: ReadonlyArray<string>, at: string): void => {
+  for (const one of found) if (findings.length < findingsMax) findings.push(`${at}: ${one}`)
+}
+
+/**
+ * The reading is that of the newest stamp drawn or followed. It stays as it is over a step that draws none, so equal
+ * readings are sound there; each step of facts draws one, and after such a step the reading must be strictly later.
+ */
+const stampsBack = (before: Member.State, after: Member.State, node: NodeId.NodeId): ReadonlyArray<string> => {
+  const [old, fresh] = [before, after].map(({ reading: { epoch, wall, counter } }) => ({ epoch, wall, counter, node }))
+  if (old === undefined || fresh === undefined) return []
+  const drawn = after.cells.facts.steps > before.cells.facts.steps
+  const order = Stamp.compare(fresh, old)
+  return order > 0 || (order === 0 && !drawn) ? [] : [`${Stamp.toText(fresh)} after ${Stamp.toText(old)}`]
+}
+
+/** Broken invariants of the components whose states are not what they were. */
+const brokenSince = (before: Member.State | undefined, after: Member.State): ReadonlyArray<string> =>
+  Component.components.flatMap((component) =>
+    after.cells[component].state === before?.cells[component].state
+      ? []
+      : brokenOf(after, component).map((broken) => `${component}: ${broken}`)
+  )
+
+const brokenOf = <C extends Component.Component>(state: Member.State, component: C): ReadonlyArray<string> =>
+  Component.specs[component].invariants(state.cells[component].state)
+
+/** How a member takes another one for lost: facts hold evidence of it, or are about to be told of it. */
+const accusations = ({ cells, queues }: Member.State, id: NodeId.NodeId): ReadonlyArray<string> => {
+  const out: Array<string> = []
+  for (const lost of cells.facts.state.lost) if (lost.id === id) out.push(`facts hold it for lost, ${lost.cause}`)
+  for (const { delivery } of queues.facts) {
+    if (delivery.to !== "facts" || delivery.event._tag !== "NeighborDown") continue
+    const { cause, peer } = delivery.event
+    // Eviction and replacement are the overlay's own choice and accuse nobody.
+    if (peer.id === id && cause !== "evicted" && cause !== "replaced") out.push(`its view manager lost it, ${cause}`)
+  }
+  return out
 }
 
 /** Sends an application broadcast at a member; returns the token under which its id will be accepted. @since 0.1.0 */
@@ -164,7 +217,11 @@ export const brokenOverlay = (fleet: MemberFleet): ReadonlyArray<string> => {
   if (islands.length > 1)
     out.push(`${islands.length} components of ${islands.map((island) => island.size).join(", ")} members`)
   for (const pair of asymmetric(fleet)) out.push(`asymmetric: ${pair}`)
-  return out.concat(fleet.broken, fleet.stampsBack)
+  return out.concat(
+    fleet.broken,
+    fleet.stampsBack,
+    [...fleet.accused].map((accused) => `${fleet.watched} is taken for lost by ${accused}`)
+  )
 }
 
 /** Broadcasts that some of these members did not get, or got more than once. @since 0.1.0 */

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Rng } from "@starling/machine"
+import { type NodeId, Rng } from "@starling/machine"
 import { Component, type Member } from "@starling/member"
 import { World } from "@starling/sim"
 import * as Agents from "./internal/agents.ts"
@@ -43,6 +43,18 @@ const joinEveryMs = 2
 /** After the last fault, three keepalive periods and then some: what is broken now stays broken. */
 const settleMs = 10_000
 
+/** Before the first crash, between two rounds of broadcasts, and between two looks at the victim. */
+const firstCrashMs = 500
+const roundMs = 100
+const stepMs = 20
+
+/** Rounds of broadcasts at least: with nine members more than a thousand broadcasts. */
+const roundsMin = 112
+
+/** A component that did not get to the point where it should crash is nudged after so long, and given up after so long. */
+const nudgeMs = 1000
+const crashMs = 15_000
+
 /**
  * Members join one after the other at three contacts, become one symmetric overlay with views within bounds, and every
  * broadcast reaches each of them exactly once.
@@ -60,6 +72,7 @@ export const members: Scenario = {
       mode: "run-to-completion",
       joinEveryMs,
       digestLeavesMax: 8,
+      checkSteps: false,
       // What this scenario asks for are the overlay and broadcasts. A thousand documents known to a thousand members are
       // a million records, several times over while neighbours change; so facts gather their changes until after its end.
       settings: { facts: { leadingMs: 60_000, coalesceMs: 60_000 } }
@@ -101,27 +114,44 @@ export const crashes: Scenario = {
     const { world, peers } = fleet
     World.runUntil(world, () => MemberFleet.isOneComponent(fleet), { withinMs: 20_000, everyMs: 100 })
     World.pass(world, 3000)
-    const points: ReadonlyArray<Member.CrashPoint> = ["before", "committed", "acting"]
     const victim = MemberFleet.choose(fleet, "victim", 1)[0] ?? ""
+    fleet.watched = victim
     const tokens: Array<number> = []
-    let rng = Rng.make(`${seed}/crashes`)
+    const armed = [...strikes(seed)]
+    const missed: Array<string> = []
     const start = World.now(world)
-    // A hundred and eleven broadcasts at each of nine members, and each component twice: a second crash rebuilds.
-    for (let round = 0; round < 112; round++) {
-      World.at(world, start + round * 100, () => {
-        for (const peer of peers) tokens.push(MemberFleet.broadcast(fleet, peer.id, round))
-      })
+    let next = 0
+    let dueAt = start + firstCrashMs
+    // Everybody broadcasts ten times a second, until each crash has struck: more than a thousand with nine members.
+    for (let round = 0; round < roundsMin || next < armed.length || isArmed(fleet, victim); round++) {
+      for (const peer of peers) tokens.push(MemberFleet.broadcast(fleet, peer.id, round))
+      const until = World.now(world) + roundMs
+      while (World.now(world) < until) {
+        const former = armed[next - 1]
+        if (former?.isLast === true && !isArmed(fleet, victim) && !isRebuilt(fleet, victim, former.component)) {
+          // The second crash came too late after the first to rebuild it; one more, in any step, does.
+          armed.splice(next, 0, { ...former, at: "before", waitMs: 0 })
+        }
+        const strike = armed[next]
+        if (isArmed(fleet, victim)) {
+          // An idle component is told that it has started, which is harmless and makes it take a step.
+          if (former !== undefined && World.now(world) === dueAt + nudgeMs) {
+            MemberFleet.command(fleet, victim, { to: former.component, event: { _tag: "Started" } })
+          }
+        } else if (strike !== undefined && World.now(world) >= dueAt + strike.waitMs) {
+          MemberFleet.crash(fleet, victim, strike.component, strike.at)
+          dueAt = World.now(world)
+          next++
+        }
+        World.pass(world, stepMs)
+      }
+      if (isArmed(fleet, victim) && World.now(world) - dueAt > crashMs) {
+        const late = armed[next - 1]
+        missed.push(`${late?.component} never got to the point "${late?.at}"`)
+        break
+      }
     }
-    const order = Component.components.flatMap((component) => [component, component])
-    for (const [index, component] of order.entries()) {
-      const [at, next] = Rng.pick(rng, points)
-      const [jitter, after] = Rng.nextInt(next, 500)
-      rng = after
-      World.at(world, start + 500 + index * 900 + jitter, () => {
-        MemberFleet.crash(fleet, victim, component, at ?? "before")
-      })
-    }
-    World.pass(world, 112 * 100 + settleMs + 10_000)
+    World.pass(world, settleMs + 10_000)
     const state = World.state(world, victim)
     const lost = state?.counters.eventsLost ?? 0
     // A broadcast whose own step was lost was never accepted; whoever sent it is told so, and may send it again.
@@ -132,7 +162,13 @@ export const crashes: Scenario = {
       ...(tokens.length - accepted.length > lost
         ? [`${tokens.length - accepted.length} broadcasts were never accepted, but only ${lost} events lost`]
         : []),
-      ...((state?.counters.crashes ?? 0) === 0 ? ["no crash struck"] : [])
+      ...missed,
+      ...(state?.counters.crashes === armed.length
+        ? []
+        : [`${state?.counters.crashes} of ${armed.length} crashes struck`]),
+      ...Component.components.flatMap((component) =>
+        isRebuilt(fleet, victim, component) ? [] : [`${component} was never rebuilt`]
+      )
     ]
     return outcome(fleet, broken, {
       crashes: state?.counters.crashes ?? 0,
@@ -158,6 +194,34 @@ export const agents: Scenario = {
   size: 5,
   run: Agents.run
 }
+
+interface Strike {
+  readonly component: Component.Component
+  readonly at: Member.CrashPoint
+  /** After the former one has struck. */
+  readonly waitMs: number
+  /** By now the component must have been rebuilt. */
+  readonly isLast: boolean
+}
+
+/** Each component twice in a row, the second time at once, so that it is rebuilt; where and when by the seed. */
+const strikes = (seed: number): ReadonlyArray<Strike> => {
+  let rng = Rng.make(`${seed}/crashes`)
+  return Component.components.flatMap((component) =>
+    [400, 0].map((pauseMs, time): Strike => {
+      const [at, next] = Rng.pick(rng, ["before", "committed", "acting"] as const)
+      const [jitter, after] = Rng.nextInt(next, 500)
+      rng = after
+      return { component, at: at ?? "before", waitMs: pauseMs + jitter, isLast: time === 1 }
+    })
+  )
+}
+
+const isArmed = ({ world }: MemberFleet.MemberFleet, id: NodeId.NodeId): boolean =>
+  World.state(world, id)?.crash !== undefined
+
+const isRebuilt = ({ world }: MemberFleet.MemberFleet, id: NodeId.NodeId, component: Component.Component): boolean =>
+  (World.state(world, id)?.generations[component] ?? 0) > 0
 
 /** @since 0.1.0 */
 export const all: ReadonlyArray<Scenario> = [members, crashes, agents]
