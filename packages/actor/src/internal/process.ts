@@ -17,6 +17,7 @@ import * as ExitReason from "../ExitReason.ts"
 import { defaultMailbox } from "../Mailbox.ts"
 import { Asked, type Holder, type Token } from "./ask.ts"
 import { Box } from "./box.ts"
+import type { CellState } from "./cell.ts"
 import { reportCrash } from "./crash.ts"
 import { InvalidMailbox, NameTaken } from "./errors.ts"
 import type { Address, ErasedBehavior, LaunchOptions, Signal } from "./model.ts"
@@ -46,6 +47,7 @@ export class Process extends Timed implements Holder, Address {
   state: unknown = undefined
   outcome: Outcome | undefined = undefined
   private readonly behavior: ErasedBehavior
+  private readonly cell: CellState | undefined
   private readonly segment: string
   private readonly key: string | undefined
   private readonly keep: boolean
@@ -75,6 +77,7 @@ export class Process extends Timed implements Holder, Address {
     this.incarnation = options.incarnation ?? 1
     this.startedAt = runtime.now()
     this.behavior = behavior
+    this.cell = behavior.cell
     this.key = options.key
     this.keep = options.box !== undefined
     this.mailbox = options.box
@@ -140,7 +143,7 @@ export class Process extends Timed implements Holder, Address {
     if (this.mailbox !== undefined) this.mailbox.owner = this
     if (key !== undefined) runtime.names.set(key, this.box)
     if (this.parent === undefined) runtime.roots.add(this)
-    this.behavior.cell?.enter(this)
+    this.cell?.enter(this)
     runtime.living++
     runtime.counts.started++
     const exit = this.start(this.initial())
@@ -261,29 +264,35 @@ export class Process extends Timed implements Holder, Address {
     this.queued = false
     if (this.fiber !== undefined || this.phase !== "running") return
     this.active = true
+    let more = false
     try {
-      this.drain(limit)
+      more = this.drain(limit)
     } finally {
       this.active = false
     }
-    if (this.ready) this.wake()
+    if (more) this.wake()
   }
 
-  private drain(limit: number): void {
+  /** Whether something is left for another turn. */
+  private drain(limit: number): boolean {
     const { runtime } = this
     for (let left = limit; left > 0; left--) {
-      if (this.stopReason !== undefined) return this.end(this.stopReason)
+      if (this.stopReason !== undefined) {
+        this.end(this.stopReason)
+        return false
+      }
       let result: unknown
       try {
         result = this.handle()
       } catch (error) {
-        return this.end(ExitReason.failed(Cause.die(error)))
+        this.end(ExitReason.failed(Cause.die(error)))
+        return false
       }
-      if (result === nothing) {
-        if (!this.ready) return
-      } else if (!this.apply(result)) return
-      if ((left & 15) === 0 && runtime.now() >= runtime.deadline) return
+      if (result !== nothing && !this.apply(result)) return false
+      if (!this.ready) return false
+      if ((left & 15) === 0 && runtime.now() >= runtime.deadline) return true
     }
+    return true
   }
 
   /** Calls the handler of what comes next; nothing if nobody wants it. */
@@ -344,13 +353,13 @@ export class Process extends Timed implements Holder, Address {
       this.keepState(value.state)
     } else this.keepState(value)
     this.release()
-    this.alarms?.touch()
+    if (this.alarms !== undefined) this.alarms.touch()
     return true
   }
 
   private keepState(state: unknown): void {
     this.state = state
-    this.behavior.cell?.store(this, state)
+    if (this.cell !== undefined) this.cell.store(this, state)
   }
 
   private postpone(): boolean {
@@ -515,7 +524,7 @@ export class Process extends Timed implements Holder, Address {
         mailbox.close(reason)
       }
     }
-    this.behavior.cell?.leave(this, reason, runtime.monotonic())
+    this.cell?.leave(this, reason, runtime.monotonic())
     this.release()
     for (let token = this.asked; token !== undefined; token = token.after) {
       const asked = token
