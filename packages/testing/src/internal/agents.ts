@@ -8,7 +8,16 @@ import * as AgentFleet from "../AgentFleet.ts"
 import type { Input, Outcome } from "../Scenarios.ts"
 import * as SimRuntime from "../SimRuntime.ts"
 
-/** Everybody broadcasts in each round: with five members these are a hundred broadcasts. */
+/** So many broadcasts at least are accepted in a run, and so delivered exactly once everywhere. */
+const acceptedMin = 1000
+
+/**
+ * So many at least are sent, some of them all the while and the others right before and right after each crash. A few more
+ * than must be accepted: those that a broadcast tree was about to store when it was rebuilt are never answered.
+ */
+const sentMin = 1050
+
+/** Everybody broadcasts in each round. */
 const rounds = 20
 
 /** After the last fault: three keepalive periods, and two of anti-entropy. */
@@ -78,6 +87,13 @@ const story = Effect.fnUntraced(function* (fleet: AgentFleet.AgentFleet, seed: n
       Effect.forkChild
     )
   })
+  // What the rounds do not send is sent right before and right after the crashes.
+  const bursts = 2 * crashes.reduce((sum, { again }) => sum + (again === undefined ? 1 : 2), 0)
+  const times = Math.ceil((sentMin / agents.length - rounds) / bursts)
+  const burst = Effect.map(
+    Effect.forEach(Array.from({ length: times }), () => everybody),
+    (fibers) => fibers.flat()
+  )
   const broadcasts = yield* Effect.forkChild(
     Effect.forEach(Array.from({ length: rounds }), () => Effect.tap(everybody, Effect.sleep(roundMs))).pipe(
       Effect.flatMap((fibers) => Fiber.awaitAll(fibers.flat()))
@@ -97,14 +113,17 @@ const story = Effect.fnUntraced(function* (fleet: AgentFleet.AgentFleet, seed: n
   for (const { component, at, again, waitMs } of crashes) {
     yield* Effect.sleep(waitMs)
     for (const point of again === undefined ? [at] : [at, again]) {
-      const around = yield* everybody
+      const around = yield* burst
       yield* target.crash(component, point).pipe(
         Effect.match({
-          onSuccess: () => void struck++,
+          onSuccess: (where) => {
+            struck++
+            if (where !== point) broken.push(`${component} crashed ${where}, not ${point}`)
+          },
           onFailure: (error) => void broken.push(`${component} ${point}: ${error.message}`)
         })
       )
-      around.push(...(yield* everybody))
+      around.push(...(yield* burst))
       sending.push(...around)
     }
   }
@@ -115,11 +134,13 @@ const story = Effect.fnUntraced(function* (fleet: AgentFleet.AgentFleet, seed: n
   yield* Fiber.interrupt(watch)
 
   broken.push(...brokenDelivery(fleet, accepted))
+  if (accepted.length < acceptedMin) broken.push(`only ${accepted.length} broadcasts were accepted`)
   if (accepted.length + unanswered !== sent) broken.push("a broadcast was never answered")
   broken.push(...(yield* brokenFacts(agents)), ...(yield* brokenTree(target, crashes)))
   const counters = yield* target.counters
   Object.assign(measured, {
     struck,
+    sent,
     accepted: accepted.length,
     unanswered,
     rebuilds: counters["host_rebuilds_total"] ?? 0,
