@@ -314,6 +314,8 @@ export interface State {
   readonly nextSeq: number
   /** Keys that hold a value. */
   readonly liveKeys: number
+  /** Tokens of writes given out so far: from `firstToken` up to before `nextToken`. */
+  readonly firstToken: number
   readonly nextToken: number
   readonly pending: HashMap.HashMap<number, Pending>
   /** Dots among `pending`. */

@@ -36,8 +36,12 @@ export const add = (turn: Turn, rows: ReadonlyArray<Machine.StoreRow>, what: Omi
 const writingOf = (writing: Config.Vector, { entries, skipped }: Pick<Pending, "entries" | "skipped">): Config.Vector =>
   entries.reduce((vector, { dot }) => Config.addDot(vector, dot), Config.joinVectors(writing, skipped))
 
-/** Takes what became durable with this token: writes become durable in order. */
+/**
+ * Takes what became durable with this token: writes become durable in order. A token that this state never gave out is an
+ * answer to its predecessor, and says nothing of what waits here.
+ */
 export const take = (turn: Turn, token: number): ReadonlyArray<Pending> => {
+  if (token < turn.state.firstToken || token >= turn.state.nextToken) return []
   const tokens = [...HashMap.keys(turn.state.pending)].filter((waiting) => waiting <= token).toSorted((a, b) => a - b)
   if (tokens.length === 0) return []
   const out = tokens.map((waiting) => HashMap.getUnsafe(turn.state.pending, waiting))

@@ -1,5 +1,5 @@
 /** The facts as the store has them, and what must always be true of them. */
-import { Codec, LinkGate, type NodeId, Peer, type Rng } from "@starling/machine"
+import { Codec, LinkGate, type NodeId, Peer, Rng } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Config from "../Config.ts"
 import * as EventLog from "../EventLog.ts"
@@ -18,6 +18,9 @@ export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: nu
   const { events, surplus } = readEvents(stored)
   const own = EventLog.eventsOf(events, config.self.id)
   const doc = ownDocument(config, registers, own, wall)
+  // Writes of a former state may still be answered: a random range of tokens tells them apart, also under the same seed.
+  const [range] = Rng.nextInt(Rng.split(rng, `tokens/${wall}`), 2 ** 20)
+  const firstToken = range * 2 ** 32 + 1
   const idle = { round: 0, due: undefined }
   return {
     config,
@@ -40,7 +43,8 @@ export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: nu
     generation,
     nextSeq: lastSeq(registers.vector, config.self.id, generation) + 1,
     liveKeys: [...HashMap.values(registers.keys)].filter(([head]) => head !== undefined && head.value !== null).length,
-    nextToken: 1,
+    firstToken,
+    nextToken: firstToken,
     pending: HashMap.empty(),
     writing: emptyVector,
     patterns: [],
