@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import { Stamp } from "@starling/clock"
-import { MessageId, type ViewManager } from "@starling/gossip"
+import { MessageId, ViewManager } from "@starling/gossip"
 import { type NodeId, type Peer, Rng } from "@starling/machine"
 import { Component, Member, type Parts, Wiring } from "@starling/member"
 import { World } from "@starling/sim"
@@ -216,7 +216,7 @@ export const brokenOverlay = (fleet: MemberFleet): ReadonlyArray<string> => {
   const islands = components(running)
   if (islands.length > 1)
     out.push(`${islands.length} components of ${islands.map((island) => island.size).join(", ")} members`)
-  for (const pair of asymmetric(fleet)) out.push(`asymmetric: ${pair}`)
+  for (const pair of lastingAsymmetry(fleet)) out.push(`asymmetric: ${pair}`)
   return out.concat(
     fleet.broken,
     fleet.stampsBack,
@@ -286,6 +286,18 @@ const components = (running: Running): ReadonlyArray<ReadonlySet<NodeId.NodeId>>
     out.push(island)
   }
   return out
+}
+
+/**
+ * Asymmetric pairs that are still there three keepalive periods later, which pass if there are any: between two answers of
+ * a handshake every new link is asymmetric for half a round trip, and views go on changing when nothing is wrong.
+ */
+const lastingAsymmetry = (fleet: MemberFleet): ReadonlyArray<string> => {
+  const now = asymmetric(fleet)
+  if (now.length === 0) return now
+  World.pass(fleet.world, 3 * ViewManager.defaults.keepaliveMs)
+  const later = new Set(asymmetric(fleet))
+  return now.filter((pair) => later.has(pair))
 }
 
 const asymmetric = (fleet: MemberFleet): ReadonlyArray<string> => {
