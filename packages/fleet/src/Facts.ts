@@ -259,6 +259,8 @@ export interface Remembered {
   readonly name: string
   readonly datacenter: string
   readonly labels: Labels
+  /** When its row was written, milliseconds since 1970; 0 if the row does not say. */
+  readonly heard: number
 }
 
 /** What waits for the disk. @since 0.1.0 @category models */
@@ -303,7 +305,8 @@ export interface State {
   readonly remembered: HashMap.HashMap<NodeId.NodeId, Remembered>
   /** Nodes whose row in the store is not up to date. */
   readonly unsaved: HashMap.HashMap<NodeId.NodeId, true>
-  readonly unsavedEvents: ReadonlyArray<Machine.StoreRow>
+  /** Rows of events, and of what fell out at a bound, for the next batch. */
+  readonly unsavedRows: ReadonlyArray<Machine.StoreRow>
   readonly rememberDue: boolean
   /** Neighbours that this node lost; newest last. */
   readonly lost: ReadonlyArray<Lost>
@@ -340,6 +343,8 @@ export interface State {
 /** What was dropped, refused or overflowed. @since 0.1.0 @category models */
 export type Counter =
   | "documentsRefused"
+  | "digestsRefused"
+  | "peersForgotten"
   | "recordsRefused"
   | "keysRefused"
   | "entriesMalformed"

@@ -87,9 +87,9 @@ const keep = (turn: Turn, event: EventRecord): boolean => {
 const batchMax = 1000
 
 export const save = (turn: Turn): void => {
-  const rows = turn.state.unsavedEvents
+  const rows = turn.state.unsavedRows
   if (rows.length === 0) return
-  update(turn, { unsavedEvents: [] })
+  update(turn, { unsavedRows: [] })
   for (let at = 0; at < rows.length; at += batchMax) writeRows(turn, rows.slice(at, at + batchMax))
 }
 

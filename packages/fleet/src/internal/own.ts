@@ -9,6 +9,7 @@ import * as Publishers from "../Publishers.ts"
 import * as Selector from "../Selector.ts"
 import { encodeLabels, type Lost, lostMax, nameLengthMax, neighborsMax, type Profile } from "./records.ts"
 import { flush } from "./flush.ts"
+import { compareText } from "./text.ts"
 import { count, docOf, emit, ownDoc, putDoc, type Turn, update, writeOwn, writeRows } from "./turn.ts"
 
 export const profileOf = (config: State["config"], left: Profile["left"]): Profile => ({
@@ -124,16 +125,36 @@ export const pulse = (turn: Turn): void => writeOwn(turn, "pulse", { _tag: "Puls
 export const save = (turn: Turn): void => {
   if (HashMap.isEmpty(turn.state.unsaved)) return
   const rows: Array<Machine.StoreRow> = []
+  const heard = Math.max(0, Math.floor(turn.wall))
+  let { remembered } = turn.state
   for (const id of HashMap.keys(turn.state.unsaved)) {
     const doc = docOf(turn.state, id)
     const profile = doc === undefined ? undefined : NodeDoc.valueOf(doc, "profile", "Profile")
     if (doc === undefined || profile === undefined) continue
     const { address, datacenter, labels, left, name } = profile
-    const value = left === null ? [doc.incarnation, address, name, datacenter, encodeLabels(labels)] : null
+    if (left !== null) remembered = HashMap.remove(remembered, id)
+    const value = left === null ? [doc.incarnation, address, name, datacenter, encodeLabels(labels), heard] : null
     rows.push({ table: "peers", key: id, value })
   }
-  update(turn, { unsaved: HashMap.empty() })
+  update(turn, { unsaved: HashMap.empty(), remembered })
+  for (const id of surplusOf(turn.state)) {
+    rows.push({ table: "peers", key: id, value: null })
+    update(turn, { remembered: HashMap.remove(turn.state.remembered, id) })
+    count(turn, "peersForgotten")
+  }
   writeRows(turn, rows)
+}
+
+/** Nodes of earlier runs that have to make room for those heard of in this one: the longest unheard of first. */
+const surplusOf = ({ config, docs, remembered }: State): ReadonlyArray<string> => {
+  if (HashMap.size(docs) + HashMap.size(remembered) <= config.docsMax) return []
+  const unheard = [...remembered].filter(([id]) => !HashMap.has(docs, id))
+  const surplus = HashMap.size(docs) + unheard.length - config.docsMax
+  if (surplus <= 0) return []
+  return unheard
+    .toSorted(([a, one], [b, other]) => one.heard - other.heard || compareText(a, b))
+    .slice(0, surplus)
+    .map(([id]) => id)
 }
 
 /** Tells the view manager whom it could dial. */

@@ -54,6 +54,8 @@ const staleAfter = 60
 /** Counters that say that a bound was reached. */
 const bounds: ReadonlySet<string> = new Set([
   "documentsRefused",
+  "digestsRefused",
+  "peersForgotten",
   "recordsRefused",
   "keysRefused",
   "pendingOverflow",

@@ -10,12 +10,14 @@ import { exceptionsMax } from "./entries.ts"
 import { emptyVector } from "./messages.ts"
 import { profileOf } from "./own.ts"
 import { decodeEvent, decodeLabels, type EventRecord, nameLengthMax } from "./records.ts"
+import { compareText } from "./text.ts"
 import { hashOf, ownDoc } from "./turn.ts"
 
 export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: number): State => {
   const registers = readConfig(stored)
   const generation = readGeneration(stored) ?? Math.max(1, config.self.incarnation)
   const { events, surplus } = readEvents(stored)
+  const peers = readPeers(stored, config.self.id, config.docsMax)
   const own = EventLog.eventsOf(events, config.self.id)
   const doc = ownDocument(config, registers, own, wall)
   // Writes of a former state may still be answered: a random range of tokens tells them apart, also under the same seed.
@@ -33,9 +35,12 @@ export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: nu
     docs: HashMap.make([doc.id, doc]),
     docsHash: hashOf(doc),
     heard: HashMap.empty(),
-    remembered: readPeers(stored, config.self.id),
+    remembered: peers.kept,
     unsaved: HashMap.empty(),
-    unsavedEvents: surplus.map((event) => ({ table: "events", key: EventLog.idOf(event), value: null })),
+    unsavedRows: [
+      ...surplus.map((event) => ({ table: "events", key: EventLog.idOf(event), value: null })),
+      ...peers.surplus.map((id) => ({ table: "peers", key: id, value: null }))
+    ],
     rememberDue: false,
     lost: [],
     leaving: null,
@@ -62,6 +67,8 @@ export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: nu
     outdated: config.self.incarnation,
     counters: {
       documentsRefused: 0,
+      digestsRefused: 0,
+      peersForgotten: peers.surplus.length,
       recordsRefused: 0,
       keysRefused: 0,
       entriesMalformed: 0,
@@ -140,19 +147,30 @@ const readEvents = (
   return { events, surplus }
 }
 
-const readPeers = (stored: Stored, self: NodeId.NodeId): State["remembered"] => {
-  let peers = HashMap.empty<NodeId.NodeId, Remembered>()
+/** Nodes in the store, at most `max`: the longest unheard of have to go. */
+const readPeers = (
+  stored: Stored,
+  self: NodeId.NodeId,
+  max: number
+): { readonly kept: State["remembered"]; readonly surplus: ReadonlyArray<NodeId.NodeId> } => {
+  const found: Array<readonly [NodeId.NodeId, Remembered]> = []
   for (const [id, row] of rowsOf(stored, "peers")) {
     if (id === self || !Array.isArray(row)) continue
-    const [incarnation, address, name, datacenter, rawLabels]: ReadonlyArray<unknown> = row
+    const [incarnation, address, name, datacenter, rawLabels, heard]: ReadonlyArray<unknown> = row
     const peer = Peer.decode([id, incarnation, address])
     const labels = decodeLabels(rawLabels)
     if (!peer.ok || !labels.ok || !Codec.isText(name, nameLengthMax) || !Codec.isText(datacenter, nameLengthMax)) {
       continue
     }
-    peers = HashMap.set(peers, id, { peer: peer.value, name, datacenter, labels: labels.value })
+    const known = { peer: peer.value, name, datacenter, labels: labels.value, heard: Codec.isCount(heard) ? heard : 0 }
+    found.push([id, known])
   }
-  return peers
+  const newestFirst =
+    found.length <= max ? found : found.toSorted(([a, one], [b, other]) => other.heard - one.heard || compareText(a, b))
+  return {
+    kept: HashMap.fromIterable(newestFirst.slice(0, max)),
+    surplus: newestFirst.slice(max).map(([id]) => id)
+  }
 }
 
 const hashedMax = 64
@@ -175,7 +193,19 @@ export const invariants = (state: State): ReadonlyArray<string> => {
       [...HashMap.values(state.registers.keys)].reduce((sum, history) => sum + history.length, 0),
     "every entry of a history is found by its dot"
   )
-  check(HashMap.size(state.docs) <= state.config.docsMax + 1, "documents are within their bound")
+  const { docsMax } = state.config
+  const links = [...HashMap.values(state.links)]
+  check(HashMap.size(state.docs) <= docsMax + 1, "documents are within their bound")
+  check(HashMap.size(state.remembered) <= docsMax, "nodes remembered from the store are within their bound")
+  check(
+    links.every(({ arriving }) => HashMap.size(arriving) <= docsMax),
+    "digests that are still coming are within their bound"
+  )
+  // What the neighbour named, and what it was sent or sent since: documents that this node has.
+  check(
+    links.every(({ known }) => known === undefined || HashMap.size(known) <= 2 * docsMax + 1),
+    "what neighbours are known to have is within its bound"
+  )
   check(HashMap.size(state.pending) <= state.config.pendingMax, "pending writes are within their bound")
   check(EventLog.size(state.events) <= EventLog.logMax, "events are within their bound")
   // Invariants run after every step of a simulation: with many documents this one would be most of its time.

@@ -81,6 +81,13 @@ const onDigest = (turn: Turn, link: Machine.LinkId, digest: Extract<Message, { _
   const before = linkOf(turn, link)
   if (before === undefined) return
   let arriving = digest.first ? HashMap.empty<NodeId.NodeId, NodeDoc.Known>() : before.arriving
+  // No node keeps more documents than this: whoever names more is not one of us, or is broken.
+  if (namesOf(arriving, digest.docs) > turn.state.config.docsMax) {
+    count(turn, "digestsRefused")
+    setLink(turn, link, { arriving: HashMap.empty() })
+    turn.actions.push({ _tag: "Close", link, reason: "violation" })
+    return
+  }
   for (const [id, known] of digest.docs) {
     if (id === turn.state.config.self.id) own.challenged(turn, known)
     arriving = HashMap.set(arriving, id, known)
@@ -95,6 +102,16 @@ const onDigest = (turn: Turn, link: Machine.LinkId, digest: Extract<Message, { _
   if (!HashMap.isEmpty(dirty)) turn.dirty = true
   if (digest.config !== null) offer(turn, link, digest.config)
   if (digest.reply) sendDigest(turn, link, false)
+}
+
+/** How many nodes the parts of a digest name, the new part included. */
+const namesOf = (
+  arriving: HashMap.HashMap<NodeId.NodeId, NodeDoc.Known>,
+  rows: ReadonlyArray<readonly [NodeId.NodeId, NodeDoc.Known]>
+): number => {
+  const added = new Set<NodeId.NodeId>()
+  for (const [id] of rows) if (!HashMap.has(arriving, id)) added.add(id)
+  return HashMap.size(arriving) + added.size
 }
 
 /** The neighbour has these dots: what it lacks is sent with the next flush. */
@@ -112,12 +129,12 @@ const onDelta = (turn: Turn, link: Machine.LinkId, deltas: ReadonlyArray<NodeDoc
       own.challenged(turn, { incarnation: delta.incarnation, built: delta.built, version: delta.to })
       continue
     }
-    learnKnown(turn, link, delta)
     const copy = docOf(turn.state, delta.id)
     if (copy === undefined && HashMap.size(turn.state.docs) >= turn.state.config.docsMax) {
       count(turn, "documentsRefused")
       continue
     }
+    learnKnown(turn, link, delta)
     const applied = NodeDoc.apply(copy, delta)
     if (applied._tag === "Gap") gap = true
     if (applied._tag !== "Newer") continue

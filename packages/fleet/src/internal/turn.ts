@@ -49,9 +49,9 @@ export const end = (turn: Turn): Machine.Step<State, Action> => {
 const unsavedMax = 20_000
 
 const keepRows = (turn: Turn): void => {
-  const rows = [...turn.state.unsavedEvents, ...turn.eventRows]
+  const rows = [...turn.state.unsavedRows, ...turn.eventRows]
   count(turn, "eventRowsOverflow", Math.max(0, rows.length - unsavedMax))
-  update(turn, { unsavedEvents: rows.slice(-unsavedMax) })
+  update(turn, { unsavedRows: rows.slice(-unsavedMax) })
 }
 
 /** Writes rows that nobody waits for. */
