@@ -48,6 +48,9 @@ export interface Seen {
 /** Our choice: as long as a timeout may take to show. @since 0.1.0 */
 export const graceMs = 15_000
 
+/** True while a node heard of then is only suspect. @since 0.1.0 */
+export const isInGrace = (heard: Machine.Instant, now: Machine.Instant): boolean => now - heard < graceMs
+
 /** Lost nodes that must hang together to be called a partition: the node and two more. @since 0.1.0 */
 export const partitionMin = 3
 
@@ -76,7 +79,7 @@ export const judge = (seen: Seen, now: Machine.Instant): ReadonlyMap<NodeId.Node
   for (const id of silent) {
     const evidence = accusations.get(id) ?? []
     if (partitioned.has(id)) verdicts.set(id, { state: "unreachable", evidence })
-    else if (evidence.length === 0 && now - heardAt(seen, id) < graceMs)
+    else if (evidence.length === 0 && isInGrace(heardAt(seen, id), now))
       verdicts.set(id, { state: "suspect", evidence })
     else verdicts.set(id, { state: "offline", evidence })
   }
@@ -215,5 +218,6 @@ const partitions = (
 const datacenterOf = (seen: Seen, known: ReadonlyMap<NodeId.NodeId, Known>, id: NodeId.NodeId): string | undefined =>
   known.get(id)?.datacenter ?? Option.getOrUndefined(HashMap.get(seen.remembered, id))?.datacenter
 
-const heardAt = (seen: Seen, id: NodeId.NodeId): Machine.Instant =>
+/** When a node's document last changed here; minus infinity if it never did. @since 0.1.0 */
+export const heardAt = (seen: Pick<Seen, "heard">, id: NodeId.NodeId): Machine.Instant =>
   Option.getOrElse(HashMap.get(seen.heard, id), () => Number.NEGATIVE_INFINITY)

@@ -1,8 +1,8 @@
 /**
  * Answers from the facts of one node: pure functions from its state to the documents of `Document`.
  *
- * Nothing is asked of anybody; `view` says how much of the fleet an answer covers. The judgement on who is alive is made
- * anew for every answer, and remembered for as long as the documents stay as they are.
+ * Nothing is asked of anybody; `view` says how much of the fleet an answer covers. The judgement on who is alive is
+ * remembered for as long as it would come out the same: no answer depends on which questions were asked before.
  *
  * @since 0.1.0
  */

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Stamp } from "@starling/clock"
-import { Facts, NodeDoc } from "@starling/fleet"
+import { Facts, Liveness, NodeDoc, Query } from "@starling/fleet"
 import { Rng } from "@starling/machine"
+import * as fc from "fast-check"
 import * as HashMap from "effect/HashMap"
 import { set } from "./network.ts"
 
@@ -191,5 +192,56 @@ describe("nodes remembered in the store", () => {
     // The rows say when: the next run knows whom it heard of last.
     const again = make({ docsMax: 4, stored: new Map([["peers", written]]) })
     assert.deepStrictEqual([...HashMap.keys(again.remembered)].toSorted(), expected.slice(0, 4))
+  })
+})
+
+describe("an answer", () => {
+  it("is the same whatever was asked before, at whichever time", () => {
+    const base = (): Facts.State => {
+      const driven = linked(make())
+      driven.step(digest(0, 3, true, true))
+      for (let i = 0; i < 3; i++) {
+        driven.now = i * 700 + 0.5
+        driven.step(profileOf(i))
+      }
+      return driven.state
+    }
+    const asked = base()
+    const states = (state: Facts.State, now: number): ReadonlyArray<string> =>
+      Query.nodes(state, { now, wall, stamp: { epoch: 0, wall, counter: 0, node: selfId } }).items.map(
+        (node) => `${node.name} ${node.state}`
+      )
+    const seen = new Set<string>()
+    const instant = fc.oneof(
+      fc.integer({ min: 0, max: 3000 }).map((i) => Liveness.graceMs - 500 + i),
+      fc.integer({ min: 0, max: 40_000 })
+    )
+    fc.assert(
+      fc.property(fc.array(instant, { maxLength: 12 }), (times) => {
+        for (const now of times) {
+          const answer = states(asked, now)
+          assert.deepStrictEqual(answer, states(base(), now), `${now}`)
+          seen.add(answer.join())
+        }
+      })
+    )
+    assert.isAbove(seen.size, 2)
+  })
+
+  it("changes with what it is made from, though the documents are the same", () => {
+    const driven = linked(make())
+    driven.step(profileOf(0))
+    const peers = HashMap.make([
+      idOf(7),
+      { peer: { id: idOf(7), incarnation: 1, address: "h:1" }, name: "old", datacenter: "x", labels: {}, heard: 0 }
+    ])
+    const context = { now: 20_000, wall, stamp: { epoch: 0, wall, counter: 0, node: selfId } }
+    const names = (state: Facts.State) => Query.nodes(state, context).items.map(({ name }) => name)
+    assert.notInclude(names(driven.state), "old")
+    assert.include(names({ ...driven.state, remembered: peers }), "old")
+    const stateOf = (state: Facts.State) => Query.nodes(state, context).items.find(({ id }) => id === idOf(0))?.state
+    assert.strictEqual(stateOf(driven.state), "offline")
+    const heard = HashMap.set(driven.state.heard, idOf(0), 19_000)
+    assert.strictEqual(stateOf({ ...driven.state, heard }), "suspect")
   })
 })

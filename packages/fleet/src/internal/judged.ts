@@ -32,22 +32,53 @@ export interface Judged {
   readonly nameOf: (id: NodeId.NodeId) => string
 }
 
-/** Judgements by the documents they were made from: a cache that a reader cannot tell from none. */
-const memo = new WeakMap<State["docs"], { readonly now: Machine.Instant; readonly judged: Judged }>()
+/**
+ * Judgements by the documents they were made from: a cache that a reader cannot tell from none. With everything else
+ * that a judgement is made from the same, time alone changes it in one way: the grace of a suspect ends. So a judgement
+ * holds from when it was made until then.
+ */
+const memo = new WeakMap<State["docs"], Made>()
 
-/** How old a judgement may be while the documents stay the same: only the grace of suspects depends on time. */
-const memoMs = 1000
+interface Made {
+  readonly heard: State["heard"]
+  readonly remembered: State["remembered"]
+  readonly config: State["config"]
+  readonly now: Machine.Instant
+  /** When the suspect that has been silent for longest was last heard; undefined without suspects. */
+  readonly silentSince: Machine.Instant | undefined
+  readonly judged: Judged
+}
 
 export const judged = (state: State, now: Machine.Instant): Judged => {
   const before = memo.get(state.docs)
-  if (before !== undefined && now >= before.now && now - before.now < memoMs) return before.judged
-  const made = make(state, now)
-  memo.set(state.docs, { now, judged: made })
+  if (before !== undefined && holds(before, state, now)) return before.judged
+  const { config, docs, heard, remembered } = state
+  const verdicts = Liveness.judge({ self: config.self.id, docs, heard, remembered }, now)
+  const made = make(state, verdicts)
+  memo.set(docs, { heard, remembered, config, now, silentSince: silentSince(state, verdicts), judged: made })
   return made
 }
 
-const make = (state: State, now: Machine.Instant): Judged => {
-  const verdicts = Liveness.judge({ self: state.config.self.id, ...state }, now)
+const holds = (made: Made, { config, heard, remembered }: State, now: Machine.Instant): boolean =>
+  made.heard === heard &&
+  made.remembered === remembered &&
+  made.config === config &&
+  now >= made.now &&
+  (made.silentSince === undefined || Liveness.isInGrace(made.silentSince, now))
+
+const silentSince = (state: State, verdicts: Verdicts): Machine.Instant | undefined => {
+  let least: Machine.Instant | undefined
+  for (const [id, verdict] of verdicts) {
+    if (verdict.state !== "suspect") continue
+    const heard = Liveness.heardAt(state, id)
+    if (least === undefined || heard < least) least = heard
+  }
+  return least
+}
+
+type Verdicts = ReturnType<typeof Liveness.judge>
+
+const make = (state: State, verdicts: Verdicts): Judged => {
   const found: Array<JudgedNode> = []
   for (const [id, verdict] of verdicts) {
     const node = nodeOf(state, id, verdict)
