@@ -230,7 +230,7 @@ describe("an answer", () => {
 
   it("changes with what it is made from, though the documents are the same", () => {
     const driven = linked(make())
-    driven.step(profileOf(0))
+    driven.step(profileOf(1))
     const peers = HashMap.make([
       idOf(7),
       { peer: { id: idOf(7), incarnation: 1, address: "h:1" }, name: "old", datacenter: "x", labels: {}, heard: 0 }
@@ -239,9 +239,9 @@ describe("an answer", () => {
     const names = (state: Facts.State) => Query.nodes(state, context).items.map(({ name }) => name)
     assert.notInclude(names(driven.state), "old")
     assert.include(names({ ...driven.state, remembered: peers }), "old")
-    const stateOf = (state: Facts.State) => Query.nodes(state, context).items.find(({ id }) => id === idOf(0))?.state
+    const stateOf = (state: Facts.State) => Query.nodes(state, context).items.find(({ id }) => id === idOf(1))?.state
     assert.strictEqual(stateOf(driven.state), "offline")
-    const heard = HashMap.set(driven.state.heard, idOf(0), 19_000)
+    const heard = HashMap.set(driven.state.heard, idOf(1), 19_000)
     assert.strictEqual(stateOf({ ...driven.state, heard }), "suspect")
   })
 })
