@@ -65,6 +65,8 @@ export interface Registers {
   readonly vector: Vector
   /** The dots merged whose entries fell out of the history. */
   readonly pruned: Vector
+  /** The dots of `vector` that found no room here: known, so that they are not asked for again, but neither held nor superseded. */
+  readonly refused: Vector
 }
 
 /** Entries kept of one key. Our choice. @since 0.1.0 */
@@ -88,8 +90,16 @@ export const authorLengthMax = 256
 /** @since 0.1.0 */
 export const noteLengthMax = 1024
 
-/** Writers and generations in one vector. Our choice: far more than people who change configuration. @since 0.1.0 */
+/**
+ * Writers and generations in one vector: dots of one more are not taken. Our choice: far more than people who change
+ * configuration.
+ *
+ * @since 0.1.0
+ */
 export const writersMax = 4096
+
+/** Writers of a vector that is read: what is held and what is being written, each at its bound. @since 0.1.0 */
+export const writersReadMax = 2 * writersMax
 
 /** Intervals of one writer in a vector that travels; a reader of the vector learns of the rest later. @since 0.1.0 */
 export const intervalsMax = 512
@@ -99,7 +109,8 @@ export const empty: Registers = {
   keys: HashMap.empty(),
   entries: HashMap.empty(),
   vector: HashMap.empty(),
-  pruned: HashMap.empty()
+  pruned: HashMap.empty(),
+  refused: HashMap.empty()
 }
 
 /** @since 0.1.0 @category guards */
@@ -232,9 +243,49 @@ export const compare = (a: Entry, b: Entry): number => {
   return left < right ? -1 : left > right ? 1 : 0
 }
 
+/** Which bound leaves no room for a dot of a key. @since 0.1.0 @category models */
+export type Limit = "keys" | "writers"
+
 /**
- * Merges one entry. `dropped` is what fell out of the history (perhaps the entry itself); `refused` means the bound on
- * keys is reached, and nothing changed.
+ * The bound that this entry would break, if it is merged now.
+ *
+ * @since 0.1.0
+ */
+export const limitOf = (registers: Registers, { dot, key }: Pick<Entry, "dot" | "key">): Limit | undefined => {
+  if (!hasRoom(registers.vector, writerOf(dot))) return "writers"
+  return HashMap.size(registers.keys) >= keysStoredMax && !HashMap.has(registers.keys, key) ? "keys" : undefined
+}
+
+const hasRoom = (vector: Vector, writer: string): boolean =>
+  HashMap.size(vector) < writersMax || HashMap.has(vector, writer)
+
+/**
+ * The part of `told` that this vector can take: at its bound, dots of other writers are of no use to it.
+ *
+ * @since 0.1.0
+ */
+export const takeable = (vector: Vector, told: Vector): Vector =>
+  HashMap.size(vector) < writersMax ? told : HashMap.filter(told, (_, writer) => HashMap.has(vector, writer))
+
+/** Notes a dot for whose entry there is no room: it is known, and not held. @since 0.1.0 @category combinators */
+export const refuse = (registers: Registers, dot: Dot): Registers =>
+  hasDot(registers.vector, dot) || !hasRoom(registers.vector, writerOf(dot))
+    ? registers
+    : { ...registers, vector: addDot(registers.vector, dot), refused: addDot(registers.refused, dot) }
+
+/** The dots whose entries are held or superseded: what a node may call received. @since 0.1.0 */
+export const receivedOf = ({ refused, vector }: Registers): Vector => {
+  let out = vector
+  for (const [writer, seqs] of refused) {
+    const left = seqsOf(vector, writer).flatMap(([from, to]) => gaps(seqs, from, to))
+    out = left.length === 0 ? HashMap.remove(out, writer) : HashMap.set(out, writer, left)
+  }
+  return out
+}
+
+/**
+ * Merges one entry. `dropped` is what fell out of the history (perhaps the entry itself); `refused` names the bound that
+ * left no room, and nothing changed.
  *
  * @since 0.1.0
  * @category running
@@ -242,18 +293,22 @@ export const compare = (a: Entry, b: Entry): number => {
 export const merge = (
   registers: Registers,
   added: Entry
-): { readonly registers: Registers; readonly dropped: ReadonlyArray<Entry>; readonly refused: boolean } => {
-  if (hasDot(registers.vector, added.dot)) return { registers, dropped: [], refused: false }
+): {
+  readonly registers: Registers
+  readonly dropped: ReadonlyArray<Entry>
+  readonly refused: Limit | undefined
+} => {
+  if (hasDot(registers.vector, added.dot)) return { registers, dropped: [], refused: undefined }
+  const refused = limitOf(registers, added)
+  if (refused !== undefined) return { registers, dropped: [], refused }
   const history = Option.getOrElse(HashMap.get(registers.keys, added.key), (): ReadonlyArray<Entry> => [])
-  if (history.length === 0 && HashMap.size(registers.keys) >= keysStoredMax) {
-    return { registers, dropped: [], refused: true }
-  }
   const index = history.findIndex((other) => compare(added, other) > 0)
   const at = index === -1 ? history.length : index
   const merged = [...history.slice(0, at), added, ...history.slice(at)]
   const dropped = merged.slice(historyMax)
   return {
     registers: {
+      ...registers,
       keys: HashMap.set(registers.keys, added.key, merged.slice(0, historyMax)),
       entries: dropped.reduce(
         (entries, old) => HashMap.remove(entries, dotText(old.dot)),
@@ -263,21 +318,21 @@ export const merge = (
       pruned: dropped.reduce((pruned, old) => addDot(pruned, old.dot), registers.pruned)
     },
     dropped,
-    refused: false
+    refused: undefined
   }
 }
 
-/** Takes over dots whose entries the peer has dropped from its history. @since 0.1.0 @category combinators */
+/** Takes over dots whose entries the peer has dropped from its history, as far as there is room for their writers. @since 0.1.0 @category combinators */
 export const skip = (registers: Registers, dots: Vector): Registers => {
   let { vector, pruned } = registers
   for (const [writer, seqs] of dots) {
-    const id = splitWriter(writer)
+    if (!hasRoom(vector, writer)) continue
     for (const [from, to] of seqs) {
       // Only what is new here is pruned: an entry that this node still holds stays in its history.
       for (const gap of gaps(seqsOf(vector, writer), from, to)) {
         pruned = HashMap.set(pruned, writer, SeqSet.addRange(seqsOf(pruned, writer), gap[0], gap[1]))
       }
-      vector = HashMap.set(vector, writerOf({ ...id, seq: from }), SeqSet.addRange(seqsOf(vector, writer), from, to))
+      vector = HashMap.set(vector, writer, SeqSet.addRange(seqsOf(vector, writer), from, to))
     }
   }
   return { ...registers, vector, pruned }
@@ -381,7 +436,7 @@ export const encodeVector = (vector: Vector): ReadonlyArray<unknown> => {
 
 /** @since 0.1.0 @category codec */
 export const decodeVector: Codec.Decoder<Vector> = (input) => {
-  const rows = Codec.list(input, decodeVectorRow, writersMax, "configuration vector")
+  const rows = Codec.list(input, decodeVectorRow, writersReadMax, "configuration vector")
   if (!rows.ok) return rows
   let out: Vector = HashMap.empty()
   for (const [writer, seqs] of rows.value) out = HashMap.set(out, writer, seqs)

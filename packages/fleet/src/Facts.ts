@@ -347,6 +347,7 @@ export type Counter =
   | "peersForgotten"
   | "recordsRefused"
   | "keysRefused"
+  | "writersRefused"
   | "entriesMalformed"
   | "pendingOverflow"
   | "publishersRefused"

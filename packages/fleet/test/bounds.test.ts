@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Stamp } from "@starling/clock"
-import { Facts, Liveness, NodeDoc, Query } from "@starling/fleet"
+import { Config, Facts, Liveness, NodeDoc, Query } from "@starling/fleet"
 import { Rng } from "@starling/machine"
 import * as fc from "fast-check"
 import * as HashMap from "effect/HashMap"
@@ -243,5 +243,126 @@ describe("an answer", () => {
     assert.strictEqual(stateOf(driven.state), "offline")
     const heard = HashMap.set(driven.state.heard, idOf(1), 19_000)
     assert.strictEqual(stateOf({ ...driven.state, heard }), "suspect")
+  })
+})
+
+const entryOf = (writer: string, seq: number, key: string, value: string | null): Config.Entry =>
+  Config.entry({
+    key,
+    value,
+    revision: { epoch: 0, wall: wall - 100_000 + seq, counter: 0, node: writer },
+    selector: "",
+    author: "a",
+    note: "",
+    wall,
+    operation: value === null ? "delete" : "set",
+    dot: { writer, generation: 1, seq }
+  })
+
+/** A store with this many keys, all of them deleted. */
+const deleted = (keys: number): Facts.Stored => {
+  const rows = Array.from({ length: keys }, (_, i) => entryOf(idOf(0), i + 1, `k/${i}`, null))
+  return new Map([["config", new Map(rows.map((entry) => [Config.dotText(entry.dot), entry.raw]))]])
+}
+
+const deliver = (entry: Config.Entry): Facts.Event => ({ _tag: "Delivered", id: null, topic: 0, payload: entry.raw })
+
+const rowsOf = (actions: ReadonlyArray<Facts.Action>): ReadonlyArray<string> =>
+  actions.flatMap((action) =>
+    action._tag === "Write"
+      ? action.rows.map(({ key, table, value }) => `${table} ${key}${value === null ? " removed" : ""}`)
+      : []
+  )
+
+const told = (actions: ReadonlyArray<Facts.Action>): ReadonlyArray<string> =>
+  emitted(actions).flatMap((output) =>
+    output._tag === "Answer" ? [output.answer._tag] : output._tag === "Broadcast" ? ["Broadcast"] : []
+  )
+
+describe("a node whose keys are at their maximum", () => {
+  it("refuses a key it does not know, though every key is deleted, and takes one it knows", () => {
+    const driven = new Driven(make({ stored: deleted(Config.keysStoredMax) }))
+    assert.strictEqual(driven.state.liveKeys, 0)
+    const actions = driven.step(set("new", "1"))
+    const [output] = emitted(actions)
+    assert.deepStrictEqual(rowsOf(actions), [])
+    assert.match(
+      output?._tag === "Answer" && output.answer._tag === "Invalid" ? output.answer.message : "",
+      /20000 keys.*use a key that was set before/
+    )
+    driven.step(set("k/7", "1"))
+    assert.deepStrictEqual(told(driven.written()), ["Config", "Broadcast"])
+  })
+
+  it("notes the dot of an entry it has no room for: not asked for again, not called received, not called superseded", () => {
+    const stored = deleted(Config.keysStoredMax)
+    const driven = linked(make({ stored }))
+    const entry = entryOf(idOf(0), Config.keysStoredMax + 1, "new", "1")
+    const actions = driven.step(deliver(entry))
+    assert.deepStrictEqual(rowsOf(actions), ["meta refused"])
+    driven.step(deliver(entry))
+    const meta = actions.flatMap((action) => (action._tag === "Write" ? action.rows : []))
+    const after = make({ stored: new Map([...stored, ["meta", new Map(meta.map(({ key, value }) => [key, value]))]]) })
+    for (const state of [driven.state, after]) {
+      assert.isTrue(Config.hasDot(state.registers.vector, entry.dot))
+      assert.isFalse(Config.hasDot(state.registers.pruned, entry.dot))
+      const status = NodeDoc.valueOf(HashMap.getUnsafe(state.docs, selfId), "config", "ConfigStatus")
+      assert.isFalse(status === undefined || Config.hasDot(status.received, entry.dot))
+      assert.isFalse(status === undefined || Config.hasDot(status.settled, entry.dot))
+    }
+    assert.strictEqual(driven.state.counters.keysRefused, 1)
+    // A neighbour that has all but this one is told nothing about it.
+    const config = Config.without(driven.state.registers.vector, [entry.dot])
+    const message = { _tag: "Digest", reply: false, first: true, last: true, docs: [], config } as const
+    driven.step({ _tag: "Received", link: neighbor.link, message })
+    const sent = driven.step({ _tag: "TimerFired", timer: { _tag: "Flush", round: driven.state.timers.Flush.round } })
+    assert.isFalse(sent.some((action) => action._tag === "Send" && action.message._tag === "Entries"))
+  })
+
+  it("answers as invalid, and does not broadcast, what found the last room taken when it was durable", () => {
+    const driven = new Driven(make({ stored: deleted(Config.keysStoredMax - 1) }))
+    const first = driven.step(set("one", "1"))
+    const second = driven.step(set("two", "2"))
+    driven.actions = first
+    assert.deepStrictEqual(told(driven.written()), ["Config", "Broadcast"])
+    driven.actions = second
+    const actions = driven.written()
+    assert.deepStrictEqual(told(actions), ["Invalid"])
+    assert.include(rowsOf(actions), `config ${selfId}.1.2 removed`)
+    assert.strictEqual(driven.state.counters.keysRefused, 1)
+    assert.isUndefined(Config.head(driven.state.registers, "two"))
+  })
+})
+
+describe("writers of configuration", () => {
+  const full = (): Facts.Stored => {
+    const rows = Array.from({ length: Config.writersMax }, (_, i) => entryOf(idOf(i), 1, "k", `${i}`))
+    const pruned: Config.Vector = HashMap.fromIterable(rows.map(({ dot }) => [Config.writerOf(dot), [[1, 1]]] as const))
+    return new Map([["meta", new Map([["pruned", Config.encodeVector(pruned)]])]])
+  }
+
+  it("beyond the bound are refused where they write and where they arrive, and every frame can be read", () => {
+    const driven = new Driven(make({ stored: full() }))
+    assert.strictEqual(HashMap.size(driven.state.registers.vector), Config.writersMax)
+    assert.deepStrictEqual(told(driven.step(set("k", "1"))), ["Invalid"])
+    const stranger = idOf(Config.writersMax)
+    assert.deepStrictEqual(rowsOf(driven.step(deliver(entryOf(stranger, 1, "k", "1")))), [])
+    assert.strictEqual(driven.state.counters.writersRefused, 1)
+    assert.strictEqual(rowsOf(driven.step(deliver(entryOf(idOf(3), 2, "k", "1")))).length, 1)
+    const config = driven.state.registers.vector
+    assert.isTrue(Facts.decode(Facts.encode({ _tag: "Pull", config })).ok)
+    const skipped: Config.Vector = HashMap.make([`${stranger}.1`, [[1, 1]] as const])
+    assert.strictEqual(Config.skip(driven.state.registers, skipped).vector, config)
+    assert.isTrue(HashMap.isEmpty(Config.takeable(config, skipped)))
+  })
+
+  it("held and being written at once still make a vector that is read", () => {
+    const some = (from: number): Config.Vector =>
+      HashMap.fromIterable(
+        Array.from({ length: Config.writersMax }, (_, i) => [`${idOf(from + i)}.1`, [[1, 1]]] as const)
+      )
+    const vector = Config.joinVectors(some(0), some(Config.writersMax))
+    const decoded = Config.decodeVector(Config.encodeVector(vector))
+    assert.strictEqual(decoded.ok && HashMap.size(decoded.value), 2 * Config.writersMax)
   })
 })

@@ -17,11 +17,12 @@ export const rewrite: (turn: Turn) => void = pendings.rewrite
 
 /** An operator's change. It is durable before it is answered, and answered before it travels. */
 export const set = (turn: Turn, command: Extract<Event, { _tag: "SetConfig" }>): void => {
-  const refusal = Config.refusalOf(command) ?? refusalHere(turn.state, command, turn.stamp)
+  const { generation, nextSeq } = turn.state
+  const dot = { writer: turn.state.config.self.id, generation, seq: nextSeq }
+  const refusal = Config.refusalOf(command) ?? refusalHere(turn.state, { ...command, dot }, turn.stamp)
   if (refusal !== undefined) {
     return emit(turn, { _tag: "Answer", token: command.token, answer: { _tag: "Invalid", ...refusal } })
   }
-  const { generation, nextSeq } = turn.state
   const entry = Config.entry({
     key: command.key,
     value: command.value,
@@ -31,7 +32,7 @@ export const set = (turn: Turn, command: Extract<Event, { _tag: "SetConfig" }>):
     note: command.note,
     wall: turn.wall,
     operation: command.value === null ? "delete" : (command.operation ?? "set"),
-    dot: { writer: turn.state.config.self.id, generation, seq: nextSeq }
+    dot
   })
   const rows = [rowOf(entry), generationRow(generation)]
   const what = { entries: [entry], skipped: emptyVector, event: undefined, token: command.token }
@@ -40,7 +41,7 @@ export const set = (turn: Turn, command: Extract<Event, { _tag: "SetConfig" }>):
 
 const refusalHere = (
   state: State,
-  command: { readonly key: string; readonly value: string | null },
+  command: { readonly key: string; readonly value: string | null; readonly dot: Config.Dot },
   stamp: Stamp.Stamp
 ): { readonly where: string; readonly message: string } | undefined => {
   const head = Config.head(state.registers, command.key)
@@ -49,10 +50,23 @@ const refusalHere = (
   if (command.value !== null && !isSet && state.liveKeys >= Config.keysMax) {
     return { where: "key", message: `${Config.keysMax} keys are stored already; delete one first` }
   }
+  const limit = Config.limitOf(state.registers, command)
+  if (limit !== undefined) return noRoom(limit)
   return head !== undefined && Stamp.compare(head.revision, stamp) >= 0
     ? { where: "revision", message: `a newer revision of ${command.key} is stored: ${Stamp.toText(head.revision)}` }
     : undefined
 }
+
+const noRoom = (limit: Config.Limit): { readonly where: string; readonly message: string } =>
+  limit === "keys"
+    ? {
+        where: "key",
+        message: `${Config.keysStoredMax} keys are stored, deleted ones included, and a deleted key is not forgotten; use a key that was set before`
+      }
+    : {
+        where: "store",
+        message: `configuration of ${Config.writersMax} writers is stored already; make this change at a node that has written before`
+      }
 
 /** An entry from the broadcast tree, this node's own included. */
 export const delivered = (turn: Turn, payload: unknown): void => {
@@ -64,16 +78,37 @@ export const delivered = (turn: Turn, payload: unknown): void => {
 /** Entries from anywhere: what is new is written, and counts when it is durable. */
 export const receive = (turn: Turn, entries: ReadonlyArray<Config.Entry>, skipped: Config.Vector): void => {
   const { registers, writing } = turn.state
-  const fresh = entries.filter(({ dot }) => !Config.hasDot(registers.vector, dot) && !Config.hasDot(writing, dot))
-  const skips = Config.covers(registers.vector, skipped) ? emptyVector : skipped
-  if (fresh.length === 0 && HashMap.isEmpty(skips)) return
+  const news = entries.filter(({ dot }) => !Config.hasDot(registers.vector, dot) && !Config.hasDot(writing, dot))
+  const takeable = Config.takeable(registers.vector, skipped)
+  const skips = Config.covers(registers.vector, takeable) ? emptyVector : takeable
+  if (news.length === 0 && HashMap.isEmpty(skips)) return
   guardSequence(
     turn,
-    fresh.reduce((vector, { dot }) => Config.addDot(vector, dot), skips)
+    news.reduce((vector, { dot }) => Config.addDot(vector, dot), skips)
   )
+  const fresh = news.filter((entry) => Config.limitOf(registers, entry) === undefined)
+  const refused = refuse(turn, registers, news)
+  if (refused !== registers) {
+    update(turn, { registers: refused })
+    writeRows(turn, [refusedRow(refused)])
+    turn.statusDirty = true
+  }
+  if (fresh.length === 0 && HashMap.isEmpty(skips)) return
   const rows: Array<Machine.StoreRow> = fresh.map(rowOf)
-  if (!HashMap.isEmpty(skips)) rows.push(prunedRow(Config.skip(registers, skips)))
+  if (!HashMap.isEmpty(skips)) rows.push(prunedRow(Config.skip(refused, skips)))
   pendings.add(turn, rows, { entries: fresh, skipped: skips, event: undefined, token: undefined })
+}
+
+/** Counts those of the entries for which there is no room, and notes their dots, so that they are not asked for again. */
+const refuse = (turn: Turn, registers: Config.Registers, entries: ReadonlyArray<Config.Entry>): Config.Registers => {
+  let out = registers
+  for (const entry of entries) {
+    const limit = Config.limitOf(registers, entry)
+    if (limit === undefined) continue
+    count(turn, limit === "keys" ? "keysRefused" : "writersRefused")
+    out = Config.refuse(out, entry.dot)
+  }
+  return out
 }
 
 /**
@@ -102,14 +137,21 @@ const merge = (turn: Turn, done: Pending): void => {
   const rows: Array<Machine.StoreRow> = []
   let registers = Config.skip(turn.state.registers, done.skipped)
   let { liveKeys } = turn.state
+  // Where there was room when the write began, others may have taken it since.
+  const refused: Array<Config.Entry> = []
   for (const entry of done.entries) {
     const before = Config.head(registers, entry.key)
     const merged = Config.merge(registers, entry)
-    if (merged.refused) count(turn, "keysRefused")
     registers = merged.registers
+    if (merged.refused !== undefined) {
+      refused.push(entry)
+      registers = refuse(turn, registers, [entry])
+      rows.push({ table: "config", key: Config.dotText(entry.dot), value: null })
+    }
     liveKeys += isLive(Config.head(registers, entry.key)) - isLive(before)
     for (const old of merged.dropped) rows.push({ table: "config", key: Config.dotText(old.dot), value: null })
   }
+  if (refused.length > 0) rows.push(refusedRow(registers))
   if (rows.length > 0) writeRows(turn, [...rows, prunedRow(registers)])
   update(turn, { registers, liveKeys })
   turn.changed = true
@@ -117,6 +159,13 @@ const merge = (turn: Turn, done: Pending): void => {
   for (const key of new Set(done.entries.map((entry) => entry.key))) consider(turn, key)
   const [entry] = done.entries
   if (done.token === undefined || entry === undefined) return
+  if (refused.includes(entry)) {
+    const answer = {
+      _tag: "Invalid",
+      ...noRoom(Config.hasDot(registers.vector, entry.dot) ? "keys" : "writers")
+    } as const
+    return emit(turn, { _tag: "Answer", token: done.token, answer })
+  }
   emit(turn, { _tag: "Answer", token: done.token, answer: { _tag: "Config", document: Config.documentOf(entry) } })
   emit(turn, { _tag: "Broadcast", token: 0, topic: 0, payload: entry.raw })
 }
@@ -243,10 +292,11 @@ export const tellStatus = (turn: Turn): void => {
     const head = Config.head(registers, key)
     if (head !== undefined && (one.status === "applying" || (isFailed(one) && one.slot === null))) open.push(head.dot)
   }
+  const received = Config.receivedOf(registers)
   writeOwn(turn, "config", {
     _tag: "ConfigStatus",
-    received: registers.vector,
-    settled: Config.without(registers.vector, open),
+    received,
+    settled: Config.without(received, open),
     patterns: [...patterns, ...reported].slice(0, patternsMax),
     listed: exceptionsMax - freeSlots.length,
     unlisted
@@ -269,4 +319,10 @@ const prunedRow = (registers: Config.Registers): Machine.StoreRow => ({
   table: "meta",
   key: "pruned",
   value: Config.encodeVector(registers.pruned)
+})
+
+const refusedRow = (registers: Config.Registers): Machine.StoreRow => ({
+  table: "meta",
+  key: "refused",
+  value: Config.encodeVector(registers.refused)
 })

@@ -114,6 +114,12 @@ const flushConfig = (turn: Turn, link: Machine.LinkId, budget: { left: number })
   let sent = 0
   for (const dot of missing) {
     if (budget.left <= 0) break
+    // This node has no room for it: others do, and send it.
+    if (Config.hasDot(registers.refused, dot)) {
+      has = Config.addDot(has, dot)
+      sent += 1
+      continue
+    }
     const entry = Option.getOrUndefined(HashMap.get(registers.entries, Config.dotText(dot)))
     const size = entry === undefined ? 8 : Codec.sizeOf(entry.raw)
     if (bytes + size > config.frameBytesMax) sendFrame()

@@ -58,6 +58,7 @@ const bounds: ReadonlySet<string> = new Set([
   "peersForgotten",
   "recordsRefused",
   "keysRefused",
+  "writersRefused",
   "pendingOverflow",
   "publishersRefused",
   "eventRowsOverflow"

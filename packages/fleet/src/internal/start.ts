@@ -14,7 +14,7 @@ import { compareText } from "./text.ts"
 import { hashOf, ownDoc } from "./turn.ts"
 
 export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: number): State => {
-  const registers = readConfig(stored)
+  const { registers, surplus: surplusEntries } = readConfig(stored)
   const generation = readGeneration(stored) ?? Math.max(1, config.self.incarnation)
   const { events, surplus } = readEvents(stored)
   const peers = readPeers(stored, config.self.id, config.docsMax)
@@ -39,6 +39,7 @@ export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: nu
     unsaved: HashMap.empty(),
     unsavedRows: [
       ...surplus.map((event) => ({ table: "events", key: EventLog.idOf(event), value: null })),
+      ...surplusEntries.map((entry) => ({ table: "config", key: Config.dotText(entry.dot), value: null })),
       ...peers.surplus.map((id) => ({ table: "peers", key: id, value: null }))
     ],
     rememberDue: false,
@@ -70,7 +71,8 @@ export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: nu
       digestsRefused: 0,
       peersForgotten: peers.surplus.length,
       recordsRefused: 0,
-      keysRefused: 0,
+      keysRefused: surplusEntries.length,
+      writersRefused: 0,
       entriesMalformed: 0,
       pendingOverflow: 0,
       publishersRefused: 0,
@@ -97,8 +99,8 @@ const ownDocument = (
   doc = NodeDoc.write(doc, "profile", profileOf(config, null))
   doc = NodeDoc.write(doc, "config", {
     _tag: "ConfigStatus",
-    received: registers.vector,
-    settled: registers.vector,
+    received: Config.receivedOf(registers),
+    settled: Config.receivedOf(registers),
     patterns: [],
     listed: 0,
     unlisted: 0
@@ -115,14 +117,25 @@ const lastSeq = (vector: Config.Vector, writer: NodeId.NodeId, generation: numbe
 const rowsOf = (stored: Stored, table: string): Iterable<readonly [string, unknown]> => stored.get(table) ?? []
 
 /** A row that cannot be read (a later version wrote it) is left where it is. */
-const readConfig = (stored: Stored): Config.Registers => {
+const readConfig = (
+  stored: Stored
+): { readonly registers: Config.Registers; readonly surplus: ReadonlyArray<Config.Entry> } => {
+  const meta = stored.get("meta")
+  const refused = Config.decodeVector(meta?.get("refused"))
   let registers = Config.empty
+  if (refused.ok) registers = { ...registers, vector: refused.value, refused: refused.value }
+  const surplus: Array<Config.Entry> = []
   for (const [, row] of rowsOf(stored, "config")) {
     const entry = Config.decodeEntry(row)
-    if (entry.ok) registers = Config.merge(registers, entry.value).registers
+    if (!entry.ok) continue
+    const merged = Config.merge(registers, entry.value)
+    registers = merged.registers
+    if (merged.refused !== "keys") continue
+    surplus.push(entry.value)
+    registers = Config.refuse(registers, entry.value.dot)
   }
-  const pruned = Config.decodeVector(stored.get("meta")?.get("pruned"))
-  return pruned.ok ? Config.skip(registers, pruned.value) : registers
+  const pruned = Config.decodeVector(meta?.get("pruned"))
+  return { registers: pruned.ok ? Config.skip(registers, pruned.value) : registers, surplus }
 }
 
 const readGeneration = (stored: Stored): number | undefined => {
@@ -206,6 +219,9 @@ export const invariants = (state: State): ReadonlyArray<string> => {
     links.every(({ known }) => known === undefined || HashMap.size(known) <= 2 * docsMax + 1),
     "what neighbours are known to have is within its bound"
   )
+  check(HashMap.size(state.registers.keys) <= Config.keysStoredMax, "keys are within their bound")
+  check(HashMap.size(state.registers.vector) <= Config.writersMax, "writers of configuration are within their bound")
+  check(Config.covers(state.registers.vector, state.registers.refused), "what was refused is known")
   check(HashMap.size(state.pending) <= state.config.pendingMax, "pending writes are within their bound")
   check(EventLog.size(state.events) <= EventLog.logMax, "events are within their bound")
   // Invariants run after every step of a simulation: with many documents this one would be most of its time.

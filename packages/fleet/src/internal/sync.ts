@@ -180,8 +180,9 @@ const learn = (turn: Turn, doc: NodeDoc.NodeDoc, record: NodeDoc.Record): void =
   }
 }
 
-const hasAll = (turn: Turn, received: Config.Vector): boolean => {
+const hasAll = (turn: Turn, told: Config.Vector): boolean => {
   const { registers, writing } = turn.state
+  const received = Config.takeable(registers.vector, told)
   return (
     Config.covers(registers.vector, received) || Config.covers(Config.joinVectors(registers.vector, writing), received)
   )
