@@ -424,10 +424,12 @@ export const decodeEntry: Codec.Decoder<Entry> = (input) => {
   })
 }
 
-/** `[writer, generation, [from, to, ...]]` for each writer; at most `intervalsMax` intervals of each. @since 0.1.0 @category codec */
+/** `[writer, generation, [from, to, ...]]` for at most `writersReadMax` writers; at most `intervalsMax` intervals of each. @since 0.1.0 @category codec */
 export const encodeVector = (vector: Vector): ReadonlyArray<unknown> => {
   const out: Array<ReadonlyArray<unknown>> = []
   for (const [key, seqs] of vector) {
+    // More than what is held comes only of writes that are under way: what is left out is at worst sent once more.
+    if (out.length >= writersReadMax) break
     const { generation, writer } = splitWriter(key)
     out.push([writer, generation, SeqSet.encode(seqs.slice(0, intervalsMax))])
   }

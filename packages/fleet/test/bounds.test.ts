@@ -356,7 +356,7 @@ describe("writers of configuration", () => {
     assert.isTrue(HashMap.isEmpty(Config.takeable(config, skipped)))
   })
 
-  it("held and being written at once still make a vector that is read", () => {
+  it("held and being written at once still make a vector that is read, and one of more is cut", () => {
     const some = (from: number): Config.Vector =>
       HashMap.fromIterable(
         Array.from({ length: Config.writersMax }, (_, i) => [`${idOf(from + i)}.1`, [[1, 1]]] as const)
@@ -364,5 +364,7 @@ describe("writers of configuration", () => {
     const vector = Config.joinVectors(some(0), some(Config.writersMax))
     const decoded = Config.decodeVector(Config.encodeVector(vector))
     assert.strictEqual(decoded.ok && HashMap.size(decoded.value), 2 * Config.writersMax)
+    const more = Config.decodeVector(Config.encodeVector(Config.joinVectors(vector, some(2 * Config.writersMax))))
+    assert.isTrue(more.ok && HashMap.size(more.value) === Config.writersReadMax)
   })
 })
