@@ -277,8 +277,9 @@ export const bar = (turn: Turn, id: NodeId.NodeId, incarnation: number): void =>
   if (before !== undefined && before.incarnation >= incarnation) return
   let room = floors
   if (before === undefined && HashMap.size(floors) >= floorsMax) {
-    const [oldest] = HashMap.keys(floors)
-    if (oldest !== undefined) room = HashMap.remove(floors, oldest)
+    // The bar that would have been lifted first: a walk over all of them, once the bound is reached.
+    const first = [...floors].reduce((least, entry) => (entry[1].until < least[1].until ? entry : least))
+    room = HashMap.remove(floors, first[0])
     count(turn, "floorsDropped")
   }
   const until = turn.now + turn.state.config.tombstoneMs
