@@ -11,6 +11,8 @@ const timed = ["test/system/fleet.test.ts", "test/system/demo.test.ts"]
  */
 export default defineConfig({
   test: {
+    // The default leaves one core to the runner itself, which has little to do: on two cores nothing would run side by side.
+    maxWorkers: 2,
     projects: [
       {
         test: {

@@ -115,25 +115,32 @@ describe("nine agents on loopback", () => {
   })
 
   it("a component crashed on purpose restarts, nobody reports the node offline, and no broadcast is lost or doubled", async () => {
+    // Each component of two nodes once: a second crash within five seconds would be a rebuild, which is another promise.
+    const [one, two] = [at(5), at(3)]
     const crashes = [
-      ["view-manager", "before"],
-      ["view-manager", "acting"],
-      ["shuffler", "committed"],
-      ["broadcast-tree", "acting"],
-      ["broadcast-tree", "before"],
-      ["lazy-push-repair", "committed"],
-      ["clock", "before"],
-      ["clock", "committed"],
-      ["facts", "acting"],
-      ["facts", "before"]
+      [one, "view-manager", "acting"],
+      [two, "view-manager", "before"],
+      [one, "shuffler", "committed"],
+      [two, "shuffler", "before"],
+      [one, "broadcast-tree", "before"],
+      [two, "broadcast-tree", "acting"],
+      [one, "lazy-push-repair", "committed"],
+      [two, "lazy-push-repair", "before"],
+      [one, "clock", "before"],
+      [two, "clock", "committed"],
+      [one, "facts", "acting"],
+      [two, "facts", "before"]
     ] as const
-    const victim = at(5)
-    const others = fleet.filter((agent) => agent !== victim)
-    let lastStamp = (await victim.get<Answer<NodeItem>>("/v1/nodes")).view.at
-    const senders = [at(1), victim, at(7)]
+    const stampOf = async (agent: AgentProcess) => (await agent.get<Answer<NodeItem>>("/v1/nodes")).view.at
+    const lastStamps = new Map([
+      [one, await stampOf(one)],
+      [two, await stampOf(two)]
+    ])
+    const senders = [at(1), one, two]
     const sent = new Map(senders.map((agent) => [agent.id, 0]))
     const perBatch = 17
-    for (const [component, point] of crashes) {
+    for (const [victim, component, point] of crashes) {
+      const others = fleet.filter((agent) => agent !== victim)
       // Everybody broadcasts, and everybody is asked about the victim, until the crash has struck.
       const crash = { isOver: false }
       const sending = senders.map(async (agent) => {
@@ -153,9 +160,9 @@ describe("nine agents on loopback", () => {
       crash.isOver = true
       await Promise.all([...sending, ...watching])
       assert.strictEqual(struck.at, point)
-      const { at: stamp } = (await victim.get<Answer<NodeItem>>("/v1/nodes")).view
-      assert.isTrue(stamp > lastStamp, `${stamp} after ${lastStamp}`)
-      lastStamp = stamp
+      const stamp = await stampOf(victim)
+      assert.isTrue(stamp > (lastStamps.get(victim) ?? ""), `${stamp} after ${lastStamps.get(victim)}`)
+      lastStamps.set(victim, stamp)
     }
     // A thousand in all, however quickly the crashes struck.
     for (const agent of senders) {
@@ -164,20 +171,21 @@ describe("nine agents on loopback", () => {
       await agent.send("POST", "/v1/debug/broadcast", { count: missing })
       sent.set(agent.id, (sent.get(agent.id) ?? 0) + missing)
     }
-    const components = [...new Set(crashes.map(([component]) => component))]
-    const tree = await eventually(
-      "the tree shows the restarts",
-      5000,
-      () =>
-        victim.get<Answer<{ readonly path: string; readonly restarts: number; readonly state: string }>>("/v1/tree"),
-      (answer) =>
-        components.every((component) =>
-          answer.items.some(
-            (line) => line.path.endsWith(`/${component}`) && line.restarts >= 1 && line.state === "running"
+    for (const victim of [one, two]) {
+      const components = crashes.filter(([node]) => node === victim).map(([, component]) => component)
+      await eventually(
+        `the tree of ${victim.name} shows the restarts`,
+        5000,
+        () =>
+          victim.get<Answer<{ readonly path: string; readonly restarts: number; readonly state: string }>>("/v1/tree"),
+        (tree) =>
+          components.every((component) =>
+            tree.items.some(
+              (line) => line.path.endsWith(`/${component}`) && line.restarts >= 1 && line.state === "running"
+            )
           )
-        )
-    )
-    assert.isAtLeast(tree.answer.items.length, components.length)
+      )
+    }
     for (const agent of fleet) {
       const { answer } = await eventually(
         `${agent.name} has every broadcast`,
