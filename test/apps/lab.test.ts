@@ -1,7 +1,11 @@
 /** What the lab keeps of its soaks, and where it goes on. */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
+import { Scenarios } from "@starling/testing"
+import * as Effect from "effect/Effect"
 import { parseRange } from "../../apps/lab/src/commands/soak.ts"
 import * as SoakLog from "../../apps/lab/src/SoakLog.ts"
+import * as Sources from "../../apps/lab/src/Sources.ts"
 
 const line = (first: number, last: number, change: Partial<SoakLog.Line> = {}): SoakLog.Line => ({
   scenario: "members",
@@ -55,4 +59,34 @@ describe("a soak", () => {
       assert.isUndefined(parseRange(text), text)
     }
   })
+})
+
+describe("what a scenario runs", () => {
+  const root = new URL("../../", import.meta.url)
+
+  it.effect("a scenario of members needs no agent, no actor and no other scenario", () =>
+    Effect.gen(function* () {
+      assert.deepStrictEqual(yield* Sources.of({ name: "members" }, root), [
+        "packages/clock/src",
+        "packages/fleet/src",
+        "packages/gossip/src",
+        "packages/machine/src",
+        "packages/member/src",
+        "packages/sim/src",
+        "packages/testing/src/MemberFleet.ts",
+        "packages/testing/src/internal/members.ts",
+        "packages/testing/src/internal/outcome.ts"
+      ])
+    }).pipe(Effect.provide(NodeFileSystem.layer))
+  )
+
+  for (const scenario of Scenarios.all) {
+    it.effect(`${scenario.name}: its own module is among them`, () =>
+      Effect.gen(function* () {
+        const sources = yield* Sources.of(scenario, root)
+        assert.include(sources, `packages/testing/src/internal/${scenario.name}.ts`)
+        assert.include(sources, "packages/machine/src")
+      }).pipe(Effect.provide(NodeFileSystem.layer))
+    )
+  }
 })

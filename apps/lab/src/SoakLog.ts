@@ -1,12 +1,13 @@
 /**
  * `docs/results/soak.jsonl`: one line for each soak, what was run, where, and what was found. Lines are only added.
  *
- * A soak goes on where the lines of the same scenario, size and code end. Code is the last commit that touched a
- * package's sources, so that committing a result does not begin the seeds anew; sources that are not committed have no
- * name, and what was run on them is never counted as done.
+ * A soak goes on where the lines of the same scenario, size and code end. Code is the last commit that touched what the
+ * scenario runs, so that a change elsewhere does not begin the seeds anew; sources that are not committed have no name, and
+ * what was run on them is never counted as done.
  *
  * @since 0.1.0
  */
+import type { Scenarios } from "@starling/testing"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as PlatformError from "effect/PlatformError"
@@ -15,6 +16,7 @@ import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import * as os from "node:os"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
+import * as Sources from "./Sources.ts"
 
 /** @since 0.1.0 @category models */
 export interface Finding {
@@ -28,7 +30,7 @@ export interface Line {
   readonly size: number
   /** Of the checkout; with `-dirty` if sources differ from it. */
   readonly commit: string
-  /** The last commit that touched the sources of a package; the same as `commit` if that is dirty. */
+  /** The last commit that touched what the scenario runs; the same as `commit` if that is dirty. */
   readonly code: string
   /** When it ended, as ISO 8601. */
   readonly date: string
@@ -65,17 +67,20 @@ export interface Revision {
   readonly known: boolean
 }
 
-/** What runs here. Without git nothing is known. @since 0.1.0 */
-export const revision: Effect.Effect<Revision, never, ChildProcessSpawner.ChildProcessSpawner> = Effect.gen(
-  function* () {
-    const sources = ["--", ":(glob)packages/*/src/**", "pnpm-lock.yaml"]
+/** What runs here, for one scenario. Without git nothing is known. @since 0.1.0 */
+export const revision = (
+  scenario: Scenarios.Scenario
+): Effect.Effect<Revision, never, Spawner | FileSystem.FileSystem> =>
+  Effect.gen(function* () {
+    const sources = ["--", ...(yield* Sources.of(scenario, root)), "pnpm-lock.yaml"]
     const commit = yield* git("rev-parse", "--short=12", "HEAD")
     const changed = yield* git("status", "--porcelain", ...sources)
     const code = yield* git("log", "-1", "--format=%h", "--abbrev=12", ...sources)
     if (changed !== "") return { commit: `${commit}-dirty`, code: `${commit}-dirty`, known: false }
     return { commit, code, known: code !== "" }
-  }
-).pipe(Effect.orElseSucceed(() => ({ commit: "unknown", code: "unknown", known: false })))
+  }).pipe(Effect.orElseSucceed(() => ({ commit: "unknown", code: "unknown", known: false })))
+
+type Spawner = ChildProcessSpawner.ChildProcessSpawner
 
 const git = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner

@@ -192,9 +192,6 @@ export const isOneComponent = (fleet: MemberFleet): boolean => {
   return running.length === fleet.options.size - down(fleet) && components(running).length === 1
 }
 
-/** @since 0.1.0 */
-export const isSymmetric = (fleet: MemberFleet): boolean => asymmetric(fleet).length === 0
-
 /**
  * Broken promises of the overlay, once faults have ended: views within bounds, no member in its own view, one component,
  * symmetric active views.
