@@ -279,6 +279,17 @@ describe("the command line with two agents", () => {
     assert.deepStrictEqual([code, err], [0, ""])
   })
 
+  it("cuts a node from a data centre on purpose, shows it in the status, and heals it", async () => {
+    const cut = await ask("debug", "cut", "--datacenter", "fra")
+    assert.deepStrictEqual([cut.code, cut.err], [0, ""])
+    assert.include(cut.out, "cut from fra")
+    assert.include((await ask("status")).out, "starling debug heal")
+    const wrong = await ask("debug", "heal", "--datacenter", "lhr")
+    assert.deepStrictEqual([wrong.code, wrong.out], [5, ""])
+    assert.include(wrong.err, "cut from fra")
+    assert.include((await ask("debug", "heal")).out, "cut from no data centre")
+  })
+
   it("says 5 to bad input that only the agent can tell, and 6 to what it does not allow", async () => {
     const [selector, key, debug] = await Promise.all([
       ask("nodes", "-l", "((("),

@@ -148,6 +148,8 @@ const makeFake = (lie: StepName | undefined): Processes.Stage => {
     reportConfig: () => never,
     crash: () => never,
     broadcast: () => never,
+    cut: () => never,
+    heal: () => never,
     delivered: never,
     watch: () => {
       throw new Error("the demo does not watch")

@@ -51,6 +51,23 @@ const gone = async (path: string, tries = 100): Promise<void> => {
   return gone(path, tries - 1)
 }
 
+/** The first entry of that key that a stream of server-sent events brings. */
+const firstOf = async (response: Response, key: string): Promise<Document.ConfigDocument> => {
+  let text = ""
+  for await (const chunk of response.body ?? []) {
+    text += Buffer.from(chunk).toString()
+    for (const line of text.split("\n").slice(0, -1)) {
+      if (!line.startsWith("data: ")) continue
+      const message = JSON.parse(line.slice("data: ".length)) as {
+        readonly items: ReadonlyArray<Document.ConfigDocument>
+      }
+      const entry = message.items.find((item) => item.key === key)
+      if (entry !== undefined) return entry
+    }
+  }
+  throw new Error(`the watch ended before ${key} came`)
+}
+
 describe("an agent that acts on configuration by what its file says", () => {
   let agent: AgentProcess
   beforeAll(async () => {
@@ -84,6 +101,30 @@ describe("an agent that acts on configuration by what its file says", () => {
       readdirSync(folder.path).filter((name) => name.endsWith(".tmp")),
       []
     )
+  })
+
+  it("a local application sees the change on its watch, acts, and what it reports stands in the rollout", async () => {
+    const ended = new AbortController()
+    const watch = await fetch(`${agent.api}/v1/watch?resource=config&here=true`, {
+      headers: { accept: "text/event-stream" },
+      signal: ended.signal
+    })
+    const seen = firstOf(watch, "cache/size")
+    assert.strictEqual(starling(["set", "cache/size", "64"]).code, 0)
+    const { revision, value } = await seen
+    ended.abort()
+    assert.strictEqual(value, "64")
+    const report = await fetch(`${agent.api}/v1/config/cache%2Fsize/status`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ revision, status: "rejected", reason: "no more than 32" })
+    })
+    assert.strictEqual(report.status, 204)
+    const rollout = JSON.parse(starling(["rollout", "cache/size", "--json"]).out) as {
+      readonly items: ReadonlyArray<Document.RolloutDocument>
+    }
+    const [{ rejected, nodes } = { rejected: 0, nodes: [] }] = rollout.items
+    assert.deepStrictEqual([rejected, nodes[0]?.status, nodes[0]?.reason], [1, "rejected", "no more than 32"])
   })
 
   it("removes the file of a key that is deleted", async () => {

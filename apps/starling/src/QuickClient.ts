@@ -73,6 +73,8 @@ export const make = (url: string): Client.Client => {
     crash: (component, at) => send("POST", "/v1/debug/crash", { body: { component, at } }),
     broadcast: (count) => send("POST", "/v1/debug/broadcast", { body: { count } }),
     delivered: get("/v1/debug/delivered"),
+    cut: (datacenter) => send("POST", "/v1/debug/cut", { body: { datacenter } }),
+    heal: (datacenter) => send("POST", "/v1/debug/heal", { body: { datacenter } }),
     watch: (resources, { after, here } = {}) =>
       Stream.unwrap(
         Effect.gen(function* () {

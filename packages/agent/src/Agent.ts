@@ -190,6 +190,13 @@ export class Agent extends Context.Service<
     ) => Effect.Effect<void, InvalidInput | Unavailable>
 
     readonly crash: (component: Component, at?: CrashPoint) => Effect.Effect<CrashPoint, InvalidInput | Unavailable>
+    /**
+     * Loses every frame to and from that data centre, until it is healed or the agent stops. Only this node is cut: a
+     * partition is made at each node of one side. Returns all data centres that this node is cut from.
+     */
+    readonly cut: (datacenter: string) => Effect.Effect<ReadonlyArray<string>, InvalidInput>
+    /** Of one data centre, or of all. Returns those that this node is still cut from. */
+    readonly heal: (datacenter?: string) => Effect.Effect<ReadonlyArray<string>, InvalidInput>
     /** Numbers of what was dropped, refused or overflowed, by name, for `/metrics`. */
     readonly counters: Effect.Effect<Readonly<Record<string, number>>>
     /** Fails when the agent cannot go on: refused by its fleet for good, or given up by its supervisor. Whoever runs it looks. */

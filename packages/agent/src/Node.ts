@@ -38,7 +38,7 @@ import type { Store } from "./Store.ts"
 /**
  * - `gossip`: what to listen on, `host:port`; port 0 is any free port. `advertise`: what peers dial, default the bound
  *   address. `join`: addresses of members; any one that answers is enough, and none is needed to come back.
- * - `debug`: allows `crash`.
+ * - `debug`: allows `crash`, `cut` and `heal`.
  *
  * @since 0.1.0
  * @category models
@@ -68,7 +68,15 @@ export const layer = (
   Layer.effect(Agent, Effect.map(Runtime.start({ versions: Handshake.versions, ...options }), service))
 
 const service = (runtime: Runtime.Runtime): Agent["Service"] => {
-  const { application, boxes, host, identity, options } = runtime
+  const { application, boxes, host, identity, links, options } = runtime
+  const allowed = options.debug
+    ? Effect.void
+    : Effect.fail(
+        new InvalidInput({
+          where: "debug",
+          message: "this agent was started without --debug, so there are no faults on purpose"
+        })
+      )
   const facts = () => Host.stateOf(host, "facts")
   const context = (): Query.Context => ({
     now: runtime.now(),
@@ -184,12 +192,7 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
         return told ? Effect.void : Effect.fail(new Unavailable({ message: "facts are overloaded; try again later" }))
       }),
     crash: Effect.fnUntraced(function* (component, at) {
-      if (!options.debug) {
-        return yield* new InvalidInput({
-          where: "debug",
-          message: "this agent was started without --debug, so nothing can be crashed on purpose"
-        })
-      }
+      yield* allowed
       if (!components.includes(component)) {
         return yield* new InvalidInput({
           where: "component",
@@ -203,6 +206,29 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
       return yield* Effect.catchTag(struck(runtime, component, point, "2 seconds"), "Unavailable", () =>
         struck(runtime, component, "before", "15 seconds")
       )
+    }),
+    cut: Effect.fnUntraced(function* (datacenter) {
+      yield* allowed
+      if (!links.cuts.has(datacenter) && links.cuts.size === cutsMax) {
+        return yield* new InvalidInput({
+          where: "datacenter",
+          message: `this node is cut from ${cutsMax} data centres already; heal one of ${[...links.cuts].join(", ")}`
+        })
+      }
+      links.cuts.add(datacenter)
+      return [...links.cuts]
+    }),
+    heal: Effect.fnUntraced(function* (datacenter) {
+      yield* allowed
+      if (datacenter === undefined) links.cuts.clear()
+      else if (!links.cuts.delete(datacenter)) {
+        const cuts = [...links.cuts].join(", ")
+        return yield* new InvalidInput({
+          where: "datacenter",
+          message: `this node is not cut from ${JSON.stringify(datacenter)}; it is cut from ${cuts === "" ? "none" : cuts}`
+        })
+      }
+      return [...links.cuts]
     }),
     counters: Effect.sync(() => countersOf(runtime)),
     died: Deferred.await(runtime.died),
@@ -264,6 +290,10 @@ const wrongIn = ({
 }
 
 const nameMax = 255
+
+/** Data centres that a node is cut from on purpose. Our choice. */
+const cutsMax = 64
+
 const labelsMax = 32
 
 const unexpected = (reply: Application.Answer) => Effect.die(new Error(`a component answered with ${reply._tag}`))
@@ -289,6 +319,13 @@ const statusOf = (
       what: `this node has no neighbour; it keeps trying ${options.join.join(", ")}${refusals === "" ? "" : `; ${refusals}`}`,
       where: options.name,
       next: "check that one of these addresses is an agent of this fleet and can be reached: starling peers"
+    })
+  }
+  if (links.cuts.size > 0) {
+    problems.push({
+      what: `this node is cut from ${[...links.cuts].join(", ")} on purpose; ${links.counters.cutTotal} frames were lost`,
+      where: options.name,
+      next: "starling debug heal"
     })
   }
   if (boxes.counters.overflowedTotal > 0) {

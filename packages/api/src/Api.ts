@@ -157,20 +157,32 @@ const config = HttpApiGroup.make("config").add(
   })
 )
 
+const Datacenter = Schema.NonEmptyString.check(Schema.isMaxLength(255))
+
 const debug = HttpApiGroup.make("debug").add(
   HttpApiEndpoint.post("crash", "/v1/debug/crash", {
     payload: Schema.Struct({ component: Schemas.Component, at: Schema.optionalKey(Schemas.CrashPoint) }),
-    success: Schema.Struct({ component: Schemas.Component, at: Schemas.CrashPoint }),
+    success: Schemas.Crashed,
     error: [Problems.InvalidInput, Problems.NotAllowed, Problems.Unavailable]
   }),
   HttpApiEndpoint.post("broadcast", "/v1/debug/broadcast", {
     payload: Schema.Struct({ count: Schema.optionalKey(count(broadcastsMax)) }),
-    success: Schema.Struct({ count: Schema.Int, ids: Schema.Array(Schema.String) }),
+    success: Schemas.Broadcasts,
     error: [Problems.InvalidInput, Problems.NotAllowed, Problems.Unavailable]
   }),
   HttpApiEndpoint.get("delivered", "/v1/debug/delivered", {
     success: Schemas.Delivered,
     error: Problems.NotAllowed
+  }),
+  HttpApiEndpoint.post("cut", "/v1/debug/cut", {
+    payload: Schema.Struct({ datacenter: Datacenter }),
+    success: Schemas.Cuts,
+    error: [Problems.InvalidInput, Problems.NotAllowed]
+  }),
+  HttpApiEndpoint.post("heal", "/v1/debug/heal", {
+    payload: Schema.Struct({ datacenter: Schema.optionalKey(Datacenter) }),
+    success: Schemas.Cuts,
+    error: [Problems.InvalidInput, Problems.NotAllowed]
   })
 )
 

@@ -74,12 +74,13 @@ export interface Client {
     options?: { readonly author?: string; readonly note?: string }
   ) => Asked<Document.Answer<Document.ConfigDocument>>
   readonly reportConfig: (key: string, status: typeof Api.ConfigStatus.Type) => Asked<void>
-  readonly crash: (
-    component: Agent.Component,
-    at?: Agent.CrashPoint
-  ) => Asked<{ readonly component: Agent.Component; readonly at: Agent.CrashPoint }>
-  readonly broadcast: (count?: number) => Asked<{ readonly count: number; readonly ids: ReadonlyArray<string> }>
+  readonly crash: (component: Agent.Component, at?: Agent.CrashPoint) => Asked<Schemas.Crashed>
+  readonly broadcast: (count?: number) => Asked<Schemas.Broadcasts>
   readonly delivered: Asked<Schemas.Delivered>
+  /** The agent loses every frame to and from that data centre. */
+  readonly cut: (datacenter: string) => Asked<Schemas.Cuts>
+  /** Of one data centre, or of all. */
+  readonly heal: (datacenter?: string) => Asked<Schemas.Cuts>
   /** A snapshot of each resource, then what changes, until it is interrupted. */
   readonly watch: (
     resources: ReadonlyArray<Schemas.Resource>,
@@ -130,6 +131,8 @@ export const make = Effect.fnUntraced(function* (url: string): Effect.fn.Return<
     crash: (component, at) => asked(debug.crash({ payload: at === undefined ? { component } : { component, at } })),
     broadcast: (count) => asked(debug.broadcast({ payload: count === undefined ? {} : { count } })),
     delivered: asked(debug.delivered()),
+    cut: (datacenter) => asked(debug.cut({ payload: { datacenter } })),
+    heal: (datacenter) => asked(debug.heal({ payload: datacenter === undefined ? {} : { datacenter } })),
     watch: (resource, { after, here } = {}) =>
       asked(
         watch.ndjson({

@@ -291,8 +291,30 @@ export const ChangeAnswer = Schema.Struct({
 /** @since 0.1.0 @category documents */
 export type ChangeAnswer = typeof ChangeAnswer.Type
 
+/** An answer of one item whose fields also stand beside `items`, as those of a change do. */
+const alone = <Fields extends Schema.Struct.Fields>(fields: Fields) =>
+  Schema.Struct({ ...fields, view: View, items: Schema.Array(Schema.Struct(fields)) })
+
 /** @since 0.1.0 @category documents */
-export const Delivered = Schema.Struct({
+export const Crashed = alone({ component: Component, at: CrashPoint })
+
+/** @since 0.1.0 @category documents */
+export type Crashed = typeof Crashed.Type
+
+/** @since 0.1.0 @category documents */
+export const Broadcasts = alone({ count: Schema.Int, ids: Schema.Array(Schema.String) })
+
+/** @since 0.1.0 @category documents */
+export type Broadcasts = typeof Broadcasts.Type
+
+/** Data centres that the node is cut from on purpose. @since 0.1.0 @category documents */
+export const Cuts = alone({ cut: Schema.Array(Schema.String) })
+
+/** @since 0.1.0 @category documents */
+export type Cuts = typeof Cuts.Type
+
+/** @since 0.1.0 @category documents */
+export const Delivered = alone({
   total: Schema.Finite,
   duplicates: Schema.Finite,
   lagged: Schema.Finite,

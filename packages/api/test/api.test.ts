@@ -235,22 +235,28 @@ describe("debug", () => {
   it.live("faults on purpose answer what they did", () =>
     Effect.gen(function* () {
       const { client, fake } = yield* serve()
-      assert.deepStrictEqual(yield* client.crash("clock", "acting"), { component: "clock", at: "acting" })
+      const { items, view } = yield* client.crash("clock", "acting")
+      assert.deepStrictEqual(items, [{ component: "clock", at: "acting" }])
+      assert.isNotEmpty(view.datacenters)
       const { count, ids } = yield* client.broadcast(40)
       assert.strictEqual(count, 40)
       assert.strictEqual(new Set(ids).size, 40)
       assert.strictEqual((yield* client.delivered).total, 40)
+      assert.deepStrictEqual((yield* client.cut("fra")).cut, ["fra"])
+      assert.deepStrictEqual((yield* client.heal()).cut, [])
       assert.deepStrictEqual(fake.calls[0], { crash: { component: "clock", at: "acting" } })
     }).pipe(Effect.scoped)
   )
 
-  it.live("an agent without debug refuses all three and says how to allow them", () =>
+  it.live("an agent without debug refuses all of them and says how to allow them", () =>
     Effect.gen(function* () {
       const { client, fake } = yield* serve({ debug: false })
       const refused = [
         Effect.asVoid(client.crash("facts")),
         Effect.asVoid(client.broadcast()),
-        Effect.asVoid(client.delivered)
+        Effect.asVoid(client.delivered),
+        Effect.asVoid(client.cut("fra")),
+        Effect.asVoid(client.heal("fra"))
       ]
       for (const asked of refused) {
         const error = yield* Effect.flip(asked)

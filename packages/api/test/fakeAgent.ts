@@ -238,6 +238,8 @@ export const make: Effect.Effect<Fake> = Effect.gen(function* () {
       reportConfig: (key, revision, status, reason) =>
         attempt({ reportConfig: { key, revision, status, reason } }, () => undefined),
       crash: (component, at = "before") => attempt({ crash: { component, at } }, () => at),
+      cut: (datacenter) => Effect.sync(() => (fake.calls.push({ cut: datacenter }), [datacenter])),
+      heal: (datacenter) => Effect.sync(() => (fake.calls.push({ heal: datacenter }), [])),
       died: Effect.never,
       counters: Effect.succeed({ frames_refused: 3, "clock.clamped": 1 }),
       leave: Effect.void

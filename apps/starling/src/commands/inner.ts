@@ -183,8 +183,41 @@ const delivered = Command.make("delivered", {}, () =>
   })
 ).pipe(Command.withDescription("How many broadcasts reached this node, by origin"))
 
+const datacenterFlag = Flag.String("datacenter").pipe(Flag.withMetavar("DC"))
+
+const cutText = ({ cut }: { readonly cut: ReadonlyArray<string> }): string =>
+  cut.length === 0
+    ? "this node is cut from no data centre"
+    : `this node is cut from ${cut.join(", ")}; \`starling debug heal\` ends it`
+
+const cut = Command.make(
+  "cut",
+  { datacenter: datacenterFlag.pipe(Flag.withDescription("Which data centre is out of reach from now on")) },
+  ({ datacenter }) =>
+    Effect.gen(function* () {
+      const answer = yield* Root.ask((client) => client.cut(datacenter))
+      yield* printOne(answer, cutText(answer))
+    })
+).pipe(
+  Command.withDescription(
+    "Loses every frame between this node and a data centre; for a partition, do it at each node of one side"
+  )
+)
+
+const heal = Command.make(
+  "heal",
+  {
+    datacenter: datacenterFlag.pipe(Flag.withDescription("Which data centre; default: all of them"), Flag.optional)
+  },
+  ({ datacenter }) =>
+    Effect.gen(function* () {
+      const answer = yield* Root.ask((client) => client.heal(Option.getOrUndefined(datacenter)))
+      yield* printOne(answer, cutText(answer))
+    })
+).pipe(Command.withDescription("Ends a cut"))
+
 /** @since 0.1.0 @category commands */
 export const debug = Command.make("debug").pipe(
   Command.withDescription("Faults on purpose, only at an agent with --debug"),
-  Command.withSubcommands([crash, broadcast, delivered])
+  Command.withSubcommands([crash, broadcast, delivered, cut, heal])
 )

@@ -37,6 +37,8 @@ export interface Counters {
   pausedTotal: number
   /** Connections closed unheard because there were too many. */
   overloadedTotal: number
+  /** Frames that were lost on purpose, to and from a data centre that this node is cut from. */
+  cutTotal: number
 }
 
 export interface Entry {
@@ -54,6 +56,8 @@ export interface Links {
   inbound: number
   /** Why the last dial of an address gave no link; the newest few. */
   readonly refusals: Map<string, string>
+  /** Data centres that this node is cut from on purpose. */
+  readonly cuts: Set<string>
   readonly wire: Link.Counters
   readonly tell: (delivery: Wiring.Delivery) => void
   readonly depth: (component: Component.Component) => number
@@ -62,9 +66,18 @@ export interface Links {
 export const make = (tell: Links["tell"], depth: Links["depth"]): Links => ({
   byId: new Map(),
   nextId: 1,
-  counters: { upTotal: 0, refusedTotal: 0, unknownKindTotal: 0, malformedTotal: 0, pausedTotal: 0, overloadedTotal: 0 },
+  counters: {
+    upTotal: 0,
+    refusedTotal: 0,
+    unknownKindTotal: 0,
+    malformedTotal: 0,
+    pausedTotal: 0,
+    overloadedTotal: 0,
+    cutTotal: 0
+  },
   inbound: 0,
   refusals: new Map(),
+  cuts: new Set(),
   wire: Link.makeCounters(),
   tell,
   depth
@@ -125,6 +138,17 @@ export const accept = (
     )
   )
 
+/** Whether frames to and from that node are lost on purpose. */
+export const isCut = ({ cuts }: Links, { node }: Handshake.Hello): boolean => cuts.has(node.datacenter)
+
+/** What a component says on a link. A link that is down says nothing; its component hears of that by itself. */
+export const send = (links: Links, id: Machine.LinkId, channel: number, payload: unknown): void => {
+  const link = links.byId.get(id)?.link
+  if (link === undefined) return
+  if (isCut(links, link.hello)) links.counters.cutTotal++
+  else link.send(channel, payload)
+}
+
 /** Live links with their peers. */
 export const neighbors = (links: Links): ReadonlyArray<Machine.Neighbor> =>
   [...links.byId].map(([link, { peer }]) => ({ link, peer }))
@@ -169,6 +193,10 @@ const dispatch = (
 ): void => {
   const component = Component.ofChannel(channel)
   if (component === undefined) return
+  if (isCut(links, link.hello)) {
+    links.counters.cutTotal++
+    return
+  }
   const decoded = Component.specs[component].decode(payload)
   if (decoded.ok) {
     concerned.add(component)

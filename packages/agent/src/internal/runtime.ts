@@ -5,7 +5,7 @@ import { Actor, DynamicSupervisor, Mailbox, Registry, Supervisor, System } from 
 import { Clock as ClockMachine } from "@starling/clock"
 import { Pattern, Query } from "@starling/fleet"
 import { Component, type Parts, type Wiring } from "@starling/member"
-import { type Handshake, type Link, Transport } from "@starling/wire"
+import { type Handshake, Link, Transport } from "@starling/wire"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
@@ -103,7 +103,7 @@ export const start = Effect.fnUntraced(function* (options: Options) {
       const opener = { component, attempt }
       if (!Actor.tellUnsafe(dialerAddress, { address: to, opener })) refuse(links, { address: to, opener })
     },
-    send: (link, channel, payload) => void links.byId.get(link)?.link.send(channel, payload),
+    send: (link, channel, payload) => Links.send(links, link, channel, payload),
     close: (link, reason) => links.byId.get(link)?.link.closeUnsafe(reason),
     setTimer: (delayMs, fire) => fork(Effect.andThen(Effect.sleep(delayMs), Effect.sync(fire))),
     write: (rows, written) => void StoreWriter.offer(writer, rows, written),
@@ -241,8 +241,15 @@ const linkOptions = (runtime: Runtime, roomFor: number): Link.Options => ({
   hello: helloOf(runtime),
   channelMax: Math.max(...Object.values(Component.channels)),
   counters: runtime.links.wire,
-  admit: (theirs) => Effect.sync(() => admit(runtime, theirs, roomFor))
+  admit: (theirs) =>
+    Links.isCut(runtime.links, theirs) ? cutOff(runtime, theirs) : Effect.sync(() => admit(runtime, theirs, roomFor))
 })
+
+/** Over a cut nobody answers: who dialled has run into its own deadline by the time that this one says no. */
+const cutOff = ({ options }: Runtime, { node }: Handshake.Hello): Effect.Effect<Handshake.Refusal> => {
+  const message = `${options.name} is cut from the data centre ${node.datacenter} on purpose`
+  return Effect.delay(Effect.succeed({ code: "busy", message }), Link.defaults.handshakeMs)
+}
 
 /** Whether a node may link to this one, as far as this one knows the fleet. */
 const admit = (runtime: Runtime, theirs: Handshake.Hello, roomFor: number): Handshake.Refusal | undefined => {

@@ -148,6 +148,9 @@ export const config = (options: Options) =>
 const inView = <Item>(agent: Agent.Agent["Service"], items: ReadonlyArray<Item>) =>
   Effect.map(agent.view, (view) => ({ view, items }))
 
+const alone = <Item extends object>(agent: Agent.Agent["Service"], item: Item) =>
+  Effect.map(agent.view, (view) => ({ ...item, view, items: [item] }))
+
 /** Stores the change, then looks at its rollout until that is decided, time is up, or the agent stops. */
 const change = Effect.fnUntraced(function* (
   agent: Agent.Agent["Service"],
@@ -197,7 +200,7 @@ export const debug = (options: Options) =>
         crash: Effect.fnUntraced(function* ({ payload }) {
           yield* allowed
           const at = yield* Effect.mapError(agent.crash(payload.component, payload.at), toProblem)
-          return { component: payload.component, at }
+          return yield* alone(agent, { component: payload.component, at })
         }),
         broadcast: Effect.fnUntraced(function* ({ payload }) {
           yield* allowed
@@ -207,9 +210,20 @@ export const debug = (options: Options) =>
             (index) => agent.broadcast({ from: agent.identity.name, index, count }),
             { concurrency: broadcastsAtOnce }
           ).pipe(Effect.mapError(toProblem))
-          return { count, ids }
+          return yield* alone(agent, { count, ids })
         }),
-        delivered: () => Effect.andThen(allowed, agent.delivered)
+        delivered: Effect.fnUntraced(function* () {
+          yield* allowed
+          return yield* alone(agent, yield* agent.delivered)
+        }),
+        cut: Effect.fnUntraced(function* ({ payload }) {
+          yield* allowed
+          return yield* alone(agent, { cut: yield* Effect.mapError(agent.cut(payload.datacenter), invalid) })
+        }),
+        heal: Effect.fnUntraced(function* ({ payload }) {
+          yield* allowed
+          return yield* alone(agent, { cut: yield* Effect.mapError(agent.heal(payload.datacenter), invalid) })
+        })
       })
     })
   )
