@@ -1,5 +1,5 @@
 # The bundle of `pnpm build`, moved out of the repository: it says its version, reads a configuration, and runs a node
-# with a data directory that comes back as the same node. Sourced by `.ci/run`.
+# with a data directory that comes back as the same node; its demo says that it needs a checkout. Sourced by `.ci/run`.
 
 bundle() {
   local ok=0
@@ -8,6 +8,7 @@ bundle() {
   cp apps/starling/dist/{starling.mjs,sqliteWorker.js} "$temporary/bundle"
   check version bundle_version || ok=1
   check "agent --check" node "$starling" agent --check --name bundled || ok=1
+  check demo bundle_demo || ok=1
   check agent bundle_agent || ok=1
   check "agent again" bundle_agent || ok=1
   return $ok
@@ -19,6 +20,12 @@ bundle_version() {
   version=$(node -p 'JSON.parse(require("node:fs").readFileSync("apps/starling/package.json", "utf8")).version')
   echo "$said"
   [ "$said" = "starling v$version" ]
+}
+
+# Its programs are not part of the bundle; it says so.
+bundle_demo() {
+  local said
+  ! said=$(node "$starling" demo --once 2>&1) && echo "$said" | grep "run it in a checkout"
 }
 
 # One node from its start to its goodbye; every run must be the node of the first.

@@ -81,12 +81,16 @@ const scriptOf = (file: string): string => fileURLToPath(new URL(file, import.me
 /** This machine, with a temporary directory, and a janitor for the case that the demo cannot clean up itself. */
 export const makeStage: Effect.Effect<
   Stage,
-  PlatformError.PlatformError,
+  PlatformError.PlatformError | ProcessFailed,
   ChildProcessSpawner.ChildProcessSpawner | FileSystem.FileSystem | HttpClient.HttpClient | Scope.Scope
 > = Effect.gen(function* () {
   const files = yield* FileSystem.FileSystem
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
   const http = yield* HttpClient.HttpClient
+  if (!(yield* files.exists(scriptOf("janitor.ts")))) {
+    const message = "the demo starts programs of the repository, which are not here: run it in a checkout"
+    return yield* new ProcessFailed({ message })
+  }
   const directory = join(tmpdir(), `starling-demo-${randomBytes(6).toString("hex")}`)
   // The janitor comes before what it would have to remove.
   const told = yield* Queue.unbounded<string>()
