@@ -1,0 +1,487 @@
+/**
+ * Lazy-push repair alone, against a model of sets and lists: any events in any order, also those that no honest fleet
+ * sends. The model keeps every broadcast ever seen by name, knows nothing of intervals or queues, and predicts what is
+ * sent, what is asked for, of whom and when, and every counter.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { LazyPushRepair, MessageId } from "@starling/gossip"
+import { LinkGate, type Machine, SeqSet } from "@starling/machine"
+import * as fc from "fast-check"
+import { command, downReasons, Outbox, pauses } from "./lawCommands.ts"
+import { neighbor, self, smallId, smallLink, smallNeighbors, smallRoot } from "./plumtreeArbitraries.ts"
+
+type Event = LazyPushRepair.Event
+type Kind = LazyPushRepair.Timer["_tag"]
+type Actions = Outbox<LazyPushRepair.Action>
+
+interface Wanted {
+  readonly id: MessageId.MessageId
+  readonly announcers: ReadonlyArray<Machine.LinkId>
+  readonly asked: Machine.LinkId | null
+  readonly dueAt: Machine.Instant
+}
+
+/** Numbers of broadcasts by origin and run. */
+type Runs = Map<string, Map<number, Set<number>>>
+
+/** What is known from outside: what the machine was told, and what it did. */
+class Model {
+  version = 0
+  neighbors: ReadonlyArray<number> = []
+  held: Array<{ readonly link: number; readonly message: LazyPushRepair.Message }> = []
+  overflowed = 0
+  seen: Runs = new Map()
+  /** Seen, and the payload not forgotten. */
+  sendable: Runs = new Map()
+  queues = new Map<number, Array<LazyPushRepair.Announcement>>()
+  missing = new Map<string, Wanted>()
+  /** Entries made since nothing was missing: the machine may refuse more of them early. */
+  added = 0
+  timers: Record<Kind, { number: number; dueAt: number | null }> = {
+    Dispatch: { number: 0, dueAt: null },
+    Repair: { number: 0, dueAt: null },
+    Summarize: { number: 0, dueAt: null }
+  }
+  counters: Record<keyof LazyPushRepair.Counters, number> = {
+    announced: 0,
+    shed: 0,
+    stale: 0,
+    ihavesReceived: 0,
+    missingShed: 0,
+    gaps: 0,
+    grafts: 0,
+    exhausted: 0,
+    summariesSent: 0,
+    summariesReceived: 0,
+    storedRefused: 0
+  }
+}
+
+interface Real {
+  state: LazyPushRepair.State
+  now: number
+}
+
+type Command = fc.Command<Model, Real>
+
+const config: LazyPushRepair.Config = {
+  ...LazyPushRepair.defaults,
+  self,
+  missingMax: 5,
+  queueMax: 2,
+  wantedMax: 3,
+  gapMax: 2
+}
+
+const makeReal = (): Real => ({ state: LazyPushRepair.make(config, new Map(), 1), now: 0 })
+
+// --- what a step must do ---------------------------------------------------------------------------------------------
+
+const act = (model: Model, real: Real, afterMs: number, event: Event): void => {
+  real.now += afterMs
+  Object.freeze(real.state)
+  Object.freeze(real.state.queues)
+  const [state, actions] = LazyPushRepair.step(real.state, { now: real.now, event })
+  real.state = state
+  const outbox = new Outbox(actions)
+  const armed = outbox.takeAll("SetTimer")
+  expect(model, real, event, outbox)
+  outbox.assertEmpty()
+  for (const { delayMs, timer } of armed) expectTimer(model, real.now, delayMs, timer)
+  assertTimers(model, real.now)
+  assertAgrees(model, state)
+}
+
+const assertAgrees = (model: Model, state: LazyPushRepair.State): void => {
+  assert.deepStrictEqual(LazyPushRepair.invariants(state), [])
+  assert.deepStrictEqual({ ...state.counters }, model.counters, "everything is counted, once")
+  assert.strictEqual(LazyPushRepair.missingSize(state), model.missing.size)
+  assert.isAtMost(model.missing.size, config.missingMax)
+  for (const { id } of model.missing.values()) assert.isTrue(LazyPushRepair.isMissing(state, id), "is missing")
+  assert.strictEqual(state.gate.held.length, model.held.length, "frames that wait for their neighbour")
+  assert.strictEqual(state.gate.overflowed, model.overflowed, "every frame dropped is counted")
+}
+
+const expect = (model: Model, real: Real, event: Event, outbox: Actions): void => {
+  switch (event._tag) {
+    case "Received":
+      if (model.neighbors.includes(event.link)) return expectMessage(model, real, event.link, event.message)
+      if (model.held.length === LinkGate.heldMax) model.overflowed++
+      else model.held.push({ link: event.link, message: event.message })
+      return
+    case "LinkDown":
+      model.held = model.held.filter((frame) => frame.link !== event.link)
+      return
+    case "Neighbors":
+      return expectNeighbors(model, real, event.version, event.neighbors, outbox)
+    case "Seen":
+      return expectSeen(model, real, event.id, event.link)
+    case "Announce":
+      for (const link of event.links) if (model.neighbors.includes(link)) queue(model, link, [event.id, event.round])
+      return
+    case "Forgotten":
+      for (const id of event.ids) forget(model.sendable, id)
+      return
+    case "Missed":
+      return expectMissed(model, real.now, event.link, event.ids, outbox)
+    case "TimerFired": {
+      const timer = model.timers[event.timer._tag]
+      if (timer.dueAt === null || timer.number !== event.timer.number) return
+      timer.dueAt = null
+      if (event.timer._tag === "Dispatch") return expectDispatch(model, outbox)
+      if (event.timer._tag === "Summarize") return expectSummary(model, model.neighbors, outbox)
+      const due = [...model.missing.values()].filter(({ dueAt }) => dueAt <= real.now)
+      return expectAsked(model, real.now, due, outbox)
+    }
+    case "Started":
+    case "LinkUp":
+    case "LinkRefused":
+    case "Written":
+      return
+  }
+}
+
+// --- what is missing -------------------------------------------------------------------------------------------------
+
+const expectMessage = (model: Model, real: Real, link: number, message: LazyPushRepair.Message): void => {
+  if (message._tag === "IHave") {
+    model.counters.ihavesReceived += message.items.length
+    for (const [id] of message.items) if (!isSeen(model, id)) want(model, real, id, link)
+    return
+  }
+  model.counters.summariesReceived++
+  let left = config.wantedMax
+  for (const [origin, incarnation, seqs] of message.windows) {
+    for (const [from, to] of seqs) {
+      for (let seq = from; seq <= to && left > 0; seq++) {
+        const id = { origin, incarnation, seq }
+        if (isOver(model.seen, id)) break
+        if (isSeen(model, id)) continue
+        want(model, real, id, link)
+        left--
+      }
+    }
+  }
+}
+
+/** Only what is unseen and of another node, and only while there is room; what finds none is counted. */
+const want = (model: Model, real: Real, id: MessageId.MessageId, link: number): void => {
+  if (id.origin === self.id) return
+  const key = MessageId.toText(id)
+  const wanted = model.missing.get(key)
+  if (wanted !== undefined) {
+    const known = wanted.announcers.includes(link)
+    model.missing.set(key, known ? wanted : { ...wanted, announcers: [...wanted.announcers, link] })
+    return
+  }
+  if (model.missing.size >= config.missingMax || model.added >= 4 * config.missingMax) {
+    // Times of what has arrived wait to be skipped and take room too: near that bound either answer is right.
+    const isTaken = model.missing.size < config.missingMax && LazyPushRepair.isMissing(real.state, id)
+    if (!isTaken) {
+      model.counters.missingShed++
+      return
+    }
+  }
+  model.added++
+  model.missing.set(key, { id, announcers: [link], asked: null, dueAt: real.now + config.graftMs })
+}
+
+const expectSeen = (model: Model, real: Real, id: MessageId.MessageId, link: number | null): void => {
+  const newest = Math.max(0, ...(model.seen.get(id.origin)?.get(id.incarnation) ?? []))
+  if (!isOver(model.seen, id)) remember(model.seen, id)
+  remember(model.sendable, id)
+  for (const { id: other } of model.missing.values()) if (isSeen(model, other)) giveUp(model, other)
+  if (link === null || newest === 0) return
+  for (let seq = Math.max(newest + 1, id.seq - config.gapMax); seq < id.seq; seq++) {
+    const gap = { ...id, seq }
+    if (isSeen(model, gap)) continue
+    model.counters.gaps++
+    want(model, real, gap, link)
+  }
+}
+
+const expectMissed = (
+  model: Model,
+  now: number,
+  link: number,
+  ids: ReadonlyArray<MessageId.MessageId>,
+  outbox: Actions
+): void => {
+  const next: Array<Wanted> = []
+  for (const id of ids) {
+    const wanted = model.missing.get(MessageId.toText(id))
+    if (wanted === undefined) continue
+    const without = { ...wanted, announcers: wanted.announcers.filter((other) => other !== link) }
+    if (wanted.asked === link) next.push(without)
+    // The only one left to ask is asked all the same.
+    else if (without.announcers.length > 0) model.missing.set(MessageId.toText(id), without)
+  }
+  expectAsked(model, now, next, outbox)
+}
+
+/** Each is asked of its first announcer that is a neighbour, all of one neighbour together, or given up and counted. */
+const expectAsked = (model: Model, now: number, due: ReadonlyArray<Wanted>, outbox: Actions): void => {
+  const expected = new Map<number, Array<string>>()
+  for (const { announcers, id } of due) {
+    const next = announcers.find((link) => model.neighbors.includes(link))
+    if (next === undefined) {
+      model.counters.exhausted++
+      giveUp(model, id)
+      continue
+    }
+    model.counters.grafts++
+    expected.set(next, [...(expected.get(next) ?? []), MessageId.toText(id)])
+    const rest = announcers.slice(announcers.indexOf(next) + 1)
+    const asked = { id, announcers: rest, asked: next, dueAt: now + config.regraftMs }
+    model.missing.set(MessageId.toText(id), asked)
+  }
+  const asked = new Map<number, ReadonlyArray<string>>()
+  for (const { output } of outbox.takeAll("Emit")) {
+    assert.isFalse(asked.has(output.link), "a neighbour is asked once in a step")
+    asked.set(output.link, output.ids.map(MessageId.toText).toSorted())
+  }
+  const sorted = [...expected].map(([link, ids]) => [link, ids.toSorted()] as const)
+  assert.sameDeepMembers([...asked], sorted, "asked is who announced it, for what is missing and due")
+}
+
+const giveUp = (model: Model, id: MessageId.MessageId): void => {
+  model.missing.delete(MessageId.toText(id))
+  if (model.missing.size === 0) model.added = 0
+}
+
+// --- what is told ----------------------------------------------------------------------------------------------------
+
+const queue = (model: Model, link: number, item: LazyPushRepair.Announcement): void => {
+  const items = [...(model.queues.get(link) ?? []), item]
+  if (items.length > config.queueMax) model.counters.shed++
+  model.queues.set(link, items.slice(-config.queueMax))
+}
+
+const expectDispatch = (model: Model, outbox: Actions): void => {
+  const expected = new Map<number, ReadonlyArray<LazyPushRepair.Announcement>>()
+  for (const [link, items] of model.queues) {
+    const current = items.filter(([id]) => model.sendable.get(id.origin)?.get(id.incarnation)?.has(id.seq) === true)
+    model.counters.announced += current.length
+    model.counters.stale += items.length - current.length
+    if (current.length > 0) expected.set(link, current)
+  }
+  model.queues.clear()
+  const told = outbox.takeAll("Send").map(({ link, message }) => [link, message] as const)
+  const frames = [...expected].map(([link, items]) => [link, { _tag: "IHave" as const, items }] as const)
+  assert.sameDeepMembers([...told], frames, "announced is what was queued and is not forgotten, to neighbours only")
+}
+
+/** An older or equal snapshot changes nothing. A new neighbour hears of everything that could be sent. */
+const expectNeighbors = (
+  model: Model,
+  real: Real,
+  version: number,
+  neighbors: ReadonlyArray<Machine.Neighbor>,
+  outbox: Actions
+): void => {
+  if (version <= model.version) return
+  const before = model.neighbors
+  model.version = version
+  model.neighbors = neighbors.map(({ link }) => link)
+  for (const link of model.queues.keys()) if (!model.neighbors.includes(link)) model.queues.delete(link)
+  for (const link of model.neighbors) if (!before.includes(link)) expectSummary(model, [link], outbox)
+  const isIn = ({ link }: { readonly link: number }) => model.neighbors.includes(link)
+  const released = model.held.filter(isIn)
+  model.held = model.held.filter((frame) => !isIn(frame))
+  for (const { link, message } of released) expectMessage(model, real, link, message)
+}
+
+/** To one of these links: exactly what was seen and is not forgotten. */
+const expectSummary = (model: Model, links: ReadonlyArray<number>, outbox: Actions): void => {
+  if (links.length === 0 || model.sendable.size === 0) return
+  const { link, message } = outbox.take("Send", "a summary is sent if there is anything to say")
+  assert.include([...links], link)
+  const windows: Array<LazyPushRepair.SummaryWindow> = []
+  for (const [origin, runs] of model.sendable)
+    for (const [incarnation, seqs] of runs)
+      windows.push([origin, incarnation, [...seqs].reduce(SeqSet.add, SeqSet.empty)])
+  assert.isTrue(message._tag === "Summary")
+  if (message._tag === "Summary") assert.sameDeepMembers([...message.windows], windows)
+  model.counters.summariesSent++
+}
+
+// --- timers ----------------------------------------------------------------------------------------------------------
+
+/** How late a timer may be before it is given up for lost. */
+const graceMs = 1000
+
+/** A timer is armed only if none is, or that is too late, or it was lost. */
+const expectTimer = (model: Model, now: number, delayMs: number, { _tag, number }: LazyPushRepair.Timer): void => {
+  const timer = model.timers[_tag]
+  assert.isAtLeast(delayMs, 0)
+  assert.strictEqual(number, timer.number + 1, "each arming has the next number, so all earlier ones are stale")
+  const isSooner = timer.dueAt === null || now + delayMs < timer.dueAt || now > timer.dueAt + graceMs
+  assert.isTrue(isSooner, "one timer of a kind is enough")
+  model.timers[_tag] = { number, dueAt: now + delayMs }
+}
+
+/** Whatever waits for a timer has one, that fires in time. */
+const assertTimers = (model: Model, now: number): void => {
+  const within = (kind: Kind, latest: number) => {
+    const { dueAt } = model.timers[kind]
+    assert.isNotNull(dueAt, `${kind} has a timer`)
+    assert.isAtMost(dueAt ?? Infinity, latest, `${kind} is in time`)
+    assert.isAtLeast((dueAt ?? 0) + graceMs, now, `${kind} is not believed for ever`)
+  }
+  within("Summarize", now + 1.2 * config.summaryMs)
+  if (model.queues.size > 0) within("Dispatch", now + config.dispatchMs)
+  const due = [...model.missing.values()].map(({ dueAt }) => dueAt)
+  if (due.length > 0) within("Repair", Math.max(Math.min(...due), now + 20))
+}
+
+// --- sets of broadcasts ----------------------------------------------------------------------------------------------
+
+/** Two later runs of the origin are known: whatever this one sent counts as seen. */
+const isOver = (runs: Runs, id: MessageId.MessageId): boolean => {
+  const known = [...(runs.get(id.origin)?.keys() ?? [])]
+  return known.length === 2 && !known.includes(id.incarnation) && id.incarnation < Math.min(...known)
+}
+
+const isSeen = (model: Model, id: MessageId.MessageId): boolean =>
+  isOver(model.seen, id) || model.seen.get(id.origin)?.get(id.incarnation)?.has(id.seq) === true
+
+/** Adds a broadcast; of each origin the two newest runs stay. */
+const remember = (runs: Runs, id: MessageId.MessageId): void => {
+  const known = runs.get(id.origin) ?? new Map<number, Set<number>>()
+  runs.set(id.origin, known)
+  known.set(id.incarnation, (known.get(id.incarnation) ?? new Set()).add(id.seq))
+  if (known.size > 2) known.delete(Math.min(...known.keys()))
+}
+
+const forget = (runs: Runs, id: MessageId.MessageId): void => {
+  const known = runs.get(id.origin)
+  const seqs = known?.get(id.incarnation)
+  seqs?.delete(id.seq)
+  if (seqs?.size === 0) known?.delete(id.incarnation)
+  if (known?.size === 0) runs.delete(id.origin)
+}
+
+// --- what may happen -------------------------------------------------------------------------------------------------
+
+const ids = fc.uniqueArray(smallId, { maxLength: 4, selector: MessageId.toText })
+
+const timers = fc
+  .tuple(pauses, fc.constantFrom<Kind>("Dispatch", "Repair", "Repair", "Summarize"), fc.constantFrom(0, 0, 0, 1, 3))
+  .map(([ms, _tag, back]): Command =>
+    command(`${ms} ms, ${_tag} armed ${back} before the last`, (model, real) =>
+      act(model, real, ms, { _tag: "TimerFired", timer: { _tag, number: model.timers[_tag].number - back } })
+    )
+  )
+
+const neighbors = fc
+  .tuple(pauses, fc.constantFrom(-1, 0, 1, 1, 1, 3), smallNeighbors)
+  .map(([ms, ahead, neighbors]): Command =>
+    command(`${ms} ms, neighbours ${ahead} ahead: [${neighbors.map(({ link }) => link)}]`, (model, real) =>
+      act(model, real, ms, { _tag: "Neighbors", version: model.version + ahead, neighbors })
+    )
+  )
+
+/** A neighbour that was asked, or any other, does not have some of these. */
+const missed = fc
+  .tuple(
+    pauses.filter((ms) => ms > 0),
+    smallLink,
+    ids
+  )
+  .map(([ms, link, ids]): Command =>
+    command(`${ms} ms, ${link} misses ${ids.map(MessageId.toText)} and what it was asked for`, (model, real) => {
+      const asked = [...model.missing.values()].filter((wanted) => wanted.asked === link).map(({ id }) => id)
+      const all = new Map([...ids, ...asked].map((id) => [MessageId.toText(id), id]))
+      act(model, real, ms, { _tag: "Missed", link, ids: [...all.values()] })
+    })
+  )
+
+const plainEvents: fc.Arbitrary<Event> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.tuple(smallLink, ids).map(([link, ids]): Event => {
+      const items = ids.map((id): LazyPushRepair.Announcement => [id, 2])
+      return { _tag: "Received", link, message: { _tag: "IHave", items } }
+    })
+  },
+  {
+    weight: 2,
+    arbitrary: fc
+      .tuple(smallLink, smallRoot, fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 6 }), fc.nat(1e15))
+      .map(([link, origin, incarnation, from, more]): Event => {
+        const windows: ReadonlyArray<LazyPushRepair.SummaryWindow> = [[origin, incarnation, [[from, from + more]]]]
+        return { _tag: "Received", link, message: { _tag: "Summary", windows } }
+      })
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({ _tag: fc.constant("Seen" as const), id: smallId, link: fc.option(smallLink) })
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      _tag: fc.constant("Announce" as const),
+      id: smallId,
+      round: fc.nat(9),
+      links: fc.uniqueArray(smallLink)
+    })
+  },
+  fc.record({ _tag: fc.constant("Forgotten" as const), ids }),
+  fc.record({ _tag: fc.constant("LinkDown" as const), link: smallLink, reason: downReasons }),
+  fc.record({ _tag: fc.constant("LinkUp" as const), link: smallLink, peer: fc.constant(neighbor(1).peer) }),
+  fc.constantFrom<Event>({ _tag: "Started" }, { _tag: "Written", token: 1 })
+)
+
+const plain = fc
+  .tuple(pauses, plainEvents)
+  .map(([ms, event]): Command =>
+    command(`${ms} ms, ${JSON.stringify(event)}`, (model, real) => act(model, real, ms, event))
+  )
+
+/** More frames of a stranger than may wait. */
+const flood = fc.tuple(smallLink, fc.nat(300), smallId).map(([link, size, id]): Command =>
+  command(`${size} announcements on link ${link}`, (model, real) => {
+    const message: LazyPushRepair.Message = { _tag: "IHave", items: [[id, 1]] }
+    for (let i = 0; i < size; i++) act(model, real, 0, { _tag: "Received", link, message })
+  })
+)
+
+/** Nothing of the former state is trusted but what was delivered. */
+const rebuilt = pauses.map((ms): Command =>
+  command(`${ms} ms, rebuilt`, (model, real) => {
+    real.now += ms
+    real.state = LazyPushRepair.rebuild(config, real.state.seen, real.now)
+    Object.assign(model, new Model(), { seen: model.seen })
+  })
+)
+
+const anyCommands = fc.commands(
+  [plain, plain, plain, plain, plain, plain, timers, timers, timers, neighbors, missed, flood, rebuilt],
+  { maxCommands: 120 }
+)
+
+describe("Lazy-push repair, any events in any order", () => {
+  it("does what the model predicts, step by step: tells, asks, waits and counts no more and no less", () => {
+    fc.assert(
+      fc.property(anyCommands, (commands) => {
+        fc.modelRun(() => ({ model: new Model(), real: makeReal() }), commands)
+      })
+    )
+  })
+
+  it("left alone with its timers, it has nothing missing and nothing queued", () => {
+    fc.assert(
+      fc.property(anyCommands, (commands) => {
+        const model = new Model()
+        const real = makeReal()
+        fc.modelRun(() => ({ model, real }), commands)
+        for (let i = 0; i < 100 && model.missing.size + model.queues.size > 0; i++) {
+          const _tag = model.missing.size > 0 ? "Repair" : "Dispatch"
+          const { dueAt, number } = model.timers[_tag]
+          act(model, real, Math.max(0, (dueAt ?? 0) - real.now), { _tag: "TimerFired", timer: { _tag, number } })
+        }
+        assert.deepStrictEqual([real.state.queues, LazyPushRepair.missingSize(real.state)], [[], 0])
+      })
+    )
+  })
+})
