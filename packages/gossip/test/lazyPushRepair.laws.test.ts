@@ -240,7 +240,7 @@ const expectAsked = (model: Model, now: number, due: ReadonlyArray<Wanted>, outb
     assert.isFalse(asked.has(output.link), "a neighbour is asked once in a step")
     asked.set(output.link, output.ids.map(MessageId.toText).toSorted())
   }
-  const sorted = [...expected].map(([link, ids]) => [link, ids.toSorted()] as const)
+  const sorted = [...expected].map(([link, ids]): [number, ReadonlyArray<string>] => [link, ids.toSorted()])
   assert.sameDeepMembers([...asked], sorted, "asked is who announced it, for what is missing and due")
 }
 
