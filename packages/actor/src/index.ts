@@ -1,3 +1,4 @@
+export * as Activity from "./Activity.ts"
 export * as Actor from "./Actor.ts"
 export * as DynamicSupervisor from "./DynamicSupervisor.ts"
 export * as ExitReason from "./ExitReason.ts"
