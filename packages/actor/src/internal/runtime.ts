@@ -51,7 +51,7 @@ export class Runtime {
   readonly clock: Clock.Clock
   readonly timers: Timers
   /** See `Activity`; only where actors are stepped. */
-  readonly waits: Set<Wait> | undefined
+  readonly noted: Set<Wait> | undefined
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly stepped: boolean
   private readonly kept = new Ring<Report>(keptReports)
@@ -72,7 +72,7 @@ export class Runtime {
   ) {
     this.clock = clock
     this.stepped = stepped
-    this.waits = stepped ? new Set() : undefined
+    this.noted = stepped ? new Set() : undefined
     this.dispatcher = scheduler.makeDispatcher()
     this.reports = reports
     this.timers = new Timers(clock, scheduler, (task) => this.defer(task))
