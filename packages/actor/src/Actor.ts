@@ -338,7 +338,7 @@ export const tellUnsafe = <Msg>(ref: ActorRef<Msg>, message: NoInfer<Msg>): bool
 export const ask = <Msg, A, E = never>(
   ref: ActorRef<Msg>,
   make: (replyTo: ReplyTo<A, E>) => NoInfer<Msg>,
-  timeout: Duration.Input = "5 seconds"
+  timeout: Duration.Input = 5000
 ): Effect.Effect<A, E | AskTimeout | ActorDown | MailboxFull> =>
   noted("ask", addressOf(ref), asking(ref, make, timeout))
 
@@ -350,7 +350,7 @@ const asking = <Msg, A, E>(
   Effect.suspend(() => {
     const address = addressOf(ref)
     const to = address.name
-    const timeoutMs = Duration.toMillis(timeout)
+    const timeoutMs = typeof timeout === "number" ? timeout : Duration.toMillis(timeout)
     return Effect.callback<A, E | AskTimeout | ActorDown | MailboxFull>((resume) => {
       let timer: Timer | undefined
       let forget: (() => void) | undefined

@@ -211,11 +211,27 @@ export class Process extends Timed implements Holder, Address {
   stop(reason: ExitReason.ExitReason): void {
     if (this.isDead || this.stopReason !== undefined) return
     this.stopReason = reason
-    if (this.phase === "starting") this.interrupt(reason)
-    else this.wake()
     const listeners = this.stopListeners
     this.stopListeners = undefined
+    if (this.phase === "starting") this.interrupt(reason)
+    else if (this.endsQuietly && reason._tag !== "Failed") this.end(reason)
+    else this.wake()
     if (listeners !== undefined) for (const listener of listeners) listener()
+  }
+
+  /** Between two messages, with nothing to clean up: its end runs no code but ours, and so needs no turn of its own. */
+  private get endsQuietly(): boolean {
+    return (
+      this.phase === "running" &&
+      !this.active &&
+      this.fiber === undefined &&
+      this.behavior.terminate === undefined &&
+      this.isUnscoped
+    )
+  }
+
+  private get isUnscoped(): boolean {
+    return this.scope === undefined || this.scope.state._tag === "Empty"
   }
 
   /** For an Effect that waits inside a handler and should not keep a stop waiting. */
@@ -457,8 +473,7 @@ export class Process extends Timed implements Holder, Address {
   private end(reason: ExitReason.ExitReason, outcome?: Outcome): void {
     this.phase = "stopping"
     const terminate = outcome === undefined && reason._tag !== "Killed" ? this.behavior.terminate : undefined
-    const empty = this.scope === undefined || this.scope.state._tag === "Empty"
-    if (terminate === undefined && empty && reason._tag !== "Failed") return this.over(reason, outcome)
+    if (terminate === undefined && this.isUnscoped && reason._tag !== "Failed") return this.over(reason, outcome)
     const { stopReason } = this
     const fiber = Effect.runForkWith(this.scoped())(this.ending(reason, terminate, outcome))
     if (this.isDead || fiber.pollUnsafe() !== undefined) return

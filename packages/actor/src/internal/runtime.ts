@@ -8,8 +8,10 @@
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as LogLevel from "effect/LogLevel"
 import * as PubSub from "effect/PubSub"
+import * as References from "effect/References"
 import * as Scheduler from "effect/Scheduler"
 import type { DeadLetter, Report } from "../Report.ts"
 import type { System } from "../System.ts"
@@ -134,19 +136,27 @@ export class Runtime {
   }
 
   report(report: Report): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.kept.push(report)
-      for (const hook of this.hooks) {
-        try {
-          hook(report)
-        } catch {
-          // An observer's mistake must not change what it observes.
-        }
+    return Effect.suspend(() => Effect.andThen(this.announce(report), log(report)))
+  }
+
+  /** A child has started. Done at once, unless somebody has to read of it or has fallen behind with reading. */
+  progress(report: Report & { readonly _tag: "Progress" }, context: Context.Context<never>): Effect.Effect<void> {
+    const announced = this.announce(report)
+    const isLogged = !LogLevel.isGreaterThan(Context.get(context, References.MinimumLogLevel), "Debug")
+    return isLogged ? Effect.andThen(announced, log(report)) : announced
+  }
+
+  private announce(report: Report): Effect.Effect<void> {
+    this.kept.push(report)
+    for (const hook of this.hooks) {
+      try {
+        hook(report)
+      } catch {
+        // An observer's mistake must not change what it observes.
       }
-      if (PubSub.publishUnsafe(this.reports, report)) return log(report)
-      // Full: only the Effect makes room, by dropping the oldest.
-      return Effect.andThen(PubSub.publish(this.reports, report), log(report))
-    })
+    }
+    // Full: only the Effect makes room, by dropping the oldest.
+    return PubSub.publishUnsafe(this.reports, report) ? Exit.void : Effect.asVoid(PubSub.publish(this.reports, report))
   }
 
   private arm(): void {
@@ -211,9 +221,7 @@ export const runtimeOf = (system: System["Service"]): Runtime => system as Runti
 const log = (report: Report): Effect.Effect<void> => {
   switch (report._tag) {
     case "Progress":
-      return Effect.flatMap(LogLevel.isEnabled("Debug"), (enabled) =>
-        enabled ? annotated(report, Effect.logDebug(`${report.child} started`)) : Effect.void
-      )
+      return annotated(report, Effect.logDebug(`${report.child} started`))
     // Said by the crash report that follows.
     case "Terminated":
       return Effect.void

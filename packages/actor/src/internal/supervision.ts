@@ -16,8 +16,10 @@ import type { OnRestart } from "../Mailbox.ts"
 import { defaultMailbox } from "../Mailbox.ts"
 import { Box } from "./box.ts"
 import { NameTaken } from "./errors.ts"
+import { exitOf } from "./exitOf.ts"
 import { NextState } from "./next.ts"
 import type { ErasedBehavior, LaunchOptions } from "./model.ts"
+import type { Outcome } from "./outcome.ts"
 import { Process } from "./process.ts"
 import type { Runtime } from "./runtime.ts"
 import { type Shutdown, startWithin, stopProcess } from "./stopping.ts"
@@ -110,6 +112,8 @@ export type Request =
 
 type Started = { readonly _tag: "Started" | "Ignored" } | { readonly _tag: "Failed"; readonly error: StartError }
 
+type StartOutcome = Outcome | ReturnType<typeof failedOutcome>
+
 type Verdict = Supervision | NextState
 
 export class Supervision {
@@ -135,7 +139,8 @@ export class Supervision {
 
   readonly startAll = Effect.fnUntraced(function* (this: Supervision, specs: ReadonlyArray<Spec>) {
     for (const spec of specs) {
-      const child = yield* this.adopt(spec, this.process.context)
+      const child = this.adopt(spec, this.process.context)
+      if (isTrap(spec)) yield* this.warn(spec)
       const started = yield* this.start(child)
       if (started._tag === "Failed") {
         yield* this.reportStart(child, started.error.reason)
@@ -146,10 +151,7 @@ export class Supervision {
   })
 
   /** One try; the child is `running`, or `stopped`, or, if it is temporary and was ignored, gone. */
-  readonly start: (child: Child) => Effect.Effect<Started> = Effect.fnUntraced(function* (
-    this: Supervision,
-    child: Child
-  ) {
+  start(child: Child): Effect.Effect<Started> {
     const { process: parent, runtime } = this
     const { spec } = child
     child.incarnation++
@@ -167,37 +169,42 @@ export class Supervision {
     const process = new Process(spec.behavior, launch)
     child.process = process
     if (taken === undefined) process.launch()
-    let outcome = taken === undefined ? process.outcome : failedOutcome(taken)
-    if (outcome === undefined) {
-      // An init that never ends must not keep this supervisor from its own end.
-      const forget = parent.onStop(() => process.stop(ExitReason.shutdown))
-      outcome = yield* startWithin(process, spec.startTimeoutMs)
-      forget()
-    }
+    const outcome = taken === undefined ? process.outcome : failedOutcome(taken)
+    return outcome === undefined ? this.awaitStart(child, process) : this.started(child, process, outcome)
+  }
+
+  private readonly awaitStart = Effect.fnUntraced(function* (this: Supervision, child: Child, process: Process) {
+    // An init that never ends must not keep this supervisor from its own end.
+    const forget = this.process.onStop(() => process.stop(ExitReason.shutdown))
+    const outcome = yield* startWithin(process, child.spec.startTimeoutMs)
+    forget()
+    return yield* this.started(child, process, outcome)
+  })
+
+  private started(child: Child, process: Process, outcome: StartOutcome): Effect.Effect<Started> {
+    const { runtime } = this
+    const { spec } = child
     switch (outcome._tag) {
-      case "Running":
+      case "Running": {
         child.state = "running"
         child.runningSince = runtime.monotonic()
         process.watch((reason) => this.tell({ _tag: "Ended", child, process, reason }))
-        yield* runtime.report({
-          _tag: "Progress",
-          at: runtime.now(),
-          supervisor: this.name,
-          child: spec.id,
-          incarnation: child.incarnation
-        })
-        return { _tag: "Started" }
+        const { incarnation } = child
+        const report = { at: runtime.now(), supervisor: this.name, child: spec.id, incarnation }
+        const reported = runtime.progress({ _tag: "Progress", ...report }, this.process.context)
+        return Exit.isExit(reported) ? began : Effect.andThen(reported, began)
+      }
       case "Ignored":
         this.settle(child, "stopped")
         if (spec.restart === "temporary") this.remove(child)
-        return { _tag: "Ignored" }
+        return Exit.succeed({ _tag: "Ignored" })
       case "Failed": {
         child.process = undefined
         const error = new StartError({ supervisor: this.name, childId: spec.id, reason: outcome.reason })
-        return { _tag: "Failed", error }
+        return Exit.succeed({ _tag: "Failed", error })
       }
     }
-  })
+  }
 
   // ---- the end of a child
 
@@ -286,28 +293,36 @@ export class Supervision {
   // ---- stop
 
   /** Ends one child, if it lives; an end for another reason is reported and never raised. */
-  readonly stop = Effect.fnUntraced(function* (this: Supervision, child: Child, mailbox: "keep" | "close" = "close") {
+  stop(child: Child, mailbox: "keep" | "close" = "close"): Effect.Effect<void> {
     const { process, spec } = child
-    if (process !== undefined) {
-      const reason = yield* stopProcess(process, spec.shutdown)
-      this.gone(child, reason)
-      const expected =
-        reason._tag === "Shutdown" ||
-        (reason._tag === "Killed" && spec.shutdown === "brutal") ||
-        (reason._tag === "Normal" && spec.restart !== "permanent")
-      if (!expected) {
-        yield* this.runtime.report({
-          _tag: "ShutdownFailed",
-          at: this.runtime.now(),
-          supervisor: this.name,
-          child: spec.id,
-          reason: ExitReason.toText(reason)
-        })
-      }
-    }
+    if (process === undefined) return this.laidDown(child, mailbox)
+    // Often that is all it takes.
+    if (spec.shutdown !== "brutal") process.stop(ExitReason.shutdown)
+    return process.ended === undefined
+      ? Effect.flatMap(stopProcess(process, spec.shutdown), (reason) => this.stopped(child, reason, mailbox))
+      : this.stopped(child, process.ended, mailbox)
+  }
+
+  private stopped(child: Child, reason: ExitReason.DownReason, mailbox: "keep" | "close"): Effect.Effect<void> {
+    const { spec } = child
+    this.gone(child, reason)
+    const expected =
+      reason._tag === "Shutdown" ||
+      (reason._tag === "Killed" && spec.shutdown === "brutal") ||
+      (reason._tag === "Normal" && spec.restart !== "permanent")
+    if (expected) return this.laidDown(child, mailbox)
+    const report = { at: this.runtime.now(), supervisor: this.name, child: spec.id, reason: ExitReason.toText(reason) }
+    return Effect.andThen(
+      this.runtime.report({ _tag: "ShutdownFailed", ...report }),
+      Effect.suspend(() => this.laidDown(child, mailbox))
+    )
+  }
+
+  private laidDown(child: Child, mailbox: "keep" | "close"): Effect.Effect<void> {
     if (mailbox === "keep") child.state = "stopped"
     else this.settle(child, "stopped")
-  })
+    return Exit.void
+  }
 
   /** In reverse order, one after another; dynamic children all at once. */
   readonly stopAll: () => Effect.Effect<void> = Effect.fnUntraced(function* (this: Supervision) {
@@ -330,32 +345,40 @@ export class Supervision {
 
   // ---- management
 
-  readonly startChild = Effect.fnUntraced(function* (this: Supervision, spec: Spec, context: Context.Context<never>) {
+  startChild(
+    spec: Spec,
+    context: Context.Context<never>
+  ): Effect.Effect<Option.Option<Process>, StartError | ChildRefused> {
     const { dynamic } = this.options
     const known = this.children.get(spec.id)
     if (known !== undefined) {
-      return yield* this.refused(spec.id, known.process === undefined ? "already_present" : "already_started")
+      return Effect.fail(this.refused(spec.id, known.process === undefined ? "already_present" : "already_started"))
     }
     if (dynamic !== undefined && this.children.size >= dynamic.maxChildren) {
-      return yield* this.refused(spec.id, "max_children")
+      return Effect.fail(this.refused(spec.id, "max_children"))
     }
-    const child = yield* this.adopt(spec, context)
-    const started = yield* this.start(child)
+    const child = this.adopt(spec, context)
+    const begin = () => after(this.start(child), (started) => this.firstStart(child, started))
+    return isTrap(spec) ? Effect.andThen(this.warn(spec), Effect.suspend(begin)) : begin()
+  }
+
+  private firstStart(child: Child, started: Started): Effect.Effect<Option.Option<Process>, StartError> {
     if (started._tag === "Failed") {
       this.remove(child)
-      yield* this.reportStart(child, started.error.reason)
-      return yield* started.error
+      return Effect.andThen(this.reportStart(child, started.error.reason), Effect.fail(started.error))
     }
-    if (started._tag === "Ignored" && dynamic !== undefined) this.remove(child)
-    return Option.fromUndefinedOr(child.process)
-  })
+    if (started._tag === "Ignored" && this.options.dynamic !== undefined) this.remove(child)
+    return Exit.succeed(Option.fromUndefinedOr(child.process))
+  }
 
-  readonly terminateChild = Effect.fnUntraced(function* (this: Supervision, id: string) {
+  terminateChild(id: string): Effect.Effect<void, ChildRefused> {
     const child = this.children.get(id)
-    if (child === undefined) return yield* this.refused(id, "not_found")
-    yield* this.stop(child)
-    if (child.spec.restart === "temporary" || this.options.dynamic !== undefined) this.remove(child)
-  })
+    if (child === undefined) return Effect.fail(this.refused(id, "not_found"))
+    return after(this.stop(child), () => {
+      if (child.spec.restart === "temporary" || this.options.dynamic !== undefined) this.remove(child)
+      return Exit.void
+    })
+  }
 
   readonly restartChild = Effect.fnUntraced(function* (this: Supervision, id: string) {
     const child = this.children.get(id)
@@ -476,23 +499,20 @@ export class Supervision {
     return new ChildRefused({ supervisor: this.name, childId, reason })
   }
 
-  private readonly adopt = Effect.fnUntraced(function* (
-    this: Supervision,
-    spec: Spec,
-    context: Context.Context<never>
-  ) {
+  private adopt(spec: Spec, context: Context.Context<never>): Child {
     const child = new Child(spec, context)
     this.children.set(spec.id, child)
-    if (spec.type === "supervisor" && spec.restart === "transient") {
-      yield* this.runtime.report({
-        _tag: "Warning",
-        at: this.runtime.now(),
-        supervisor: this.name,
-        message: `${spec.id} is a transient supervisor: when it gives up it exits with shutdown and is not restarted`
-      })
-    }
     return child
-  })
+  }
+
+  private warn(spec: Spec): Effect.Effect<void> {
+    return this.runtime.report({
+      _tag: "Warning",
+      at: this.runtime.now(),
+      supervisor: this.name,
+      message: `${spec.id} is a transient supervisor: when it gives up it exits with shutdown and is not restarted`
+    })
+  }
 
   private reportStart(child: Child, reason: ExitReason.ExitReason): Effect.Effect<void> {
     return this.runtime.report({
@@ -503,6 +523,20 @@ export class Supervision {
       reason: ExitReason.toText(reason)
     })
   }
+}
+
+/** A trap of OTP's rules: a supervisor that gives up ends with `shutdown`, which is no failure. */
+const isTrap = (spec: Spec): boolean => spec.type === "supervisor" && spec.restart === "transient"
+
+const began: Effect.Effect<Started> = Exit.succeed({ _tag: "Started" })
+
+/** At once where there is nothing to wait for. */
+const after = <A, E, B, E2>(
+  first: Effect.Effect<A, E>,
+  next: (value: A) => Effect.Effect<B, E2>
+): Effect.Effect<B, E | E2> => {
+  const exit = exitOf(first)
+  return exit?._tag === "Success" ? next(exit.value) : Effect.flatMap(first, next)
 }
 
 const failedOutcome = (error: NameTaken) => ({ _tag: "Failed" as const, reason: ExitReason.failure(error) })

@@ -8,6 +8,7 @@ import type * as Option from "effect/Option"
 import * as ExitReason from "../ExitReason.ts"
 import { unbounded } from "../Mailbox.ts"
 import { Asked, Token } from "./ask.ts"
+import { exitOf } from "./exitOf.ts"
 import type { Address, ErasedBehavior } from "./model.ts"
 import type { Process } from "./process.ts"
 import {
@@ -60,8 +61,10 @@ export const supervisorBehavior = (options: Options): ErasedBehavior => ({
 
 const onRequest = (state: Supervision, request: Request): Effect.Effect<unknown> => {
   switch (request._tag) {
-    case "Call":
-      return Effect.as(request.run(state), state)
+    case "Call": {
+      const done = request.run(state)
+      return Exit.isExit(done) ? Exit.succeed(state) : Effect.as(done, state)
+    }
     case "Ended":
       return state.onEnded(request.child, request.process, request.reason)
     case "Retry":
@@ -95,36 +98,43 @@ const calling = <A, E>(
     else {
       const request: Request = {
         _tag: "Call",
-        run: (self) =>
-          Effect.map(Effect.exit(run(self)), (exit) => {
-            self.process.afterHandler(() => token.finish(exit))
-          })
+        run: (self) => {
+          const answer = (exit: Exit.Exit<A, E>): void => self.process.afterHandler(() => token.finish(exit))
+          const asked = attempt(() => run(self))
+          const exit = exitOf(asked)
+          // What is done already needs no fiber.
+          return exit === undefined ? Effect.map(Effect.exit(asked), answer) : Exit.succeed(answer(exit))
+        }
       }
       box.offer(new Asked(request, token))
     }
     return Effect.sync(() => token.cancel())
   })
 
+const attempt = <A, E>(run: () => Effect.Effect<A, E>): Effect.Effect<A, E> => {
+  try {
+    return run()
+  } catch (error) {
+    return Exit.die(error)
+  }
+}
+
 /** Dynamic children have ids for people only: one that is in use gets a number. */
 export const startChecked = (
   self: Supervision,
   spec: Spec,
   context: Context.Context<never>
-): Effect.Effect<Option.Option<Process>, StartError | ChildRefused | InvalidSpec> =>
-  Effect.suspend((): Effect.Effect<Option.Option<Process>, StartError | ChildRefused | InvalidSpec> => {
-    const invalid = validateChild(self.options, spec)
-    if (invalid !== undefined) return Effect.fail(invalid)
-    if (self.options.dynamic === undefined) return self.startChild(spec, context)
-    return self.startChild({ ...spec, id: self.freeId(spec.id) }, context)
-  })
+): Effect.Effect<Option.Option<Process>, StartError | ChildRefused | InvalidSpec> => {
+  const invalid = validateChild(self.options, spec)
+  if (invalid !== undefined) return Effect.fail(invalid)
+  if (self.options.dynamic === undefined) return self.startChild(spec, context)
+  return self.startChild({ ...spec, id: self.freeId(spec.id) }, context)
+}
 
-export const terminateRef = (self: Supervision, process: Process): Effect.Effect<void, ChildRefused> =>
-  Effect.suspend((): Effect.Effect<void, ChildRefused> => {
-    const child = self.childOf(process)
-    return child === undefined
-      ? Effect.fail(self.refused(process.name, "not_found"))
-      : self.terminateChild(child.spec.id)
-  })
+export const terminateRef = (self: Supervision, process: Process): Effect.Effect<void, ChildRefused> => {
+  const child = self.childOf(process)
+  return child === undefined ? Effect.fail(self.refused(process.name, "not_found")) : self.terminateChild(child.spec.id)
+}
 
 const validate = (options: Options): InvalidSpec | undefined => {
   const { children, name: supervisor } = options
@@ -151,7 +161,8 @@ const validate = (options: Options): InvalidSpec | undefined => {
 export const validateChild = (options: Options, spec: Spec): InvalidSpec | undefined => {
   const supervisor = options.name
   const { shutdown } = spec
-  if (shutdown !== "brutal" && shutdown !== "infinity" && !(Duration.toMillis(shutdown) >= 0)) {
+  const shutdownMs = typeof shutdown === "number" ? shutdown : named(shutdown) ? 0 : Duration.toMillis(shutdown)
+  if (!(shutdownMs >= 0)) {
     return outOfRange(supervisor, `the shutdown of ${spec.id} is negative`)
   }
   if (!(spec.startTimeoutMs > 0)) {
@@ -168,6 +179,9 @@ export const validateChild = (options: Options, spec: Spec): InvalidSpec | undef
   }
   return undefined
 }
+
+const named = (shutdown: Spec["shutdown"]): shutdown is "brutal" | "infinity" =>
+  shutdown === "brutal" || shutdown === "infinity"
 
 const outOfRange = (supervisor: string, message: string): InvalidSpec =>
   new InvalidSpec({ supervisor, reason: "out_of_range", message: `${supervisor}: ${message}` })
