@@ -32,10 +32,8 @@ export interface Activity {
 }
 
 /**
- * A `tell` that waits for room in a mailbox, or an `ask` that waits for its answer.
- *
- * - `to`, `id`: the incarnation it was sent to; where nobody holds the name that was sent to, the name and null.
- * - `blocks`: the handler itself waits, so its actor handles nothing else meanwhile; false for a fiber it has forked.
+ * A `tell` that waits for room in a mailbox, or an `ask` that waits for its answer. `id` is null, and `to` the name, where
+ * nobody holds the name that was sent to.
  *
  * @since 0.1.0
  * @category models
@@ -44,7 +42,6 @@ export interface Wait {
   readonly kind: "tell" | "ask"
   readonly to: string
   readonly id: number | null
-  readonly blocks: boolean
 }
 
 /** `outside`: what fibers that belong to no actor wait for. @since 0.1.0 @category models */
@@ -55,8 +52,8 @@ export interface Snapshot {
 
 /** Every actor that has not ended, parents before their children. @since 0.1.0 */
 export const snapshotUnsafe = (system: System["Service"]): Snapshot => {
-  const { noted, roots } = runtimeOf(system)
-  const all = [...(noted ?? [])]
+  const { roots, waits } = runtimeOf(system)
+  const all = [...(waits ?? [])]
   const by = (process: Process | undefined): ReadonlyArray<Wait> => all.filter((wait) => wait.by === process).map(shown)
   return {
     actors: [...roots].flatMap(withChildren).map((process) => ({
@@ -79,7 +76,7 @@ const withChildren = (process: Process): ReadonlyArray<Process> => [
   )
 ]
 
-const shown = ({ by, fiber, kind, to }: InternalWait): Wait => {
+const shown = ({ kind, to }: InternalWait): Wait => {
   const process = to.resolveProcess()
-  return { kind, to: process?.pathText ?? to.name, id: process?.id ?? null, blocks: by?.runs(fiber) === true }
+  return { kind, to: process?.pathText ?? to.name, id: process?.id ?? null }
 }

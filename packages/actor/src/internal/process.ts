@@ -133,11 +133,6 @@ export class Process extends Timed implements Holder, Address {
     return this.message === nothing ? undefined : { value: this.message }
   }
 
-  /** Whether its own fiber is this one; what it forked is not. */
-  runs(fiber: Fiber.Fiber<unknown, unknown>): boolean {
-    return this.fiber === fiber
-  }
-
   /** Something could be handled now. */
   private get ready(): boolean {
     if (this.stopReason !== undefined || (this.mailbox !== undefined && this.mailbox.size > 0)) return true
@@ -466,7 +461,7 @@ export class Process extends Timed implements Holder, Address {
     if (services !== undefined) return services
     this.scope = Scope.makeUnsafe()
     const scoped = Context.add(this.context, Scope.Scope, this.scope)
-    return (this.services = this.runtime.noted === undefined ? scoped : Context.add(scoped, Current, this))
+    return (this.services = this.runtime.waits === undefined ? scoped : Context.add(scoped, Current, this))
   }
 
   /** `terminate`, the Scope, the reports; without any of them, without a fiber. */

@@ -53,7 +53,7 @@ export class Runtime {
   readonly clock: Clock.Clock
   readonly timers: Timers
   /** See `Activity`; only where actors are stepped. */
-  readonly noted: Set<Wait> | undefined
+  readonly waits: Set<Wait> | undefined
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly stepped: boolean
   private readonly kept = new Ring<Report>(keptReports)
@@ -74,7 +74,7 @@ export class Runtime {
   ) {
     this.clock = clock
     this.stepped = stepped
-    this.noted = stepped ? new Set() : undefined
+    this.waits = stepped ? new Set() : undefined
     this.dispatcher = scheduler.makeDispatcher()
     this.reports = reports
     this.timers = new Timers(clock, scheduler, (task) => this.defer(task))

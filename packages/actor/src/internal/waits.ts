@@ -4,7 +4,6 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import type * as Fiber from "effect/Fiber"
 import type { Address } from "./model.ts"
 import type { Process } from "./process.ts"
 
@@ -14,7 +13,6 @@ export interface Wait {
   readonly to: Address
   /** Whose handler it is; undefined: a fiber of no actor. */
   readonly by: Process | undefined
-  readonly fiber: Fiber.Fiber<unknown, unknown>
 }
 
 /** The actor whose Effect a fiber runs, and the fibers it forks with it. */
@@ -25,10 +23,10 @@ export const Current: Context.Reference<Process | undefined> = Context.Reference
 
 /** The same Effect, noted for as long as it takes. */
 export const noted = <A, E>(kind: Wait["kind"], to: Address, waiting: Effect.Effect<A, E>): Effect.Effect<A, E> => {
-  const waits = to.runtime.noted
+  const { waits } = to.runtime
   if (waits === undefined) return waiting
   return Effect.withFiber((fiber) => {
-    const wait = { kind, to, by: fiber.getRef(Current), fiber }
+    const wait = { kind, to, by: fiber.getRef(Current) }
     waits.add(wait)
     return Effect.ensuring(
       waiting,
