@@ -33,7 +33,6 @@ import type { Address } from "./internal/model.ts"
 import { spawnProcess } from "./internal/spawn.ts"
 import type { Timer } from "./internal/timers.ts"
 import { tracedBehavior } from "./internal/traced.ts"
-import { noted } from "./internal/waits.ts"
 import type { Mailbox } from "./Mailbox.ts"
 import type { RegistryKey } from "./Registry.ts"
 import type { System } from "./System.ts"
@@ -309,11 +308,10 @@ export const tell = <Msg>(ref: ActorRef<Msg>, message: NoInfer<Msg>): Effect.Eff
     const box = address.resolveBox()
     if (box === undefined) return Effect.succeed(lost(address, message))
     if (!box.full || box.policy !== "backpressure") return Effect.succeed(box.offer(message))
-    const room = Effect.callback<boolean>((resume) => {
+    return Effect.callback<boolean>((resume) => {
       const forget = box.wait(message, (delivered) => resume(Effect.succeed(delivered)))
       return Effect.sync(forget)
     })
-    return noted("tell", address, room)
   })
 
 /**
@@ -339,13 +337,6 @@ export const ask = <Msg, A, E = never>(
   ref: ActorRef<Msg>,
   make: (replyTo: ReplyTo<A, E>) => NoInfer<Msg>,
   timeout: Duration.Input = 5000
-): Effect.Effect<A, E | AskTimeout | ActorDown | MailboxFull> =>
-  noted("ask", addressOf(ref), asking(ref, make, timeout))
-
-const asking = <Msg, A, E>(
-  ref: ActorRef<Msg>,
-  make: (replyTo: ReplyTo<A, E>) => NoInfer<Msg>,
-  timeout: Duration.Input
 ): Effect.Effect<A, E | AskTimeout | ActorDown | MailboxFull> =>
   Effect.suspend(() => {
     const address = addressOf(ref)

@@ -1,4 +1,3 @@
-export * as Activity from "./Activity.ts"
 export * as Actor from "./Actor.ts"
 export * as DynamicSupervisor from "./DynamicSupervisor.ts"
 export * as ExitReason from "./ExitReason.ts"

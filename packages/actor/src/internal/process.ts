@@ -25,7 +25,6 @@ import { NextState } from "./next.ts"
 import { failedInit, type Outcome, worse } from "./outcome.ts"
 import type { Supervision } from "./supervision.ts"
 import { Timed } from "./timed.ts"
-import { Current } from "./waits.ts"
 
 /** Between two looks at whether it is somebody else's turn. */
 const batchMax = 200
@@ -122,15 +121,6 @@ export class Process extends Timed implements Holder, Address {
   get waiting(): number {
     const lanes = (this.mailbox?.count ?? 0) + (this.signals?.length ?? 0) + (this.alarms?.size ?? 0)
     return lanes + (this.stopReason === undefined ? 0 : 1)
-  }
-
-  get capacity(): number {
-    return (this.behavior.mailbox ?? defaultMailbox).capacity
-  }
-
-  /** The message or signal whose handler has not ended. */
-  get atHand(): { readonly value: unknown } | undefined {
-    return this.message === nothing ? undefined : { value: this.message }
   }
 
   /** Something could be handled now. */
@@ -460,8 +450,7 @@ export class Process extends Timed implements Holder, Address {
     const { services } = this
     if (services !== undefined) return services
     this.scope = Scope.makeUnsafe()
-    const scoped = Context.add(this.context, Scope.Scope, this.scope)
-    return (this.services = this.runtime.waits === undefined ? scoped : Context.add(scoped, Current, this))
+    return (this.services = Context.add(this.context, Scope.Scope, this.scope))
   }
 
   /** `terminate`, the Scope, the reports; without any of them, without a fiber. */
@@ -493,7 +482,8 @@ export class Process extends Timed implements Holder, Address {
         if (closed !== undefined) reason = worse(reason, closed)
         if (reason._tag === "Failed" && !this.abandoned) {
           this.runtime.counts.crashes++
-          yield* reportCrash(this, this.atHand, reason.cause)
+          const message = this.message === nothing ? undefined : { value: this.message }
+          yield* reportCrash(this, message, reason.cause)
         }
         this.over(reason, outcome)
       })

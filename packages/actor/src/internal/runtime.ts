@@ -19,7 +19,6 @@ import type { Box } from "./box.ts"
 import type { Process } from "./process.ts"
 import { Ring } from "./ring.ts"
 import { Timers } from "./timers.ts"
-import type { Wait } from "./waits.ts"
 
 /** Our choice: the longest that actors keep the loop from timers and sockets. */
 const sliceMs = 5
@@ -52,8 +51,6 @@ export class Runtime {
   deadline = 0
   readonly clock: Clock.Clock
   readonly timers: Timers
-  /** See `Activity`; only where actors are stepped. */
-  readonly waits: Set<Wait> | undefined
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly stepped: boolean
   private readonly kept = new Ring<Report>(keptReports)
@@ -74,7 +71,6 @@ export class Runtime {
   ) {
     this.clock = clock
     this.stepped = stepped
-    this.waits = stepped ? new Set() : undefined
     this.dispatcher = scheduler.makeDispatcher()
     this.reports = reports
     this.timers = new Timers(clock, scheduler, (task) => this.defer(task))
