@@ -309,6 +309,8 @@ export const tell = <Msg>(ref: ActorRef<Msg>, message: NoInfer<Msg>): Effect.Eff
     if (box === undefined) return Effect.succeed(lost(address, message))
     if (!box.full || box.policy !== "backpressure") return Effect.succeed(box.offer(message))
     return Effect.callback<boolean>((resume) => {
+      // Others may have run since: who waits for room that is there already, or for an actor that ended, is never told.
+      if (!box.full || box.closed !== undefined) return resume(Effect.succeed(box.offer(message)))
       const forget = box.wait(message, (delivered) => resume(Effect.succeed(delivered)))
       return Effect.sync(forget)
     })

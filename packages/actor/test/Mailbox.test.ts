@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Scheduler from "effect/Scheduler"
 import * as TestClock from "effect/testing/TestClock"
 import * as fc from "fast-check"
 import { settle } from "./settle.ts"
@@ -156,4 +157,28 @@ describe("Mailbox", () => {
       assert.deepStrictEqual(told, [false, true, false, true, false, false])
     }).pipe(Effect.provide(System.layer))
   )
+
+  it("who tells while others may run in between is never left waiting: for room that came meanwhile, or for an end", () =>
+    fc.assert(
+      fc.asyncProperty(fc.integer({ min: 5, max: 60 }), fc.boolean(), (opsBeforeYield, ends) =>
+        Effect.gen(function* () {
+          const seen: Array<number> = []
+          const sink = yield* Actor.spawn(recording(Mailbox.bounded(1), seen))
+          const tellers = yield* Effect.forEach([0, 10, 20, 30], (from) =>
+            Effect.forkChild(
+              Effect.forEach([1, 2, 3, 4, 5], (n) => Actor.tell(sink, from + n), { discard: true }).pipe(
+                Effect.provideService(Scheduler.MaxOpsBeforeYield, opsBeforeYield)
+              )
+            )
+          )
+          if (ends) yield* Actor.exit(sink, ExitReason.shutdown)
+          for (let turn = 0; turn < 200; turn++) yield* Effect.yieldNow
+          assert.deepStrictEqual(
+            tellers.map((teller) => teller.pollUnsafe()?._tag),
+            tellers.map(() => "Success" as const)
+          )
+          if (!ends) assert.strictEqual(seen.length, 20)
+        }).pipe(Effect.scoped, Effect.provide(System.layer), Effect.runPromise)
+      )
+    ))
 })
