@@ -16,7 +16,6 @@ import type * as ExitReason from "./ExitReason.ts"
 import { contextOf } from "./internal/context.ts"
 import { addressOf, awaitEnd, counted, erasedSpec, optionsOf, specOf, infoOf } from "./internal/handle.ts"
 import type { Address } from "./internal/model.ts"
-import type { Process } from "./internal/process.ts"
 import { spawnProcess } from "./internal/spawn.ts"
 import { stopProcess } from "./internal/stopping.ts"
 import type * as Supervision from "./internal/supervision.ts"
@@ -122,7 +121,7 @@ const handle = (address: Address, name: string): DynamicSupervisor => ({
       StartError | ChildRefused | InvalidSpec | SupervisorDown,
       R
     >,
-  terminateChild: (ref) => Core.call(address, (self) => Core.terminateRef(self, ref as unknown as Process)),
+  terminateChild: (ref) => Core.call(address, (self) => Core.terminateRef(self, addressOf(ref))),
   whichChildren: Core.call(address, (self) => Effect.sync(() => [...self.children.values()].toReversed().map(infoOf))),
   countChildren: Core.call(address, (self) => Effect.sync(() => counted(self.children.values()))),
   stop: Effect.suspend(() => {

@@ -125,9 +125,11 @@ export const startChecked = (
   return self.startChild({ ...spec, id: self.freeId(spec.id) }, context)
 }
 
-export const terminateRef = (self: Supervision, process: Process): Effect.Effect<void, ChildRefused> => {
-  const child = self.childOf(process)
-  return child === undefined ? Effect.fail(self.refused(process.name, "not_found")) : self.terminateChild(child.spec.id)
+/** The incarnation, or the one that holds the name now. */
+export const terminateRef = (self: Supervision, address: Address): Effect.Effect<void, ChildRefused> => {
+  const process = address.resolveProcess()
+  const child = process === undefined ? undefined : self.childOf(process)
+  return child === undefined ? Effect.fail(self.refused(address.name, "not_found")) : self.terminateChild(child.spec.id)
 }
 
 const validate = (options: Options): InvalidSpec | undefined => {

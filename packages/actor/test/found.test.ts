@@ -1,0 +1,47 @@
+/** What the model test has found, each as it was; see `Model.test.ts`. */
+import { Actor, DynamicSupervisor, ExitReason, Registry, Supervisor, System } from "@starling/actor"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Logger from "effect/Logger"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as TestClock from "effect/testing/TestClock"
+import { settle } from "./settle.ts"
+
+const keyOf = (id: string): Registry.RegistryKey<never> => Registry.key<never>(id)
+
+const worker = (id: string, init: (incarnation: number) => Effect.Effect<number, "no" | Actor.Ignore>) =>
+  Actor.behavior<never>()({ name: id, init: (self) => init(self.incarnation), receive: (n) => n })
+
+const fine = (id: string, options: Supervisor.Options<never> = {}) =>
+  Supervisor.childSpec(
+    worker(id, () => Effect.succeed(0)),
+    { key: keyOf(id), ...options }
+  )
+
+const crash = Effect.fnUntraced(function* (id: string) {
+  yield* Actor.exit(yield* Registry.via(keyOf(id)), ExitReason.failure("oops"))
+  yield* settle
+})
+
+const states = (supervisor: Pick<Supervisor.Supervisor, "whichChildren">) =>
+  Effect.map(supervisor.whichChildren, (children) => children.toReversed().map(({ id, state }) => `${id} ${state}`))
+
+const quiet = [Effect.provide(System.layer), Effect.provide(Logger.layer([]))] as const
+
+describe("found by the model", () => {
+  it.effect("a dynamic child may be stopped by its name, and a name that nobody has is not found", () =>
+    Effect.gen(function* () {
+      const top = yield* DynamicSupervisor.start({ name: "top" })
+      yield* top.startChild(
+        worker("a", () => Effect.succeed(0)),
+        { key: keyOf("a") }
+      )
+      const nobody = yield* Effect.flip(top.terminateChild(yield* Registry.via(keyOf("b"))))
+      assert.ok(nobody._tag === "ChildRefused")
+      assert.strictEqual(nobody.reason, "not_found")
+      yield* top.terminateChild(yield* Registry.via(keyOf("a")))
+      assert.strictEqual((yield* top.countChildren).specs, 0)
+    }).pipe(...quiet)
+  )
+})
