@@ -30,6 +30,43 @@ const states = (supervisor: Pick<Supervisor.Supervisor, "whichChildren">) =>
 const quiet = [Effect.provide(System.layer), Effect.provide(Logger.layer([]))] as const
 
 describe("found by the model", () => {
+  it.effect("a backoff grows on while the child does not start, and begins anew once it has lived for a period", () =>
+    Effect.gen(function* () {
+      const tries: Array<number> = []
+      const system = yield* System.System
+      let works = true
+      const child = worker("a", () =>
+        Effect.clockWith((clock) => {
+          tries.push(clock.currentTimeMillisUnsafe())
+          return works ? Effect.succeed(0) : Effect.fail("no" as const)
+        })
+      )
+      yield* Supervisor.start({
+        name: "top",
+        intensity: 10,
+        period: "1 second",
+        backoff: Schedule.exponential("1 second"),
+        children: [Supervisor.childSpec(child, { key: keyOf("a") })]
+      })
+      works = false
+      yield* crash("a")
+      for (let i = 0; i < 20; i++) {
+        yield* TestClock.adjust("1 second")
+        yield* settle
+      }
+      assert.deepStrictEqual(tries, [0, 1000, 3000, 7000, 15_000])
+      works = true
+      yield* TestClock.adjust("11 seconds")
+      yield* settle
+      yield* TestClock.adjust("2 seconds")
+      yield* crash("a")
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      assert.deepStrictEqual(tries.slice(5), [31_000, 34_000])
+      assert.strictEqual(system.alive(), 2)
+    }).pipe(...quiet)
+  )
+
   it.effect("a dynamic child may be stopped by its name, and a name that nobody has is not found", () =>
     Effect.gen(function* () {
       const top = yield* DynamicSupervisor.start({ name: "top" })

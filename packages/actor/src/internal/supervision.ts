@@ -441,11 +441,8 @@ export class Supervision {
     reason: ExitReason.DownReason
   ) {
     const { process, runtime } = this
-    const now = runtime.monotonic()
-    if (child.backoff === undefined || now - child.runningSince > this.options.periodMs) {
-      child.backoff = yield* Schedule.toStep(backoff)
-    }
-    const step = yield* Effect.exit(child.backoff(now, reason))
+    child.backoff ??= yield* Schedule.toStep(backoff)
+    const step = yield* Effect.exit(child.backoff(runtime.monotonic(), reason))
     const attempt = ++child.attempt
     const delay = Exit.isSuccess(step) ? step.value[1] : Duration.zero
     process.afterUnsafe(delay, () => this.tell({ _tag: "Due", child, attempt }))
@@ -465,6 +462,8 @@ export class Supervision {
 
   /** The process is no more; the child is still to be judged. */
   private gone(child: Child, reason: ExitReason.DownReason): void {
+    // It has lived: its backoff begins anew. The time that it waited to be started is no life.
+    if (this.runtime.monotonic() - child.runningSince > this.options.periodMs) child.backoff = undefined
     child.lastReason = reason
     child.handledBefore += child.process?.handled ?? 0
     child.process = undefined
