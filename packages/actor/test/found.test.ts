@@ -67,6 +67,26 @@ describe("found by the model", () => {
     }).pipe(...quiet)
   )
 
+  it.effect("a group whose restart waits is stopped once more before it starts: somebody may have started one", () =>
+    Effect.gen(function* () {
+      const top = yield* Supervisor.start({
+        name: "top",
+        strategy: "one_for_all",
+        backoff: Schedule.spaced("1 second"),
+        children: [fine("a"), fine("b")]
+      })
+      yield* crash("a")
+      yield* top.restartChild("b")
+      const b = Option.getOrThrow(yield* Registry.whereIs(keyOf("b")))
+      yield* TestClock.adjust("1 second")
+      yield* settle
+      assert.deepStrictEqual(yield* states(top), ["a running", "b running"])
+      assert.isFalse(Actor.isAlive(b))
+      assert.strictEqual((yield* System.System).alive(), 3)
+      assert.strictEqual((yield* System.System).counters().restarts, 1)
+    }).pipe(...quiet)
+  )
+
   it.effect("a dynamic child may be stopped by its name, and a name that nobody has is not found", () =>
     Effect.gen(function* () {
       const top = yield* DynamicSupervisor.start({ name: "top" })

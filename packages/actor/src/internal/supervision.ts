@@ -253,15 +253,19 @@ export class Supervision {
     }
     this.runtime.counts.restarts++
     child.state = "restarting"
+    yield* this.stopGroup(child)
+    const { backoff } = this.options
+    if (backoff === undefined) yield* this.startGroup(child)
+    else yield* this.postpone(child, backoff, reason)
+    return this as Verdict
+  })
+
+  private readonly stopGroup = Effect.fnUntraced(function* (this: Supervision, child: Child) {
     for (const other of this.group(child).toReversed()) {
       if (other === child) continue
       yield* this.stop(other, "keep")
       if (other.spec.restart === "temporary") this.remove(other)
     }
-    const { backoff } = this.options
-    if (backoff === undefined) yield* this.startGroup(child)
-    else yield* this.postpone(child, backoff, reason)
-    return this as Verdict
   })
 
   private readonly startGroup = Effect.fnUntraced(function* (this: Supervision, child: Child) {
@@ -280,7 +284,10 @@ export class Supervision {
 
   /** A restart whose delay is over. */
   readonly onDue = Effect.fnUntraced(function* (this: Supervision, child: Child, attempt: number) {
-    if (this.waits(child, attempt)) yield* this.startGroup(child)
+    if (!this.waits(child, attempt)) return this as Verdict
+    // Somebody may have started another of the group meanwhile.
+    yield* this.stopGroup(child)
+    yield* this.startGroup(child)
     return this as Verdict
   })
 
