@@ -87,6 +87,22 @@ describe("found by the model", () => {
     }).pipe(...quiet)
   )
 
+  it.effect("when a waiting child is stopped by a call, the kept names of the rest of its group go too", () =>
+    Effect.gen(function* () {
+      const top = yield* Supervisor.start({
+        name: "top",
+        strategy: "rest_for_one",
+        backoff: Schedule.spaced("1 second"),
+        children: [fine("a"), fine("b", { onRestart: "keep" })]
+      })
+      yield* crash("a")
+      assert.deepStrictEqual(yield* Registry.names, ["b"])
+      yield* top.terminateChild("a")
+      assert.deepStrictEqual(yield* states(top), ["a stopped", "b stopped"])
+      assert.deepStrictEqual(yield* Registry.names, [])
+    }).pipe(...quiet)
+  )
+
   it.effect("a dynamic child may be stopped by its name, and a name that nobody has is not found", () =>
     Effect.gen(function* () {
       const top = yield* DynamicSupervisor.start({ name: "top" })

@@ -381,7 +381,10 @@ export class Supervision {
   terminateChild(id: string): Effect.Effect<void, ChildRefused> {
     const child = this.children.get(id)
     if (child === undefined) return Effect.fail(this.refused(id, "not_found"))
+    const waited = child.state === "restarting"
     return after(this.stop(child), () => {
+      // Nobody starts the rest of its group any longer.
+      if (waited) for (const other of this.group(child)) if (other.state === "stopped") this.settle(other, "stopped")
       if (child.spec.restart === "temporary" || this.options.dynamic !== undefined) this.remove(child)
       return Exit.void
     })
