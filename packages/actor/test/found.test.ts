@@ -103,6 +103,18 @@ describe("found by the model", () => {
     }).pipe(...quiet)
   )
 
+  it.effect("a dynamic child whose restart is ignored is forgotten, and makes room", () =>
+    Effect.gen(function* () {
+      const top = yield* DynamicSupervisor.start({ name: "top", maxChildren: 1 })
+      const once = worker("once", (incarnation) => (incarnation > 1 ? Actor.ignore : Effect.succeed(0)))
+      yield* top.startChild(once, { key: keyOf("once") })
+      yield* crash("once")
+      assert.deepStrictEqual(yield* states(top), [])
+      yield* top.startChild(once)
+      assert.strictEqual((yield* top.countChildren).active, 1)
+    }).pipe(...quiet)
+  )
+
   it.effect("a dynamic child may be stopped by its name, and a name that nobody has is not found", () =>
     Effect.gen(function* () {
       const top = yield* DynamicSupervisor.start({ name: "top" })

@@ -196,7 +196,7 @@ export class Supervision {
       }
       case "Ignored":
         this.settle(child, "stopped")
-        if (spec.restart === "temporary") this.remove(child)
+        if (spec.restart === "temporary" || this.options.dynamic !== undefined) this.remove(child)
         return Exit.succeed({ _tag: "Ignored" })
       case "Failed": {
         child.process = undefined
@@ -374,7 +374,6 @@ export class Supervision {
       this.remove(child)
       return Effect.andThen(this.reportStart(child, started.error.reason), Effect.fail(started.error))
     }
-    if (started._tag === "Ignored" && this.options.dynamic !== undefined) this.remove(child)
     return Exit.succeed(Option.fromUndefinedOr(child.process))
   }
 
