@@ -26,7 +26,7 @@ export interface WorkerPlan extends Common {
   readonly kind: "worker"
   readonly inits: ReadonlyArray<"ok" | "fail" | "ignore" | "hang">
   readonly fires: { readonly verb: Verb; readonly sibling: number } | undefined
-  readonly cleanup: { readonly ms: number; readonly then: "ends" | "fails" | "hangs" | "stubborn" }
+  readonly cleanup: { readonly ms: number; readonly outcome: "ends" | "fails" | "hangs" | "stubborn" }
   readonly keep: boolean
   readonly scoped: boolean
 }
@@ -111,7 +111,7 @@ const worker: fc.Arbitrary<WorkerPlan> = fc.record({
   ),
   cleanup: fc.record({
     ms: often(0, ...cleanupMs),
-    then: often<WorkerPlan["cleanup"]["then"]>("ends", "fails", "hangs", "stubborn")
+    outcome: often<WorkerPlan["cleanup"]["outcome"]>("ends", "fails", "hangs", "stubborn")
   }),
   keep: often(false, true),
   scoped: often(false, true)
@@ -231,10 +231,10 @@ export class Naming {
       return { ...plan, shutdown, children }
     }
     const { cleanup } = plan
-    const endless = cleanup.then === "hangs" || cleanup.then === "stubborn"
-    if (endless && plan.shutdown === "infinity") return { ...plan, cleanup: { ...cleanup, then: "ends" } }
+    const endless = cleanup.outcome === "hangs" || cleanup.outcome === "stubborn"
+    if (endless && plan.shutdown === "infinity") return { ...plan, cleanup: { ...cleanup, outcome: "ends" } }
     // It would be given up at the same instant as its supervisor.
-    if (timed > 0 && cleanup.then === "stubborn") return { ...plan, cleanup: { ...cleanup, then: "hangs" } }
+    if (timed > 0 && cleanup.outcome === "stubborn") return { ...plan, cleanup: { ...cleanup, outcome: "hangs" } }
     return plan
   }
 }

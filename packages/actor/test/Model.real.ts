@@ -203,10 +203,10 @@ export class Real {
         return ending === "killed" ? Effect.interrupt : Actor.stop(reasons[ending])
       },
       terminate: (_, reason) => {
-        if (cleanup.then === "hangs") return Effect.never
-        if (cleanup.then === "stubborn") return Effect.uninterruptible(Effect.never)
+        if (cleanup.outcome === "hangs") return Effect.never
+        if (cleanup.outcome === "stubborn") return Effect.uninterruptible(Effect.never)
         const ended = Effect.andThen(ends, note(`terminate ${id} ${textOf(reason)}`))
-        return cleanup.then === "fails" ? Effect.andThen(ended, Effect.die("terminate")) : Effect.asVoid(ended)
+        return cleanup.outcome === "fails" ? Effect.andThen(ended, Effect.die("terminate")) : Effect.asVoid(ended)
       }
     })
   }

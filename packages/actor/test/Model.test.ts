@@ -91,7 +91,7 @@ class Comparison {
     if (sup === undefined || child === undefined) return
     const { plan } = child
     const isWorker = plan.kind === "worker"
-    const isEndless = isWorker && (plan.cleanup.then === "hangs" || plan.cleanup.then === "stubborn")
+    const isEndless = isWorker && (plan.cleanup.outcome === "hangs" || plan.cleanup.outcome === "stubborn")
     const ending: Ending = isEndless ? "killed" : op.ending
     this.log.push(`exit ${plan.id} ${ending} ${op.self && isWorker ? "by itself" : "from outside"}`)
     this.real.exit(plan.id, ending, op.self && isWorker)

@@ -423,7 +423,7 @@ export class Model {
     if (ending !== "killed") {
       this.spend(plan.cleanup.ms)
       this.event(`terminate ${plan.id} ${ending}`)
-      if (plan.cleanup.then === "fails") reason = "failed"
+      if (plan.cleanup.outcome === "fails") reason = "failed"
     }
     this.leave(child, process, reason)
     sup.inbox.push({ _tag: "Ended", child, process, reason })
@@ -501,9 +501,9 @@ export class Model {
   private stopWorker(child: Child, process: Worker, deadline: number): boolean {
     const { cleanup, id, shutdown } = process.plan
     const limit = shutdown === "brutal" ? 0 : shutdown === "infinity" ? Number.POSITIVE_INFINITY : shutdown
-    const ends = cleanup.then === "ends" || cleanup.then === "fails"
+    const ends = cleanup.outcome === "ends" || cleanup.outcome === "fails"
     const inTime = shutdown !== "brutal" && ends && cleanup.ms < limit
-    const stubborn = shutdown !== "brutal" && cleanup.then === "stubborn"
+    const stubborn = shutdown !== "brutal" && cleanup.outcome === "stubborn"
     const takes = inTime ? cleanup.ms : limit + (stubborn ? abandonAfterMs : 0)
     if (this.now + takes > deadline) {
       this.spend(deadline - this.now)
@@ -515,7 +515,7 @@ export class Model {
       this.counts.abandoned++
       this.reports.push(`${stamp(this.now)} Abandoned ${id}`)
     }
-    this.leave(child, process, !inTime ? "killed" : cleanup.then === "fails" ? "failed" : "shutdown", !stubborn)
+    this.leave(child, process, !inTime ? "killed" : cleanup.outcome === "fails" ? "failed" : "shutdown", !stubborn)
     return true
   }
 
