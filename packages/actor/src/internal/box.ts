@@ -1,7 +1,8 @@
-/** The user lane of a mailbox: a ring that grows to its bound, and the senders that wait for room. */
+/** The user lane of a mailbox: a queue that grows to its bound, and the senders that wait for room. */
 import type { DownReason } from "../ExitReason.ts"
 import type { Mailbox } from "../Mailbox.ts"
 import { Asked } from "./ask.ts"
+import { Fifo } from "./fifo.ts"
 import type { Process } from "./process.ts"
 import type { Runtime } from "./runtime.ts"
 
@@ -10,18 +11,15 @@ interface Sender {
   readonly resume: (delivered: boolean) => void
 }
 
-export class Box {
+/** Its `size` counts what can be taken; messages that were postponed are not among them. */
+export class Box extends Fifo<unknown> {
   readonly capacity: number
   readonly policy: Mailbox["onFull"]
   readonly runtime: Runtime
   /** The incarnation that takes from it; none while the address is restarting. */
   owner: Process | undefined = undefined
   closed: DownReason | undefined = undefined
-  /** Messages that can be taken; those that were postponed are not among them. */
-  size = 0
   dropped = 0
-  private items: Array<unknown> | undefined = undefined
-  private head = 0
   private senders: Array<Sender> | undefined = undefined
   private stash: Array<unknown> | undefined = undefined
   private readonly home: string | Process
@@ -29,6 +27,7 @@ export class Box {
 
   /** `home`: its name, or whose it is. */
   constructor(runtime: Runtime, home: string | Process, mailbox: Mailbox, quiet: boolean = false) {
+    super()
     this.quiet = quiet
     this.runtime = runtime
     this.home = home
@@ -70,8 +69,7 @@ export class Box {
 
   /** Past the bound: for the few messages that the runtime itself sends, at most one for each child. */
   force(message: unknown): void {
-    const items = this.room()
-    items[(this.head + this.size++) & (items.length - 1)] = message
+    this.put(message)
     this.owner?.wake()
   }
 
@@ -104,7 +102,7 @@ export class Box {
     const { stash } = this
     if (stash === undefined) return 0
     this.stash = undefined
-    for (const message of stash.toReversed()) this.prepend(message)
+    for (const message of stash.toReversed()) this.putFirst(message)
     this.owner?.wake()
     return stash.length
   }
@@ -119,7 +117,7 @@ export class Box {
     while (this.size > 0) this.lose(this.take(), "down")
     const senders = this.senders
     this.senders = undefined
-    this.items = undefined
+    this.free()
     if (senders === undefined) return
     for (const { message, resume } of senders) {
       this.lose(message, "down")
@@ -138,40 +136,10 @@ export class Box {
     } else if (!this.quiet) this.runtime.deadLetter(this.name, message, cause)
   }
 
-  private take(): unknown {
-    const items = this.items as Array<unknown>
-    const message = items[this.head]
-    items[this.head] = undefined
-    this.head = (this.head + 1) & (items.length - 1)
-    this.size--
-    return message
-  }
-
-  private prepend(message: unknown): void {
-    const items = this.room()
-    this.head = (this.head - 1) & (items.length - 1)
-    items[this.head] = message
-    this.size++
-  }
-
-  /** The ring, with a free place. */
-  private room(): Array<unknown> {
-    const { items } = this
-    if (items === undefined) return (this.items = Array.from({ length: 4 }))
-    return this.size === items.length ? this.grow(items) : items
-  }
-
   private admit(): void {
     const sender = this.senders?.shift()
     if (sender === undefined) return
     this.force(sender.message)
     this.runtime.defer(() => sender.resume(true))
-  }
-
-  private grow(items: Array<unknown>): Array<unknown> {
-    const next: Array<unknown> = Array.from({ length: items.length * 2 })
-    for (let i = 0; i < this.size; i++) next[i] = items[(this.head + i) & (items.length - 1)]
-    this.head = 0
-    return (this.items = next)
   }
 }

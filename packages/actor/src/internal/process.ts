@@ -20,6 +20,7 @@ import { Box } from "./box.ts"
 import type { CellState } from "./cell.ts"
 import { reportCrash } from "./crash.ts"
 import { InvalidMailbox, NameTaken } from "./errors.ts"
+import { exitOf, isEffect } from "./exitOf.ts"
 import type { Address, ErasedBehavior, LaunchOptions, Signal } from "./model.ts"
 import { NextState } from "./next.ts"
 import { failedInit, type Outcome, worse } from "./outcome.ts"
@@ -30,6 +31,15 @@ import { Timed } from "./timed.ts"
 const batchMax = 200
 
 const nothing = Symbol("nothing")
+
+/** A signal that is handled; a message can be a signal too, which somebody passed on. */
+class Signalled {
+  readonly signal: Signal
+
+  constructor(signal: Signal) {
+    this.signal = signal
+  }
+}
 
 export class Process extends Timed implements Holder, Address {
   readonly id: number
@@ -52,9 +62,8 @@ export class Process extends Timed implements Holder, Address {
   private readonly key: string | undefined
   private readonly keep: boolean
   private mailbox: Box | undefined
-  /** What is handled now: the message or signal, and the message as it lay in the mailbox. */
-  private message: unknown = nothing
-  private raw: unknown = nothing
+  /** What is handled, for the report of a crash: known while a fiber handles it, and once it has crashed. */
+  private handling: unknown = nothing
   private fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   private scope: Scope.Closeable | undefined = undefined
   private services: Context.Context<never> | undefined = undefined
@@ -146,7 +155,7 @@ export class Process extends Timed implements Holder, Address {
     this.cell?.enter(this)
     runtime.living++
     runtime.counts.started++
-    const exit = this.start(this.initial())
+    const exit = this.start(this.initial(), nothing)
     if (exit !== undefined) this.onInit(exit)
   }
 
@@ -297,75 +306,85 @@ export class Process extends Timed implements Holder, Address {
         this.end(this.stopReason)
         return false
       }
-      let result: unknown
-      try {
-        result = this.handle()
-      } catch (error) {
-        this.end(ExitReason.failed(Cause.die(error)))
-        return false
-      }
-      if (result !== nothing && !this.apply(result)) return false
+      if (!this.handleNext()) return false
       if (!this.ready) return false
-      if ((left & 15) === 0 && runtime.now() >= runtime.deadline) return true
+      if (runtime.isOver()) return true
     }
     return true
   }
 
-  /** Calls the handler of what comes next; nothing if nobody wants it. */
-  private handle(): unknown {
-    const { alarms, behavior, mailbox, signals } = this
-    if (signals !== undefined && signals.length > 0) {
-      const signal = signals.shift() as Signal
-      if (behavior.signal === undefined) return nothing
-      this.message = signal
-      this.busy = true
-      return behavior.signal(this.state, signal, this)
+  /** Signals first, then what a named timer or the mailbox holds; false when there is more to do than to go on. */
+  private handleNext(): boolean {
+    const { alarms, mailbox, signals } = this
+    if (signals !== undefined && signals.length > 0) return this.handleSignal(signals.shift() as Signal)
+    if (alarms?.ready === true && (alarms.size > 0 || mailbox === undefined || mailbox.size === 0)) {
+      return this.handle(alarms.take())
     }
-    let raw: unknown
-    if (alarms?.ready === true && (alarms.size > 0 || mailbox === undefined || mailbox.size === 0)) raw = alarms.take()
-    else if (mailbox !== undefined && mailbox.size > 0) raw = mailbox.shift()
-    else return nothing
-    const message = this.open(raw)
-    if (message === nothing) return nothing
-    this.raw = raw
-    this.message = message
+    return mailbox === undefined || mailbox.size === 0 || this.handle(mailbox.shift())
+  }
+
+  private handleSignal(signal: Signal): boolean {
+    const { behavior } = this
+    if (behavior.signal === undefined) return true
+    let result: unknown
+    this.busy = true
+    try {
+      result = behavior.signal(this.state, signal, this)
+    } catch (error) {
+      result = Exit.die(error)
+    }
+    return this.apply(result, new Signalled(signal))
+  }
+
+  /** `raw`: the message as it lies in the mailbox. */
+  private handle(raw: unknown): boolean {
+    let message = raw
+    if (raw instanceof Asked) {
+      // Nobody asks any longer.
+      if (raw.token.done) return true
+      this.hold(raw.token)
+      message = raw.message
+    }
+    let result: unknown
     this.busy = true
     this.handled++
     this.runtime.counts.handled++
-    return behavior.receive(this.state, message, this)
+    try {
+      result = this.behavior.receive(this.state, message, this)
+    } catch (error) {
+      result = Exit.die(error)
+    }
+    return this.apply(result, raw)
   }
 
-  /** Takes the message out of its envelope; nobody asks any longer: nothing. */
-  private open(message: unknown): unknown {
-    if (!(message instanceof Asked)) return message
-    if (message.token.done) return nothing
-    this.hold(message.token)
-    return message.message
+  private apply(result: unknown, handled: unknown): boolean {
+    if (!isEffect(result)) return this.store(result, handled)
+    const exit = this.start(result, handled)
+    return exit !== undefined && this.onExit(exit, handled)
   }
 
-  /** Stores what a handler returned; false when there is more to do than to go on. */
-  private apply(result: unknown): boolean {
-    if (!Effect.isEffect(result)) return this.store(result)
-    const exit = this.start(result as Effect.Effect<unknown, unknown>)
-    if (exit === undefined) return false
-    if (Exit.isSuccess(exit)) return this.store(exit.value)
+  private onExit(exit: Exit.Exit<unknown, unknown>, handled: unknown): boolean {
+    if (Exit.isSuccess(exit)) return this.store(exit.value, handled)
+    this.handling = handled
     this.end(ExitReason.fromCause(exit.cause))
     return false
   }
 
   private onHandled(exit: Exit.Exit<unknown, unknown>): void {
     if (this.isDead) return this.endLate()
-    if (Exit.isFailure(exit)) return this.end(ExitReason.fromCause(exit.cause))
-    if (this.store(exit.value) && this.ready) this.wake()
+    const { handling } = this
+    this.handling = nothing
+    if (this.onExit(exit, handling) && this.ready) this.wake()
   }
 
-  private store(value: unknown): boolean {
+  private store(value: unknown, handled: unknown): boolean {
     if (value instanceof NextState) {
       if (value.reason !== undefined) {
+        this.handling = handled
         this.end(value.reason)
         return false
       }
-      if (value.postpones && !this.postpone()) return false
+      if (value.postpones && !this.postpone(handled)) return false
       this.keepState(value.state)
     } else this.keepState(value)
     this.release()
@@ -378,23 +397,21 @@ export class Process extends Timed implements Holder, Address {
     if (this.cell !== undefined) this.cell.store(this, state)
   }
 
-  private postpone(): boolean {
-    const { raw } = this
-    if (raw === nothing) {
+  private postpone(handled: unknown): boolean {
+    if (handled instanceof Signalled) {
+      this.handling = handled
       this.end(ExitReason.failed(Cause.die(new Error("only a message can be postponed, no signal"))))
       return false
     }
     // The question belongs to the mailbox again; who asked may still give up on it.
-    if (raw instanceof Asked) raw.token.leave()
-    this.box.postpone(raw)
+    if (handled instanceof Asked) handled.token.leave()
+    this.box.postpone(handled)
     return true
   }
 
   /** The handler is done: what it held back may go. */
   private release(): void {
     const { postponed } = this
-    this.message = nothing
-    this.raw = nothing
     this.busy = false
     if (postponed === undefined) return
     this.postponed = undefined
@@ -426,13 +443,15 @@ export class Process extends Timed implements Holder, Address {
   // ---- fibers
 
   /** Runs an Effect of the behaviour; its exit if it needed no fiber, or its fiber did not wait for anything. */
-  private start(effect: Effect.Effect<unknown, unknown>): Exit.Exit<unknown, unknown> | undefined {
-    if (Exit.isExit(effect)) return effect
+  private start(effect: Effect.Effect<unknown, unknown>, handling: unknown): Exit.Exit<unknown, unknown> | undefined {
+    const done = exitOf(effect)
+    if (done !== undefined) return done
     const { phase, stopReason } = this
     const fiber = Effect.runForkWith(this.scoped())(effect)
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return exit
     this.fiber = fiber
+    this.handling = handling
     fiber.addObserver((exit) => {
       if (this.fiber === fiber) this.fiber = undefined
       if (phase === "starting") this.onInit(exit)
@@ -482,8 +501,7 @@ export class Process extends Timed implements Holder, Address {
         if (closed !== undefined) reason = worse(reason, closed)
         if (reason._tag === "Failed" && !this.abandoned) {
           this.runtime.counts.crashes++
-          const message = this.message === nothing ? undefined : { value: this.message }
-          yield* reportCrash(this, message, reason.cause)
+          yield* reportCrash(this, opened(this.handling), reason.cause)
         }
         this.over(reason, outcome)
       })
@@ -569,4 +587,11 @@ export class Process extends Timed implements Holder, Address {
   resolveProcess(): Process | undefined {
     return this
   }
+}
+
+/** What was handled, out of its envelope; undefined if it was nothing. */
+const opened = (handled: unknown): { readonly value: unknown } | undefined => {
+  if (handled === nothing) return undefined
+  if (handled instanceof Signalled) return { value: handled.signal }
+  return { value: handled instanceof Asked ? handled.message : handled }
 }

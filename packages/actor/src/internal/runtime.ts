@@ -2,8 +2,9 @@
  * The run queue of one system, and what its actors share: names, reports, dead letters, counters.
  *
  * `tell` puts a message into a mailbox and the receiver on the run queue; one pump takes actors off it and lets each
- * handle a batch of messages, as plain calls where the handler is plain. The loop is given back after 5 ms, or after 4,096 batches where
- * the clock stands still, as it does in tests.
+ * handle a batch of messages, as plain calls where the handler is plain. Between two actors it carries out what was
+ * deferred: answers, ends, what must not run on a handler's stack. The loop is given back after 5 ms, or after so many
+ * messages where the clock stands still, as it does in tests.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -16,13 +17,16 @@ import * as Scheduler from "effect/Scheduler"
 import type { DeadLetter, Report } from "../Report.ts"
 import type { System } from "../System.ts"
 import type { Box } from "./box.ts"
+import { Fifo } from "./fifo.ts"
 import type { Process } from "./process.ts"
 import { Ring } from "./ring.ts"
 import { Timers } from "./timers.ts"
 
 /** Our choice: the longest that actors keep the loop from timers and sockets. */
 const sliceMs = 5
-const batchesMax = 4096
+/** Our choice: messages between two looks at the clock, and looks after which the loop is given back anyway. */
+const unitsPerLook = 16
+const looksMax = 1024
 const keptReports = 256
 const keptDeadLetters = 256
 const bufferedReports = 1024
@@ -48,7 +52,6 @@ export class Runtime {
     abandonedNow: 0
   }
   living = 0
-  deadline = 0
   readonly clock: Clock.Clock
   readonly timers: Timers
   private readonly dispatcher: Scheduler.SchedulerDispatcher
@@ -57,10 +60,13 @@ export class Runtime {
   private readonly lost = new Ring<DeadLetter>(keptDeadLetters)
   private readonly hooks = new Set<(report: Report) => void>()
   private readonly letterHooks = new Set<(letter: DeadLetter) => void>()
-  private ready: Array<Process> = []
-  private readyHead = 0
-  private later: Array<() => void> = []
+  private readonly ready = new Fifo<Process>()
+  private readonly later = new Fifo<() => void>()
   private armed = false
+  private deadline = 0
+  private lookedAt = 0
+  private looks = 0
+  private untilLook = 0
   private lastId = 0
 
   constructor(
@@ -108,13 +114,13 @@ export class Runtime {
 
   enqueue(process: Process): void {
     if (this.stepped) return this.dispatcher.scheduleTask(() => this.stepOne(process), 0)
-    this.ready.push(process)
+    this.ready.put(process)
     this.arm()
   }
 
   /** Runs after the handler at hand has returned and its state is stored, never on its stack. */
   defer(task: () => void): void {
-    this.later.push(task)
+    this.later.put(task)
     this.arm()
   }
 
@@ -161,44 +167,53 @@ export class Runtime {
     this.dispatcher.scheduleTask(this.pump, 0)
   }
 
+  /** Counts one message; whether the slice is over. Where 16 take long enough to be seen, it looks after each. */
+  isOver(): boolean {
+    if (--this.untilLook > 0) return false
+    const now = this.now()
+    const over = now >= this.deadline || ++this.looks >= looksMax
+    this.untilLook = over || now !== this.lookedAt ? 1 : unitsPerLook
+    this.lookedAt = now
+    return over
+  }
+
+  private begin(): void {
+    this.lookedAt = this.now()
+    this.deadline = this.lookedAt + sliceMs
+    this.looks = 0
+    this.untilLook = unitsPerLook
+  }
+
   private stepOne(process: Process): void {
+    this.begin()
     try {
       process.runBatch(1)
     } finally {
-      this.flush()
+      this.carryOut()
     }
   }
 
   private readonly pump = (): void => {
-    this.deadline = this.now() + sliceMs
-    let batches = 0
+    const { later, ready } = this
+    this.begin()
     try {
-      this.flush()
-      while (this.readyHead < this.ready.length) {
-        const process = this.ready[this.readyHead++] as Process
-        process.runBatch()
-        this.flush()
-        if (++batches >= batchesMax || ((batches & 15) === 0 && this.now() >= this.deadline)) break
-        if (this.readyHead >= 1024) {
-          this.ready = this.ready.slice(this.readyHead)
-          this.readyHead = 0
-        }
+      this.carryOut()
+      while ((ready.size > 0 || later.size > 0) && !this.isOver()) {
+        if (ready.size > 0) ready.take().runBatch()
+        this.carryOut()
       }
     } finally {
-      if (this.readyHead >= this.ready.length) {
-        this.ready.length = 0
-        this.readyHead = 0
-      }
       this.armed = false
-      if (this.ready.length > 0 || this.later.length > 0) this.arm()
+      if (ready.size > 0 || later.size > 0) this.arm()
     }
   }
 
-  private flush(): void {
-    while (this.later.length > 0) {
-      const tasks = this.later
-      this.later = []
-      for (const task of tasks) task()
+  /** What was deferred until now. What that defers comes after the next actor, so that nobody can keep the queue. */
+  private carryOut(): void {
+    const { later } = this
+    for (let left = later.size; left > 0; left--) {
+      later.take()()
+      if (this.isOver()) return
     }
   }
 }
