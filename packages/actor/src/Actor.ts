@@ -19,7 +19,7 @@ import * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as ExitReason from "./ExitReason.ts"
-import { Asked, Token } from "./internal/ask.ts"
+import { Asked, type Result, Token } from "./internal/ask.ts"
 import { CellState } from "./internal/cell.ts"
 import { erase } from "./internal/erase.ts"
 import {
@@ -340,42 +340,10 @@ export const ask = <Msg, A, E = never>(
   make: (replyTo: ReplyTo<A, E>) => NoInfer<Msg>,
   timeout: Duration.Input = 5000
 ): Effect.Effect<A, E | AskTimeout | ActorDown | MailboxFull> =>
-  Effect.suspend(() => {
-    const address = addressOf(ref)
-    const to = address.name
-    const timeoutMs = typeof timeout === "number" ? timeout : Duration.toMillis(timeout)
-    return Effect.callback<A, E | AskTimeout | ActorDown | MailboxFull>((resume) => {
-      let timer: Timer | undefined
-      let forget: (() => void) | undefined
-      const token = new Token((outcome) => {
-        timer?.cancelUnsafe()
-        switch (outcome._tag) {
-          case "Down":
-            return resume(Effect.fail(new ActorDown({ to, reason: outcome.reason })))
-          case "Full":
-            return resume(Effect.fail(new MailboxFull({ to })))
-          case "Timeout":
-            forget?.()
-            return resume(Effect.fail(new AskTimeout({ to, timeoutMs })))
-          default:
-            return resume(outcome as Exit.Exit<A, E>)
-        }
-      })
-      const box = address.resolveBox()
-      const message = make(token as unknown as ReplyTo<A, E>)
-      if (box === undefined) token.finish({ _tag: "Down", reason: ExitReason.noProc })
-      else {
-        const asked = new Asked(message, token)
-        if (box.full && box.policy === "backpressure" && box.closed === undefined) forget = box.wait(asked, () => {})
-        else box.offer(asked)
-      }
-      if (!token.done) timer = address.runtime.timers.set(timeoutMs, () => token.finish({ _tag: "Timeout" }))
-      return Effect.sync(() => {
-        timer?.cancelUnsafe()
-        forget?.()
-        token.cancel()
-      })
-    })
+  Effect.callback((resume) => {
+    const question = new Question(addressOf(ref), timeout, resume as Question["resume"])
+    question.ask(make(question as unknown as ReplyTo<A, E>))
+    return Effect.sync(() => question.cancel())
   })
 
 /** Answers; a second answer, or one that comes late, is dropped. @since 0.1.0 @category messages */
@@ -393,13 +361,8 @@ export const replyUnsafe = <A, E>(to: ReplyTo<A, E>, value: A): void => replyExi
 export const replyFailUnsafe = <A, E>(to: ReplyTo<A, E>, error: E): void => replyExitUnsafe(to, Exit.fail(error))
 
 /** @since 0.1.0 @category messages */
-export const replyExitUnsafe = <A, E>(to: ReplyTo<A, E>, exit: Exit.Exit<A, E>): void => {
-  const token = to as unknown as Token
-  const holder = token.holder
-  // Without a holder the question is over, or it is still in a mailbox and was answered by who made it.
-  if (holder === undefined) token.finish(exit)
-  else holder.afterHandler(() => token.finish(exit))
-}
+export const replyExitUnsafe = <A, E>(to: ReplyTo<A, E>, exit: Exit.Exit<A, E>): void =>
+  (to as unknown as Token).reply(exit)
 
 /**
  * Ends an actor from outside, as OTP's `exit(Pid, Reason)`: `Killed` interrupts it at once, any other reason ends it at
@@ -433,4 +396,55 @@ const addressOf = (ref: ActorRef<never>): Address => ref as unknown as Address
 const lost = (address: Address, message: unknown): false => {
   address.runtime.deadLetter(address.name, message, "noproc")
   return false
+}
+
+/** An `ask` that waits. */
+class Question extends Token {
+  readonly resume: (exit: Exit.Exit<unknown, unknown>) => void
+  private readonly to: Address
+  private readonly timeoutMs: number
+  private timer: Timer | undefined = undefined
+  /** While it waits for room. */
+  private forget: (() => void) | undefined = undefined
+
+  constructor(to: Address, timeout: Duration.Input, resume: (exit: Exit.Exit<unknown, unknown>) => void) {
+    super(to.runtime)
+    this.to = to
+    this.timeoutMs = typeof timeout === "number" ? timeout : Duration.toMillis(timeout)
+    this.resume = resume
+  }
+
+  ask(message: unknown): void {
+    const box = this.to.resolveBox()
+    if (box === undefined) return this.finish({ _tag: "Down", reason: ExitReason.noProc })
+    const asked = new Asked(message, this)
+    if (box.full && box.policy === "backpressure" && box.closed === undefined) this.forget = box.wait(asked, () => {})
+    else box.offer(asked)
+    if (!this.done) this.runtime.limit(this)
+  }
+
+  startTimer(): void {
+    this.timer = this.runtime.timers.set(this.timeoutMs, () => this.finish({ _tag: "Timeout" }))
+  }
+
+  override cancel(): void {
+    super.cancel()
+    this.timer?.cancelUnsafe()
+    this.forget?.()
+    this.timer = this.forget = undefined
+  }
+
+  protected settle(result: Result): void {
+    const to = this.to.name
+    switch (result._tag) {
+      case "Down":
+        return this.resume(Exit.fail(new ActorDown({ to, reason: result.reason })))
+      case "Full":
+        return this.resume(Exit.fail(new MailboxFull({ to })))
+      case "Timeout":
+        return this.resume(Exit.fail(new AskTimeout({ to, timeoutMs: this.timeoutMs })))
+      default:
+        return this.resume(result)
+    }
+  }
 }

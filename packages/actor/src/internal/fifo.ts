@@ -4,6 +4,11 @@ export class Fifo<A> {
   private items: Array<A | undefined> | undefined = undefined
   private head = 0
 
+  /** Only when `size` is not 0. */
+  get first(): A {
+    return (this.items as Array<A>)[this.head] as A
+  }
+
   put(item: A): void {
     const items = this.room()
     items[(this.head + this.size++) & (items.length - 1)] = item

@@ -72,7 +72,7 @@ export class Process extends Timed implements Holder, Address {
   private stopReason: ExitReason.ExitReason | undefined = undefined
   // Made when they are needed: an actor that waits should cost little.
   private asked: Token | undefined = undefined
-  private postponed: Array<() => void> | undefined = undefined
+  private answers: Array<Token> | undefined = undefined
   private stopListeners: Array<() => void> | undefined = undefined
   private starters: Array<(outcome: Outcome) => void> | undefined = undefined
 
@@ -409,24 +409,24 @@ export class Process extends Timed implements Holder, Address {
     return true
   }
 
-  /** The handler is done: what it held back may go. */
+  /** The handler is done: its answers may go. */
   private release(): void {
-    const { postponed } = this
+    const { answers } = this
     this.busy = false
-    if (postponed === undefined) return
-    this.postponed = undefined
-    for (const task of postponed) this.runtime.defer(task)
+    if (answers === undefined) return
+    this.answers = undefined
+    for (const token of answers) this.runtime.settleLater(token)
   }
 
   /** Until the handler at hand has returned and its state is stored. */
-  afterHandler(task: () => void): void {
-    if (!this.busy) this.runtime.defer(task)
-    else if (this.postponed === undefined) this.postponed = [task]
-    else this.postponed.push(task)
+  answered(token: Token): void {
+    if (!this.busy) this.runtime.settleLater(token)
+    else if (this.answers === undefined) this.answers = [token]
+    else this.answers.push(token)
   }
 
   hold(token: Token): void {
-    token.holder = this
+    token.heldBy(this)
     token.after = this.asked
     if (this.asked !== undefined) this.asked.before = token
     this.asked = token

@@ -16,6 +16,7 @@ import * as References from "effect/References"
 import * as Scheduler from "effect/Scheduler"
 import type { DeadLetter, Report } from "../Report.ts"
 import type { System } from "../System.ts"
+import type { Token } from "./ask.ts"
 import type { Box } from "./box.ts"
 import { Fifo } from "./fifo.ts"
 import type { Process } from "./process.ts"
@@ -24,9 +25,9 @@ import { Timers } from "./timers.ts"
 
 /** Our choice: the longest that actors keep the loop from timers and sockets. */
 const sliceMs = 5
-/** Our choice: messages between two looks at the clock, and looks after which the loop is given back anyway. */
-const unitsPerLook = 16
-const looksMax = 1024
+/** Our choice: messages between two looks at the clock, and after which the loop is given back anyway. */
+const stepMax = 64
+const messagesMax = 16_384
 const keptReports = 256
 const keptDeadLetters = 256
 const bufferedReports = 1024
@@ -35,6 +36,12 @@ const bufferedReports = 1024
 export const Stepped: Context.Reference<boolean> = Context.Reference<boolean>("@starling/actor/System/Stepped", {
   defaultValue: () => false
 })
+
+/** A question that waits. */
+interface Limited {
+  readonly done: boolean
+  readonly startTimer: () => void
+}
 
 export class Runtime {
   readonly names = new Map<string, Box>()
@@ -61,12 +68,16 @@ export class Runtime {
   private readonly hooks = new Set<(report: Report) => void>()
   private readonly letterHooks = new Set<(letter: DeadLetter) => void>()
   private readonly ready = new Fifo<Process>()
-  private readonly later = new Fifo<() => void>()
+  private readonly later = new Fifo<Token | (() => void)>()
+  /** Questions of this slice. */
+  private readonly open = new Fifo<Limited>()
+  private pumping = false
   private armed = false
   private deadline = 0
   private lookedAt = 0
-  private looks = 0
+  private step = 1
   private untilLook = 0
+  private left = 0
   private lastId = 0
 
   constructor(
@@ -124,6 +135,22 @@ export class Runtime {
     this.arm()
   }
 
+  settleLater(token: Token): void {
+    this.later.put(token)
+    this.arm()
+  }
+
+  /**
+   * Limits how long it may stay open. Few questions outlive the slice in which they were asked: only those get a timer,
+   * at its end, so that their time begins up to a slice later and is never cut short.
+   */
+  limit(question: Limited): void {
+    const { open } = this
+    if (!this.pumping) return question.startTimer()
+    while (open.size > 0 && open.first.done) open.take()
+    open.put(question)
+  }
+
   deadLetter(to: string, message: unknown, cause: DeadLetter["cause"]): void {
     this.counts.deadLetters++
     const letter = { to, message, cause }
@@ -167,21 +194,23 @@ export class Runtime {
     this.dispatcher.scheduleTask(this.pump, 0)
   }
 
-  /** Counts one message; whether the slice is over. Where 16 take long enough to be seen, it looks after each. */
+  /** Counts one message; whether the slice is over. It looks at the clock the more often the longer messages take. */
   isOver(): boolean {
     if (--this.untilLook > 0) return false
     const now = this.now()
-    const over = now >= this.deadline || ++this.looks >= looksMax
-    this.untilLook = over || now !== this.lookedAt ? 1 : unitsPerLook
+    this.step = now === this.lookedAt ? Math.min(this.step * 2, stepMax) : Math.max(this.step >> 3, 1)
     this.lookedAt = now
+    this.left -= this.step
+    const over = now >= this.deadline || this.left <= 0
+    this.untilLook = over ? 1 : this.step
     return over
   }
 
   private begin(): void {
     this.lookedAt = this.now()
     this.deadline = this.lookedAt + sliceMs
-    this.looks = 0
-    this.untilLook = unitsPerLook
+    this.left = messagesMax
+    this.untilLook = this.step
   }
 
   private stepOne(process: Process): void {
@@ -194,8 +223,9 @@ export class Runtime {
   }
 
   private readonly pump = (): void => {
-    const { later, ready } = this
+    const { later, open, ready } = this
     this.begin()
+    this.pumping = true
     try {
       this.carryOut()
       while ((ready.size > 0 || later.size > 0) && !this.isOver()) {
@@ -203,7 +233,11 @@ export class Runtime {
         this.carryOut()
       }
     } finally {
-      this.armed = false
+      this.pumping = this.armed = false
+      while (open.size > 0) {
+        const question = open.take()
+        if (!question.done) question.startTimer()
+      }
       if (ready.size > 0 || later.size > 0) this.arm()
     }
   }
@@ -212,7 +246,9 @@ export class Runtime {
   private carryOut(): void {
     const { later } = this
     for (let left = later.size; left > 0; left--) {
-      later.take()()
+      const task = later.take()
+      if (typeof task === "function") task()
+      else task.settleAnswer()
       if (this.isOver()) return
     }
   }

@@ -7,7 +7,7 @@ import * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
 import * as ExitReason from "../ExitReason.ts"
 import { unbounded } from "../Mailbox.ts"
-import { Asked, Token } from "./ask.ts"
+import { Asked, type Result, Token } from "./ask.ts"
 import { exitOf } from "./exitOf.ts"
 import type { Address, ErasedBehavior } from "./model.ts"
 import type { Process } from "./process.ts"
@@ -79,21 +79,14 @@ export const call = <A, E>(
   run: (self: Supervision) => Effect.Effect<A, E>
 ): Effect.Effect<A, E | SupervisorDown> =>
   Effect.callback<A, E | SupervisorDown>((resume) => {
-    const supervisor = address.name
-    const token = new Token((outcome) => {
-      if (Exit.isExit(outcome)) resume(outcome as Exit.Exit<A, E>)
-      else {
-        const reason = outcome._tag === "Down" ? outcome.reason : ExitReason.noProc
-        resume(Effect.fail(new SupervisorDown({ supervisor, reason })))
-      }
-    })
+    const token = new Call(address, resume as Call["resume"])
     const box = address.resolveBox()
     if (box === undefined) token.finish({ _tag: "Down", reason: ExitReason.noProc })
     else {
+      const answer = (exit: Exit.Exit<A, E>): void => token.reply(exit)
       const request: Request = {
         _tag: "Call",
         run: (self) => {
-          const answer = (exit: Exit.Exit<A, E>): void => self.process.afterHandler(() => token.finish(exit))
           const asked = attempt(() => run(self))
           const exit = exitOf(asked)
           // What is done already needs no fiber.
@@ -104,6 +97,24 @@ export const call = <A, E>(
     }
     return Effect.sync(() => token.cancel())
   })
+
+class Call extends Token {
+  readonly resume: (exit: Exit.Exit<unknown, unknown>) => void
+  private readonly supervisor: string
+
+  constructor(supervisor: Address, resume: (exit: Exit.Exit<unknown, unknown>) => void) {
+    super(supervisor.runtime)
+    this.supervisor = supervisor.name
+    this.resume = resume
+  }
+
+  protected settle(result: Result): void {
+    if (Exit.isExit(result)) return this.resume(result)
+    const { supervisor } = this
+    const reason = result._tag === "Down" ? result.reason : ExitReason.noProc
+    this.resume(Exit.fail(new SupervisorDown({ supervisor, reason })))
+  }
+}
 
 const attempt = <A, E>(run: () => Effect.Effect<A, E>): Effect.Effect<A, E> => {
   try {

@@ -63,7 +63,7 @@ export class Timers {
 
   /** Milliseconds that never go back, with fractions. */
   now(): number {
-    return Number(this.clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
 
   /** A delay without an end is a timer that never fires; it is not kept. `fire` must not throw, nor run for long. */
