@@ -19,14 +19,15 @@ interface Common {
  * - `inits`: what the calls of init come to, over the life of the id; later ones succeed. A hanging one is killed after
  *   `startTimeoutMs`.
  * - `fires`: what a failing init asks of its own supervisor, which will hear of it before it tries again.
- * - `cleanup`: how long terminate takes, and what comes of it; a stubborn one cannot even be killed.
+ * - `cleanup`: how long terminate takes, and what comes of it; a stubborn one cannot even be killed. `none`: there is no
+ *   terminate.
  * - `keep`: the mailbox and the name outlive the incarnation. `scoped`: init opens something that must be closed.
  */
 export interface WorkerPlan extends Common {
   readonly kind: "worker"
   readonly inits: ReadonlyArray<"ok" | "fail" | "ignore" | "hang">
   readonly fires: { readonly verb: Verb; readonly sibling: number } | undefined
-  readonly cleanup: { readonly ms: number; readonly outcome: "ends" | "fails" | "hangs" | "stubborn" }
+  readonly cleanup: { readonly ms: number; readonly outcome: "ends" | "none" | "fails" | "hangs" | "stubborn" }
   readonly keep: boolean
   readonly scoped: boolean
 }
@@ -58,7 +59,13 @@ export type Plan = WorkerPlan | SupervisorPlan
  * children of the one that is meant.
  */
 export type Op =
-  | { readonly _tag: "Exit"; readonly sup: number; readonly child: number; readonly ending: Ending; readonly self: boolean }
+  | {
+      readonly _tag: "Exit"
+      readonly sup: number
+      readonly child: number
+      readonly ending: Ending
+      readonly self: boolean
+    }
   | { readonly _tag: "KillSome"; readonly sup: number; readonly mask: number }
   | { readonly _tag: "End"; readonly sup: number; readonly ending: "shutdown" | "failed" | "killed" }
   | { readonly _tag: "Call"; readonly sup: number; readonly verb: Verb; readonly child: number }
@@ -68,6 +75,8 @@ export type Op =
       readonly dynamic: boolean
       readonly plan: Plan
       readonly copies: number
+      /** Significant even where that is refused. */
+      readonly bold: boolean
       readonly reuse: number | undefined
     }
   | { readonly _tag: "Wait"; readonly ms: number }
@@ -96,14 +105,14 @@ const inits: fc.Arbitrary<WorkerPlan["inits"]> = fc
     ),
     fc.array(fc.constantFrom("ok", "ok", "fail", "fail", "ignore", "hang"), { maxLength: 5 })
   )
-  .map(([first, later]) => (first === "ok" && later.length === 0 ? [] : [first, ...later]))
+  .map(([first, later]) => (first === "ok" && later.length === 0 ? [] : [first].concat(later)))
 
 const worker: fc.Arbitrary<WorkerPlan> = fc.record({
   kind: fc.constant("worker" as const),
   id: fc.constant("w"),
   restart,
   shutdown: often<WorkerPlan["shutdown"]>(5000, "brutal", "infinity", ...workerShutdownMs),
-  significant: often(false, true),
+  significant: fc.boolean(),
   inits,
   fires: fc.option(
     fc.record({ verb: fc.constantFrom<Verb>("terminate", "restart", "delete"), sibling: fc.nat({ max: 5 }) }),
@@ -111,7 +120,7 @@ const worker: fc.Arbitrary<WorkerPlan> = fc.record({
   ),
   cleanup: fc.record({
     ms: often(0, ...cleanupMs),
-    outcome: often<WorkerPlan["cleanup"]["outcome"]>("ends", "fails", "hangs", "stubborn")
+    outcome: often<WorkerPlan["cleanup"]["outcome"]>("ends", "none", "none", "fails", "hangs", "stubborn")
   }),
   keep: often(false, true),
   scoped: often(false, true)
@@ -121,10 +130,10 @@ const supervisorOf = {
   id: fc.constant("s"),
   restart,
   shutdown: often<SupervisorPlan["shutdown"]>("infinity", "brutal", ...supervisorShutdownMs),
-  significant: often(false, true),
+  significant: fc.boolean(),
   intensity: fc.integer({ min: 0, max: 4 }),
   periodMs: fc.constantFrom(500, 3000),
-  backoffMs: often<number | undefined>(undefined, 1000)
+  backoffMs: fc.constantFrom(undefined, undefined, undefined, 1000)
 }
 
 const dynamic: fc.Arbitrary<DynamicPlan> = fc.record({
@@ -138,7 +147,13 @@ const tree = (depth: number): fc.Arbitrary<StaticPlan> =>
     ...supervisorOf,
     kind: fc.constant("static" as const),
     strategy: fc.constantFrom<Strategy>("one_for_one", "one_for_all", "rest_for_one"),
-    autoShutdown: often<AutoShutdown>("never", "any_significant", "all_significant"),
+    autoShutdown: fc.constantFrom<AutoShutdown>(
+      "never",
+      "never",
+      "any_significant",
+      "all_significant",
+      "all_significant"
+    ),
     children: fc.array(anyPlan(depth), { maxLength: 4 })
   })
 
@@ -185,6 +200,7 @@ const ops: fc.Arbitrary<Op> = fc.oneof(
       dynamic: fc.boolean(),
       plan: anyPlan(1),
       copies: fc.constantFrom(1, 1, 3),
+      bold: often(false, true),
       reuse: fc.option(fc.nat({ max: 9 }), { nil: undefined, freq: 2 })
     })
   },
@@ -203,6 +219,9 @@ export const scenario: fc.Arbitrary<Scenario> = fc.record({
   ops: fc.array(ops, { maxLength: 30, size: "max" })
 })
 
+export const mayBeSignificant = (plan: Plan, parent: AutoShutdown): boolean =>
+  plan.significant && parent !== "never" && plan.restart !== "permanent"
+
 /** Gives each its own id, and takes out what no supervisor would start or could end. */
 export class Naming {
   private last = 0
@@ -211,14 +230,14 @@ export class Naming {
   legal<P extends Plan>(plan: P, parent: AutoShutdown, timed: number): P
   legal(plan: Plan, parent: AutoShutdown, timed: number): Plan {
     const id = `${plan.kind === "worker" ? "w" : plan.kind === "static" ? "s" : "d"}${++this.last}`
-    const significant = plan.significant && parent !== "never" && plan.restart !== "permanent"
+    const significant = mayBeSignificant(plan, parent)
     return { ...this.bounded(plan, timed), id, significant }
   }
 
-  /** As `legal`, but a significant child that is refused is left in: somebody asks for it at run time. */
-  asked<P extends Plan>(plan: P, timed: number, prefix: string): P
-  asked(plan: Plan, timed: number, prefix: string): Plan {
-    return { ...this.bounded(plan, timed), id: `${prefix}${++this.last}` }
+  /** For a child that is asked for at run time, which may be refused. */
+  asked<P extends Plan>(plan: P, significant: boolean, timed: number, prefix: string): P
+  asked(plan: Plan, significant: boolean, timed: number, prefix: string): Plan {
+    return { ...this.bounded(plan, timed), id: `${prefix}${++this.last}`, significant }
   }
 
   private bounded(plan: Plan, timed: number): Plan {

@@ -8,7 +8,14 @@ import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import { type Answer, stamp } from "./Model.ts"
-import { type Ending, type Plan, startTimeoutMs, type SupervisorPlan, type Verb, type WorkerPlan } from "./Model.plans.ts"
+import {
+  type Ending,
+  type Plan,
+  startTimeoutMs,
+  type SupervisorPlan,
+  type Verb,
+  type WorkerPlan
+} from "./Model.plans.ts"
 import { Virtual } from "./virtual.ts"
 
 type StaticPlan = SupervisorPlan & { readonly kind: "static" }
@@ -81,9 +88,7 @@ export class Real {
   startChild(plan: SupervisorPlan, child: Plan): () => Answer | "no answer" {
     if (plan.kind === "static") {
       const spec = this.childOf(child)
-      return this.answerOf(
-        Effect.flatMap(Supervisor.via(Supervisor.key(plan.id)), (sup) => sup.startChild(spec))
-      )
+      return this.answerOf(Effect.flatMap(Supervisor.via(Supervisor.key(plan.id)), (sup) => sup.startChild(spec)))
     }
     if (child.kind !== "worker") throw new Error("a dynamic supervisor has workers only")
     return this.answerOf(
@@ -195,13 +200,15 @@ export class Real {
         }
       })
     const ends = cleanup.ms === 0 ? Effect.void : Effect.sleep(cleanup.ms)
+    const receive = (_: number, ending: Ending): Actor.Handled<number, "oops", never> => {
+      if (ending === "failed") return Effect.fail("oops")
+      return ending === "killed" ? Effect.interrupt : Actor.stop(reasons[ending])
+    }
+    if (cleanup.outcome === "none") return Actor.behavior<Ending>()({ name: id, init, receive })
     return Actor.behavior<Ending>()({
       name: id,
       init,
-      receive: (_, ending): Actor.Handled<number, "oops", never> => {
-        if (ending === "failed") return Effect.fail("oops")
-        return ending === "killed" ? Effect.interrupt : Actor.stop(reasons[ending])
-      },
+      receive,
       terminate: (_, reason) => {
         if (cleanup.outcome === "hangs") return Effect.never
         if (cleanup.outcome === "stubborn") return Effect.uninterruptible(Effect.never)
@@ -282,7 +289,8 @@ const carryOut = (sup: Supervisor.Supervisor, verb: Verb, id: string) => {
 
 const answered = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<Answer, never, R> =>
   Effect.map(Effect.result(effect), (result) => {
-    if (Result.isSuccess(result)) return Option.isOption(result.success) && Option.isNone(result.success) ? "ignored" : "ok"
+    if (Result.isSuccess(result))
+      return Option.isOption(result.success) && Option.isNone(result.success) ? "ignored" : "ok"
     const error: unknown = result.failure
     if (error instanceof Supervisor.ChildRefused) return error.reason
     if (error instanceof Supervisor.InvalidSpec) return "invalid"

@@ -5,7 +5,16 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import { Model, type Sup } from "./Model.ts"
-import { type Ending, Naming, type Op, type Plan, type Scenario, scenario, type SupervisorPlan } from "./Model.plans.ts"
+import {
+  type Ending,
+  mayBeSignificant,
+  Naming,
+  type Op,
+  type Plan,
+  type Scenario,
+  scenario,
+  type SupervisorPlan
+} from "./Model.plans.ts"
 import { Real } from "./Model.real.ts"
 
 /** One scenario, on both. */
@@ -122,11 +131,15 @@ class Comparison {
 
   private startChild(op: Op & { readonly _tag: "Start" }, home: SupervisorPlan, sup: Sup | undefined): void {
     if (home.kind === "dynamic" && op.plan.kind !== "worker") return
-    const named = this.naming.asked(op.plan, timedAbove(sup), home.kind === "dynamic" ? "y" : "n")
+    const asked = op.plan
+    const parent = home.kind === "dynamic" ? "never" : home.autoShutdown
+    const significant = op.bold ? asked.significant : mayBeSignificant(asked, parent)
+    const named = this.naming.asked(asked, significant, timedAbove(sup), home.kind === "dynamic" ? "y" : "n")
     const ids = this.model.lines().map((line) => /([^/ ]+) /.exec(line)?.[1] ?? "")
     const reused = op.reuse === undefined || home.kind === "dynamic" ? undefined : ids[op.reuse % ids.length]
     // A name that some other kind of child has is another kind of address.
-    const plan: Plan = reused === undefined || !reused.startsWith("w") || named.kind !== "worker" ? named : { ...named, id: reused }
+    const plan: Plan =
+      reused === undefined || !reused.startsWith("w") || named.kind !== "worker" ? named : { ...named, id: reused }
     this.note(plan)
     this.log.push(`start in ${home.id} ${JSON.stringify(plan)}`)
     const answer = this.real.startChild(home, plan)

@@ -420,7 +420,7 @@ export class Model {
   private endWorker(sup: Sup, child: Child, process: Worker, ending: Ending): void {
     const { plan } = process
     let reason = ending
-    if (ending !== "killed") {
+    if (ending !== "killed" && plan.cleanup.outcome !== "none") {
       this.spend(plan.cleanup.ms)
       this.event(`terminate ${plan.id} ${ending}`)
       if (plan.cleanup.outcome === "fails") reason = "failed"
@@ -501,27 +501,30 @@ export class Model {
   private stopWorker(child: Child, process: Worker, deadline: number): boolean {
     const { cleanup, id, shutdown } = process.plan
     const limit = shutdown === "brutal" ? 0 : shutdown === "infinity" ? Number.POSITIVE_INFINITY : shutdown
-    const ends = cleanup.outcome === "ends" || cleanup.outcome === "fails"
-    const inTime = shutdown !== "brutal" && ends && cleanup.ms < limit
-    const stubborn = shutdown !== "brutal" && cleanup.outcome === "stubborn"
-    const takes = inTime ? cleanup.ms : limit + (stubborn ? abandonAfterMs : 0)
+    const { outcome } = cleanup
+    const ms =
+      outcome === "none" ? 0 : outcome === "ends" || outcome === "fails" ? cleanup.ms : Number.POSITIVE_INFINITY
+    const inTime = shutdown !== "brutal" && ms < limit
+    const stubborn = shutdown !== "brutal" && outcome === "stubborn"
+    const takes = inTime ? ms : limit + (stubborn ? abandonAfterMs : 0)
     if (this.now + takes > deadline) {
       this.spend(deadline - this.now)
       return false
     }
     this.spend(takes)
-    if (inTime) this.event(`terminate ${id} shutdown`)
+    if (inTime && outcome !== "none") this.event(`terminate ${id} shutdown`)
     if (stubborn) {
       this.counts.abandoned++
       this.reports.push(`${stamp(this.now)} Abandoned ${id}`)
     }
-    this.leave(child, process, !inTime ? "killed" : cleanup.outcome === "fails" ? "failed" : "shutdown", !stubborn)
+    this.leave(child, process, !inTime ? "killed" : outcome === "fails" ? "failed" : "shutdown", !stubborn)
     return true
   }
 
   private stopNested(process: Sup, deadline: number): boolean {
     const { shutdown } = process.plan
-    const own = shutdown === "brutal" ? this.now : shutdown === "infinity" ? Number.POSITIVE_INFINITY : this.now + shutdown
+    const own =
+      shutdown === "brutal" ? this.now : shutdown === "infinity" ? Number.POSITIVE_INFINITY : this.now + shutdown
     const inTime = shutdown !== "brutal" && this.stopAll(process, Math.min(own, deadline))
     if (!inTime && own > deadline) return false
     if (!inTime) this.killAll(process)
