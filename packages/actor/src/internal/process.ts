@@ -204,6 +204,7 @@ export class Process extends Timed implements Holder, Address {
   /** At the next message boundary; an init that still runs has no state to tear and is interrupted. The first request counts. */
   stop(reason: ExitReason.ExitReason): void {
     if (this.isDead || this.stopReason !== undefined) return
+    this.resume()
     this.stopReason = reason
     const listeners = this.stopListeners
     this.stopListeners = undefined
@@ -245,6 +246,7 @@ export class Process extends Timed implements Holder, Address {
   /** At once, wherever its fiber can be interrupted. */
   kill(): void {
     if (this.isDead) return
+    this.resume()
     this.stopReason = ExitReason.killed
     if (this.fiber === undefined) this.wake()
     else this.interrupt(ExitReason.killed)
@@ -257,6 +259,18 @@ export class Process extends Timed implements Holder, Address {
   exit(reason: ExitReason.ExitReason): void {
     if (reason._tag === "Killed") this.kill()
     else this.stop(reason)
+  }
+
+  /** From the next message boundary on it handles nothing, until it is resumed; what ends it still does. */
+  suspend(): void {
+    if (this.phase === "running") this.phase = "suspended"
+    else if (this.phase === "starting") this.onStarted(() => this.suspend())
+  }
+
+  resume(): void {
+    if (this.phase !== "suspended") return
+    this.phase = "running"
+    if (this.ready) this.wake()
   }
 
   /** Nobody waits for it any longer; its fiber may still run. */

@@ -9,7 +9,7 @@ type Watcher = (reason: ExitReason.DownReason) => void
 
 export abstract class Watched {
   readonly runtime: Runtime
-  phase: "starting" | "running" | "stopping" | "dead" = "starting"
+  phase: "starting" | "running" | "suspended" | "stopping" | "dead" = "starting"
   ended: ExitReason.ExitReason | undefined = undefined
   // Made when they are needed: an actor that waits should cost little. Most have one watcher, their supervisor.
   protected signals: Array<Signal> | undefined = undefined
