@@ -129,7 +129,8 @@ export interface Self<in Msg> {
   readonly sendAfterUnsafe: (delay: Duration.Input, message: Msg) => TimerRef
   /**
    * Sets the timer of this name, in place of the one before. Its message comes before those in the mailbox, is not
-   * dropped by a full one, and never comes once the timer was replaced or cancelled, or the incarnation has ended.
+   * dropped by a full one, and never comes once the timer was replaced or cancelled, or the incarnation has ended. Without
+   * a delay it is the next thing that is handled: set in `init`, it is OTP's `continue`.
    */
   readonly setTimer: (name: string, delay: Duration.Input, message: Msg) => Effect.Effect<void>
   readonly setTimerUnsafe: (name: string, delay: Duration.Input, message: Msg) => void

@@ -182,29 +182,34 @@ describe("Mailbox", () => {
       )
     ))
 
-  it.effect("who asks a full mailbox again and again keeps neither the other actors nor the other fibers from theirs", () =>
-    Effect.gen(function* () {
-      const gate = yield* Deferred.make<void>()
-      const full = yield* Actor.spawn(gated(Mailbox.bounded(1, "fail"), gate))
-      Actor.tellUnsafe(full, "wait")
-      yield* settle
-      Actor.tellUnsafe(full, "wait")
-      const seen: Array<number> = []
-      const other = yield* Actor.spawn(recording(Mailbox.unbounded, seen))
-      const fiber = yield* Effect.forkChild(Effect.void)
-      Actor.tellUnsafe(other, 1)
-      const asks = (count: number, done: () => boolean) =>
-        Effect.gen(function* () {
-          let tries = 0
-          while (!done() && tries < count) {
-            tries++
-            assert.strictEqual((yield* Effect.flip(Actor.ask(full, (to: Actor.ReplyTo<string>) => to)))._tag, "MailboxFull")
-          }
-          return tries
-        })
-      assert.isBelow(yield* asks(100, () => seen.length === 1), 100)
-      assert.isBelow(yield* asks(200_000, () => fiber.pollUnsafe() !== undefined), 200_000)
-      yield* Deferred.succeed(gate, undefined)
-    }).pipe(Effect.provide(System.layer))
+  it.effect(
+    "who asks a full mailbox again and again keeps neither the other actors nor the other fibers from theirs",
+    () =>
+      Effect.gen(function* () {
+        const gate = yield* Deferred.make<void>()
+        const full = yield* Actor.spawn(gated(Mailbox.bounded(1, "fail"), gate))
+        Actor.tellUnsafe(full, "wait")
+        yield* settle
+        Actor.tellUnsafe(full, "wait")
+        const seen: Array<number> = []
+        const other = yield* Actor.spawn(recording(Mailbox.unbounded, seen))
+        const fiber = yield* Effect.forkChild(Effect.void)
+        Actor.tellUnsafe(other, 1)
+        const asks = (count: number, done: () => boolean) =>
+          Effect.gen(function* () {
+            let tries = 0
+            while (!done() && tries < count) {
+              tries++
+              assert.strictEqual(
+                (yield* Effect.flip(Actor.ask(full, (to: Actor.ReplyTo<string>) => to)))._tag,
+                "MailboxFull"
+              )
+            }
+            return tries
+          })
+        assert.isBelow(yield* asks(100, () => seen.length === 1), 100)
+        assert.isBelow(yield* asks(200_000, () => fiber.pollUnsafe() !== undefined), 200_000)
+        yield* Deferred.succeed(gate, undefined)
+      }).pipe(Effect.provide(System.layer))
   )
 })

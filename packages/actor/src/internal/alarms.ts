@@ -40,11 +40,16 @@ export class Alarms {
     this.cancel(name)
     const alarm: Alarm = { message, timer: undefined }
     this.named.set(name, alarm)
+    if (!(delayMs > 0)) return this.fire(name)
     alarm.timer = this.timers.set(delayMs, () => {
       alarm.timer = undefined
-      this.due.push(name)
-      this.wake()
+      this.fire(name)
     })
+  }
+
+  private fire(name: string): void {
+    this.due.push(name)
+    this.wake()
   }
 
   /** True if its message had not been handled. */
