@@ -99,14 +99,11 @@ const reasonText = (reason: Cause.Reason<unknown>): string => {
 
 const short = (value: unknown): string => {
   let text: string
-  if (value instanceof Error) text = value.message === "" ? value.name : `${value.name}: ${value.message}`
-  else if (typeof value === "string") text = value
-  else {
-    try {
-      text = JSON.stringify(value) ?? String(value)
-    } catch {
-      text = Object.prototype.toString.call(value)
-    }
+  try {
+    if (value instanceof Error) text = value.message === "" ? value.name : `${value.name}: ${value.message}`
+    else text = typeof value === "string" ? value : (JSON.stringify(value) ?? String(value))
+  } catch {
+    text = Object.prototype.toString.call(value)
   }
   return text.length > 200 ? `${text.slice(0, 200)}…` : text
 }

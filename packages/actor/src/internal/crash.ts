@@ -1,7 +1,9 @@
 /** The two reports of a crash: by the behaviour, and from outside (gen_server and proc_lib in OTP). */
 import * as Cause from "effect/Cause"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import * as ExitReason from "../ExitReason.ts"
+import type { Report } from "../Report.ts"
+import { after } from "./after.ts"
 import type { Process } from "./process.ts"
 import { describe } from "./text.ts"
 
@@ -11,7 +13,7 @@ export const reportCrash = (
   message: { readonly value: unknown } | undefined,
   cause: Cause.Cause<unknown>
 ): Effect.Effect<void> => {
-  const { runtime } = process
+  const { context, runtime } = process
   const shared = {
     at: runtime.now(),
     actor: process.pathText,
@@ -19,16 +21,18 @@ export const reportCrash = (
     state: process.outcome === undefined ? null : describe(process.state),
     reason: ExitReason.toText(ExitReason.failed(cause))
   }
-  return Effect.andThen(
-    runtime.report({ _tag: "Terminated", ...shared }),
-    runtime.report({
-      _tag: "Crashed",
-      ...shared,
-      cause: Cause.pretty(cause).slice(0, causeMax),
-      ancestors: ancestors(process),
-      waiting: process.waiting
-    })
-  )
+  let text: string | undefined
+  const crashed: Report = {
+    _tag: "Crashed",
+    ...shared,
+    // A stack takes longer to print than a restart takes: not before somebody reads it.
+    get cause() {
+      return (text ??= Cause.pretty(cause).slice(0, causeMax))
+    },
+    ancestors: ancestors(process),
+    waiting: process.waiting
+  }
+  return after(runtime.report({ _tag: "Terminated", ...shared }, context), () => runtime.report(crashed, context))
 }
 
 /** Our choice: characters of a cause with its stack. */

@@ -15,6 +15,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Scope from "effect/Scope"
 import * as ExitReason from "../ExitReason.ts"
 import { defaultMailbox } from "../Mailbox.ts"
+import { after } from "./after.ts"
 import { Asked, type Holder, type Token } from "./ask.ts"
 import { Box } from "./box.ts"
 import type { CellState } from "./cell.ts"
@@ -103,7 +104,7 @@ export class Process extends Timed implements Holder, Address {
   }
 
   get pathText(): string {
-    return this.path.join("/")
+    return this.parent === undefined ? this.segment : `${this.parent.pathText}/${this.segment}`
   }
 
   get box(): Box {
@@ -490,9 +491,13 @@ export class Process extends Timed implements Holder, Address {
   private end(reason: ExitReason.ExitReason, outcome?: Outcome): void {
     this.phase = "stopping"
     const terminate = outcome === undefined && reason._tag !== "Killed" ? this.behavior.terminate : undefined
-    if (terminate === undefined && this.isUnscoped && reason._tag !== "Failed") return this.over(reason, outcome)
+    const ending =
+      terminate === undefined && this.isUnscoped
+        ? this.closed(reason, outcome)
+        : this.ending(reason, terminate, outcome)
+    if (exitOf(ending) !== undefined) return
     const { stopReason } = this
-    const fiber = Effect.runForkWith(this.scoped())(this.ending(reason, terminate, outcome))
+    const fiber = Effect.runForkWith(this.scoped())(Effect.uninterruptible(ending))
     if (this.isDead || fiber.pollUnsafe() !== undefined) return
     this.fiber = fiber
     if (this.isKilled && this.stopReason !== stopReason) this.interrupt(ExitReason.killed)
@@ -503,22 +508,25 @@ export class Process extends Timed implements Holder, Address {
     terminate: ErasedBehavior["terminate"],
     outcome: Outcome | undefined
   ): Effect.Effect<void> {
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.gen({ self: this }, function* () {
-        let reason = first
-        if (terminate !== undefined) {
-          const { state } = this
-          const last = yield* Effect.exit(restore(Effect.suspend(() => terminate(state, first))))
-          if (Exit.isFailure(last)) reason = worse(reason, ExitReason.fromCause(last.cause))
-        }
-        const closed = yield* this.close(reason)
-        if (closed !== undefined) reason = worse(reason, closed)
-        if (reason._tag === "Failed" && !this.abandoned) {
-          this.runtime.counts.crashes++
-          yield* reportCrash(this, opened(this.handling), reason.cause)
-        }
-        this.over(reason, outcome)
-      })
+    return Effect.gen({ self: this }, function* () {
+      let reason = first
+      if (terminate !== undefined) {
+        const { state } = this
+        const last = yield* Effect.exit(Effect.interruptible(Effect.suspend(() => terminate(state, first))))
+        if (Exit.isFailure(last)) reason = worse(reason, ExitReason.fromCause(last.cause))
+      }
+      const closed = yield* this.close(reason)
+      if (closed !== undefined) reason = worse(reason, closed)
+      yield* this.closed(reason, outcome)
+    })
+  }
+
+  /** Nothing of the behaviour is left to run. */
+  private closed(reason: ExitReason.ExitReason, outcome: Outcome | undefined): Effect.Effect<void> {
+    if (reason._tag !== "Failed" || this.abandoned) return Exit.succeed(this.over(reason, outcome))
+    this.runtime.counts.crashes++
+    return after(reportCrash(this, opened(this.handling), reason.cause), () =>
+      Exit.succeed(this.over(reason, outcome))
     )
   }
 

@@ -10,15 +10,15 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as LogLevel from "effect/LogLevel"
 import * as PubSub from "effect/PubSub"
-import * as References from "effect/References"
 import * as Scheduler from "effect/Scheduler"
 import type { DeadLetter, Report } from "../Report.ts"
 import type { System } from "../System.ts"
+import { after } from "./after.ts"
 import type { Token } from "./ask.ts"
 import type { Box } from "./box.ts"
 import { Fifo } from "./fifo.ts"
+import { Log } from "./log.ts"
 import type { Process } from "./process.ts"
 import { Ring } from "./ring.ts"
 import { Timers } from "./timers.ts"
@@ -63,6 +63,7 @@ export class Runtime {
   readonly timers: Timers
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly stepped: boolean
+  private readonly log: Log
   private readonly kept = new Ring<Report>(keptReports)
   private readonly lost = new Ring<DeadLetter>(keptDeadLetters)
   private readonly hooks = new Set<(report: Report) => void>()
@@ -71,7 +72,6 @@ export class Runtime {
   private readonly later = new Fifo<Token | (() => void)>()
   /** Questions of this slice. */
   private readonly open = new Fifo<Limited>()
-  private pumping = false
   private armed = false
   private deadline = 0
   private lookedAt = 0
@@ -90,6 +90,7 @@ export class Runtime {
     this.stepped = stepped
     this.dispatcher = scheduler.makeDispatcher()
     this.reports = reports
+    this.log = new Log(this.now)
     this.timers = new Timers(clock, scheduler, (task) => this.defer(task))
   }
 
@@ -141,14 +142,15 @@ export class Runtime {
   }
 
   /**
-   * Limits how long it may stay open. Few questions outlive the slice in which they were asked: only those get a timer,
-   * at its end, so that their time begins up to a slice later and is never cut short.
+   * Limits how long it may stay open. Few questions outlive the slice in which they are asked, or the next one: only those
+   * get a timer, at its end, so that their time begins up to a slice later and is never cut short.
    */
   limit(question: Limited): void {
     const { open } = this
-    if (!this.pumping) return question.startTimer()
+    if (this.stepped) return question.startTimer()
     while (open.size > 0 && open.first.done) open.take()
     open.put(question)
+    this.arm()
   }
 
   deadLetter(to: string, message: unknown, cause: DeadLetter["cause"]): void {
@@ -164,15 +166,9 @@ export class Runtime {
     }
   }
 
-  report(report: Report): Effect.Effect<void> {
-    return Effect.suspend(() => Effect.andThen(this.announce(report), log(report)))
-  }
-
-  /** A child has started. Done at once, unless somebody has to read of it or has fallen behind with reading. */
-  progress(report: Report & { readonly _tag: "Progress" }, context: Context.Context<never>): Effect.Effect<void> {
-    const announced = this.announce(report)
-    const isLogged = !LogLevel.isGreaterThan(Context.get(context, References.MinimumLogLevel), "Debug")
-    return isLogged ? Effect.andThen(announced, log(report)) : announced
+  /** Done at once, unless somebody has to read of it in the log, or has fallen behind with reading. */
+  report(report: Report, context: Context.Context<never>): Effect.Effect<void> {
+    return after(this.announce(report), () => this.log.write(report, context))
   }
 
   private announce(report: Report): Effect.Effect<void> {
@@ -225,7 +221,6 @@ export class Runtime {
   private readonly pump = (): void => {
     const { later, open, ready } = this
     this.begin()
-    this.pumping = true
     try {
       this.carryOut()
       while ((ready.size > 0 || later.size > 0) && !this.isOver()) {
@@ -233,7 +228,7 @@ export class Runtime {
         this.carryOut()
       }
     } finally {
-      this.pumping = this.armed = false
+      this.armed = false
       while (open.size > 0) {
         const question = open.take()
         if (!question.done) question.startTimer()
@@ -264,30 +259,3 @@ export const makeRuntime: Effect.Effect<Runtime> = Effect.gen(function* () {
 
 /** The service is always made by `makeRuntime`; this is the one place that knows. */
 export const runtimeOf = (system: System["Service"]): Runtime => system as Runtime
-
-const log = (report: Report): Effect.Effect<void> => {
-  switch (report._tag) {
-    case "Progress":
-      return annotated(report, Effect.logDebug(`${report.child} started`))
-    // Said by the crash report that follows.
-    case "Terminated":
-      return Effect.void
-    case "Crashed":
-      return annotated(report, Effect.logError(`${report.actor} crashed: ${report.reason}`))
-    case "ChildTerminated":
-      return annotated(report, Effect.logWarning(`${report.child} ended: ${report.reason}`))
-    case "StartFailed":
-      return annotated(report, Effect.logError(`${report.child} did not start: ${report.reason}`))
-    case "ShutdownFailed":
-      return annotated(report, Effect.logWarning(`${report.child} did not stop in order: ${report.reason}`))
-    case "GaveUp":
-      return annotated(report, Effect.logError(`${report.supervisor} gives up: ${report.child} ${report.reason}`))
-    case "Abandoned":
-      return annotated(report, Effect.logError(`${report.actor} cannot be killed, abandoned`))
-    case "Warning":
-      return annotated(report, Effect.logWarning(report.message))
-  }
-}
-
-const annotated = ({ _tag, ...rest }: Report, effect: Effect.Effect<void>): Effect.Effect<void> =>
-  Effect.annotateLogs(effect, { report: _tag, ...rest })

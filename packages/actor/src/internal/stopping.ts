@@ -26,12 +26,8 @@ export const stopProcess: (process: Process, shutdown: Shutdown) => Effect.Effec
     process.kill()
     const killed = yield* endWithin(process, abandonAfterMs)
     if (killed !== undefined) return killed
-    yield* process.runtime.report({
-      _tag: "Abandoned",
-      at: process.runtime.now(),
-      actor: process.pathText,
-      afterMs: abandonAfterMs
-    })
+    const report = { at: process.runtime.now(), actor: process.pathText, afterMs: abandonAfterMs }
+    yield* process.runtime.report({ _tag: "Abandoned", ...report }, process.context)
     process.abandon()
     return ExitReason.killed
   })

@@ -14,9 +14,10 @@ import * as Schedule from "effect/Schedule"
 import * as ExitReason from "../ExitReason.ts"
 import type { OnRestart } from "../Mailbox.ts"
 import { defaultMailbox } from "../Mailbox.ts"
+import type { Report } from "../Report.ts"
+import { after, enough, goOn, inOrder } from "./after.ts"
 import { Box } from "./box.ts"
 import { NameTaken } from "./errors.ts"
-import { exitOf } from "./exitOf.ts"
 import { NextState } from "./next.ts"
 import type { ErasedBehavior, LaunchOptions } from "./model.ts"
 import type { Outcome } from "./outcome.ts"
@@ -191,8 +192,7 @@ export class Supervision {
         process.watch((reason) => this.tell({ _tag: "Ended", child, process, reason }))
         const { incarnation } = child
         const report = { at: runtime.now(), supervisor: this.name, child: spec.id, incarnation }
-        const reported = runtime.progress({ _tag: "Progress", ...report }, this.process.context)
-        return Exit.isExit(reported) ? began : Effect.andThen(reported, began)
+        return after(runtime.report({ _tag: "Progress", ...report }, this.process.context), () => began)
       }
       case "Ignored":
         this.settle(child, "stopped")
@@ -208,94 +208,82 @@ export class Supervision {
 
   // ---- the end of a child
 
-  readonly onEnded = Effect.fnUntraced(function* (
-    this: Supervision,
-    child: Child,
-    process: Process,
-    reason: ExitReason.DownReason
-  ) {
-    if (child.process !== process) return this as Verdict
-    const { spec } = child
+  onEnded(child: Child, process: Process, reason: ExitReason.DownReason): Effect.Effect<Verdict> {
+    if (child.process !== process) return Exit.succeed(this)
+    const { restart } = child.spec
     this.gone(child, reason)
-    const abnormal = ExitReason.isAbnormal(reason)
-    if (spec.restart === "permanent" || abnormal) {
-      yield* this.runtime.report({
-        _tag: "ChildTerminated",
-        at: this.runtime.now(),
-        supervisor: this.name,
-        child: spec.id,
-        reason: ExitReason.toText(reason),
-        restart: spec.restart
-      })
-    }
-    if (spec.restart === "permanent" || (spec.restart === "transient" && abnormal)) {
-      return yield* this.restart(child, reason)
-    }
+    if (restart !== "permanent" && !ExitReason.isAbnormal(reason)) return Exit.succeed(this.left(child))
+    const report = { ...this.about(child, reason), restart }
+    return after(this.report({ _tag: "ChildTerminated", ...report }), () =>
+      restart === "temporary" ? Exit.succeed(this.left(child)) : this.restart(child, reason)
+    )
+  }
+
+  /** It will not come back. */
+  private left(child: Child): Verdict {
     this.settle(child, "stopped")
-    if (spec.restart === "temporary" || this.options.dynamic !== undefined) this.remove(child)
+    if (child.spec.restart === "temporary" || this.options.dynamic !== undefined) this.remove(child)
     return this.autoShutdown(child)
-  })
+  }
 
   /** Counts, then gives up or restarts what the strategy says. */
-  readonly restart = Effect.fnUntraced(function* (this: Supervision, child: Child, reason: ExitReason.DownReason) {
+  private restart(child: Child, reason: ExitReason.DownReason): Effect.Effect<Verdict> {
     if (!this.window.allows(this.runtime.monotonic())) {
       this.settle(child, "stopped")
       this.runtime.counts.gaveUp++
-      yield* this.runtime.report({
-        _tag: "GaveUp",
-        at: this.runtime.now(),
-        supervisor: this.name,
-        child: child.spec.id,
-        reason: ExitReason.toText(reason)
+      return after(this.report({ _tag: "GaveUp", ...this.about(child, reason) }), () => {
+        this.process.gaveUp = true
+        return Exit.succeed(new NextState(undefined, ExitReason.shutdown))
       })
-      this.process.gaveUp = true
-      return new NextState(undefined, ExitReason.shutdown) as Verdict
     }
     this.runtime.counts.restarts++
     child.state = "restarting"
-    yield* this.stopGroup(child)
     const { backoff } = this.options
-    if (backoff === undefined) yield* this.startGroup(child)
-    else yield* this.postpone(child, backoff, reason)
-    return this as Verdict
-  })
+    const started = after(this.stopGroup(child), () =>
+      backoff === undefined ? this.startGroup(child) : this.postpone(child, backoff, reason)
+    )
+    return after(started, () => Exit.succeed(this))
+  }
 
-  private readonly stopGroup = Effect.fnUntraced(function* (this: Supervision, child: Child) {
-    for (const other of this.group(child).toReversed()) {
-      if (other === child) continue
-      yield* this.stop(other, "keep")
-      if (other.spec.restart === "temporary") this.remove(other)
-    }
-  })
+  private stopGroup(child: Child): Effect.Effect<void> {
+    const others = this.group(child).filter((other) => other !== child)
+    return inOrder(others.toReversed(), (other) =>
+      after(this.stop(other, "keep"), () => {
+        if (other.spec.restart === "temporary") this.remove(other)
+        return goOn
+      })
+    )
+  }
 
-  private readonly startGroup = Effect.fnUntraced(function* (this: Supervision, child: Child) {
-    for (const other of this.group(child)) {
+  private startGroup(child: Child): Effect.Effect<void> {
+    return inOrder(this.group(child), (other) => {
       other.restarts++
-      const started = yield* this.start(other)
-      if (started._tag !== "Failed") continue
-      yield* this.reportStart(other, started.error.reason)
-      if (child !== other && child.state === "restarting") child.state = "stopped"
-      other.state = "restarting"
-      other.lastReason = started.error.reason
-      this.tell({ _tag: "Retry", child: other, attempt: other.attempt })
-      return
-    }
-  })
+      return after(this.start(other), (started) => {
+        if (started._tag !== "Failed") return goOn
+        return after(this.reportStart(other, started.error.reason), () => {
+          if (child !== other && child.state === "restarting") child.state = "stopped"
+          other.state = "restarting"
+          other.lastReason = started.error.reason
+          this.tell({ _tag: "Retry", child: other, attempt: other.attempt })
+          return enough
+        })
+      })
+    })
+  }
 
   /** A restart whose delay is over. */
-  readonly onDue = Effect.fnUntraced(function* (this: Supervision, child: Child, attempt: number) {
-    if (!this.waits(child, attempt)) return this as Verdict
+  onDue(child: Child, attempt: number): Effect.Effect<Verdict> {
+    if (!this.waits(child, attempt)) return Exit.succeed(this)
     // Somebody may have started another of the group meanwhile.
-    yield* this.stopGroup(child)
-    yield* this.startGroup(child)
-    return this as Verdict
-  })
+    const started = after(this.stopGroup(child), () => this.startGroup(child))
+    return after(started, () => Exit.succeed(this))
+  }
 
   /** A restart that failed comes back here, after whatever else was waiting. */
-  readonly onRetry = Effect.fnUntraced(function* (this: Supervision, child: Child, attempt: number) {
-    if (!this.waits(child, attempt)) return this as Verdict
-    return yield* this.restart(child, child.lastReason ?? ExitReason.killed)
-  })
+  onRetry(child: Child, attempt: number): Effect.Effect<Verdict> {
+    if (!this.waits(child, attempt)) return Exit.succeed(this)
+    return this.restart(child, child.lastReason ?? ExitReason.killed)
+  }
 
   // ---- stop
 
@@ -318,10 +306,8 @@ export class Supervision {
       (reason._tag === "Killed" && spec.shutdown === "brutal") ||
       (reason._tag === "Normal" && spec.restart !== "permanent")
     if (expected) return this.laidDown(child, mailbox)
-    const report = { at: this.runtime.now(), supervisor: this.name, child: spec.id, reason: ExitReason.toText(reason) }
-    return Effect.andThen(
-      this.runtime.report({ _tag: "ShutdownFailed", ...report }),
-      Effect.suspend(() => this.laidDown(child, mailbox))
+    return after(this.report({ _tag: "ShutdownFailed", ...this.about(child, reason) }), () =>
+      this.laidDown(child, mailbox)
     )
   }
 
@@ -514,7 +500,7 @@ export class Supervision {
   }
 
   private warn(spec: Spec): Effect.Effect<void> {
-    return this.runtime.report({
+    return this.report({
       _tag: "Warning",
       at: this.runtime.now(),
       supervisor: this.name,
@@ -523,13 +509,15 @@ export class Supervision {
   }
 
   private reportStart(child: Child, reason: ExitReason.ExitReason): Effect.Effect<void> {
-    return this.runtime.report({
-      _tag: "StartFailed",
-      at: this.runtime.now(),
-      supervisor: this.name,
-      child: child.spec.id,
-      reason: ExitReason.toText(reason)
-    })
+    return this.report({ _tag: "StartFailed", ...this.about(child, reason) })
+  }
+
+  private about(child: Child, reason: ExitReason.DownReason) {
+    return { at: this.runtime.now(), supervisor: this.name, child: child.spec.id, reason: ExitReason.toText(reason) }
+  }
+
+  private report(report: Report): Effect.Effect<void> {
+    return this.runtime.report(report, this.process.context)
   }
 }
 
@@ -537,14 +525,5 @@ export class Supervision {
 const isTrap = (spec: Spec): boolean => spec.type === "supervisor" && spec.restart === "transient"
 
 const began: Effect.Effect<Started> = Exit.succeed({ _tag: "Started" })
-
-/** At once where there is nothing to wait for. */
-const after = <A, E, B, E2>(
-  first: Effect.Effect<A, E>,
-  next: (value: A) => Effect.Effect<B, E2>
-): Effect.Effect<B, E | E2> => {
-  const exit = exitOf(first)
-  return exit?._tag === "Success" ? next(exit.value) : Effect.flatMap(first, next)
-}
 
 const failedOutcome = (error: NameTaken) => ({ _tag: "Failed" as const, reason: ExitReason.failure(error) })
