@@ -11,6 +11,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as PubSub from "effect/PubSub"
+import type * as Instrumented from "./internal/instruments.ts"
 import * as Runtime from "./internal/runtime.ts"
 import type { DeadLetter, Report } from "./Report.ts"
 
@@ -73,3 +74,24 @@ export const Stepped: Context.Reference<boolean> = Runtime.Stepped
 
 /** A new system. @since 0.1.0 @category layers */
 export const layer: Layer.Layer<System> = Layer.effect(System, make)
+
+/**
+ * What looks on from outside of the runtime, for tests of it.
+ *
+ * - `system`: is given each system that is made in this context.
+ * - `init`: comes before the init of each incarnation, supervisors included, as a part of it: it has its Scope, and may
+ *   wait or fail. `self.ref` is the incarnation.
+ * - `handling`: is called before each handler. To throw is to crash it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Instruments = Instrumented.Instruments
+
+/**
+ * Put into every actor of the systems that are made in this context. None by default, which costs nothing.
+ *
+ * @since 0.1.0
+ * @category references
+ */
+export const Instrument: Context.Reference<Instruments | undefined> = Runtime.Instrument

@@ -61,6 +61,9 @@ export interface Options {
 /** How long a goodbye may take: a few turns and frames. Our choice. */
 const leaveTime = "300 millis"
 
+/** How long a component that crashed on purpose may then take to come back. Our choice: a disk may be slow. */
+const backTime = "5 seconds"
+
 /** @since 0.1.0 @category layers */
 export const layer = (
   options: Omit<Options, "versions"> & Partial<Pick<Options, "versions">>
@@ -267,8 +270,16 @@ const struck = (
     Effect.timeoutOrElse({
       duration: within,
       orElse: () =>
-        // It may have struck already, and its next incarnation wait for a slow disk.
-        Host.isArmed(host, component) ? Effect.fail(new Unavailable({ message })) : Effect.as(gone, point)
+        // It may have struck already, and its next incarnation wait for a slow disk; or never come, with the agent.
+        Host.isArmed(host, component)
+          ? Effect.fail(new Unavailable({ message }))
+          : Effect.as(gone, point).pipe(
+              Effect.timeoutOrElse({
+                duration: backTime,
+                orElse: () =>
+                  Effect.fail(new Unavailable({ message: `${component} crashed as asked, and has not come back` }))
+              })
+            )
     }),
     // Not later, when nobody expects it any more.
     Effect.ensuring(Effect.sync(() => Host.disarm(host, component)))

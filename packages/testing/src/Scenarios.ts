@@ -6,6 +6,7 @@
 import { agents } from "./internal/agents.ts"
 import { crashes } from "./internal/crashes.ts"
 import { members } from "./internal/members.ts"
+import { tree } from "./internal/tree.ts"
 
 /** @since 0.1.0 @category models */
 export interface Input {
@@ -33,7 +34,7 @@ export interface Scenario {
   readonly run: (input: Input) => Outcome
 }
 
-export { agents, crashes, members }
+export { agents, crashes, members, tree }
 
 /** @since 0.1.0 */
-export const all: ReadonlyArray<Scenario> = [members, crashes, agents]
+export const all: ReadonlyArray<Scenario> = [members, crashes, agents, tree]

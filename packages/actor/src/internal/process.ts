@@ -22,6 +22,7 @@ import type { CellState } from "./cell.ts"
 import { reportCrash } from "./crash.ts"
 import { InvalidMailbox, NameTaken } from "./errors.ts"
 import { exitOf, isEffect } from "./exitOf.ts"
+import { instrumented } from "./instruments.ts"
 import type { Address, ErasedBehavior, LaunchOptions, Signal } from "./model.ts"
 import { NextState } from "./next.ts"
 import { failedInit, type Outcome, worse } from "./outcome.ts"
@@ -86,7 +87,7 @@ export class Process extends Timed implements Holder, Address {
     this.parent = options.parent
     this.incarnation = options.incarnation ?? 1
     this.startedAt = runtime.now()
-    this.behavior = behavior
+    this.behavior = runtime.instruments === undefined ? behavior : instrumented(behavior, runtime.instruments)
     this.cell = behavior.cell
     this.key = options.key
     this.keep = options.box !== undefined

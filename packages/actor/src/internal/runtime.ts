@@ -16,6 +16,7 @@ import type { DeadLetter, Report } from "../Report.ts"
 import type { System } from "../System.ts"
 import { after } from "./after.ts"
 import type { Token } from "./ask.ts"
+import type { Instruments } from "./instruments.ts"
 import type { Box } from "./box.ts"
 import { Fifo } from "./fifo.ts"
 import { Log } from "./log.ts"
@@ -43,6 +44,12 @@ interface Limited {
   readonly startTimer: () => void
 }
 
+/** See `System.Instrument`. */
+export const Instrument: Context.Reference<Instruments | undefined> = Context.Reference<Instruments | undefined>(
+  "@starling/actor/System/Instrument",
+  { defaultValue: () => undefined }
+)
+
 export class Runtime {
   readonly names = new Map<string, Box>()
   readonly roots = new Set<Process>()
@@ -61,6 +68,7 @@ export class Runtime {
   living = 0
   readonly clock: Clock.Clock
   readonly timers: Timers
+  readonly instruments: Instruments | undefined
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly stepped: boolean
   private readonly log: Log
@@ -84,9 +92,11 @@ export class Runtime {
     clock: Clock.Clock,
     scheduler: Scheduler.Scheduler,
     reports: PubSub.PubSub<Report>,
-    stepped: boolean = false
+    stepped: boolean = false,
+    instruments?: Instruments
   ) {
     this.clock = clock
+    this.instruments = instruments
     this.stepped = stepped
     this.dispatcher = scheduler.makeDispatcher()
     this.reports = reports
@@ -254,7 +264,10 @@ export const makeRuntime: Effect.Effect<Runtime> = Effect.gen(function* () {
   const scheduler = yield* Scheduler.Scheduler
   const stepped = yield* Stepped
   const reports = yield* PubSub.sliding<Report>(bufferedReports)
-  return new Runtime(clock, scheduler, reports, stepped)
+  const instruments = yield* Instrument
+  const runtime = new Runtime(clock, scheduler, reports, stepped, instruments)
+  instruments?.system(runtime)
+  return runtime
 })
 
 /** The service is always made by `makeRuntime`; this is the one place that knows. */

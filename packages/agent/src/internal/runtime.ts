@@ -53,6 +53,7 @@ interface Dial {
 const storeKey = Registry.key<"Flush">("store")
 const dialerKey = Registry.key<Dial>("dialer")
 const linksKey = DynamicSupervisor.key("links")
+const componentsKey = Supervisor.key("components")
 
 /** Dials that wait to be begun; the machines limit theirs far below. Our choice. */
 const dialsMax = 1024
@@ -148,20 +149,23 @@ export const start = Effect.fnUntraced(function* (options: Options) {
     period: "10 seconds",
     children: [
       Supervisor.childSpec(storeActor(writer, store), { key: storeKey, onRestart: "keep" }),
-      Supervisor.nested({
-        name: "components",
-        strategy: "one_for_one",
-        intensity: 10,
-        period: "10 seconds",
-        children: [
-          componentSpec("clock", runtime, store),
-          componentSpec("facts", runtime, store),
-          componentSpec("broadcast-tree", runtime, store),
-          componentSpec("lazy-push-repair", runtime, store),
-          componentSpec("shuffler", runtime, store),
-          componentSpec("view-manager", runtime, store)
-        ]
-      }),
+      Supervisor.nested(
+        {
+          name: "components",
+          strategy: "one_for_one",
+          intensity: 10,
+          period: "10 seconds",
+          children: [
+            componentSpec("clock", runtime, store),
+            componentSpec("facts", runtime, store),
+            componentSpec("broadcast-tree", runtime, store),
+            componentSpec("lazy-push-repair", runtime, store),
+            componentSpec("shuffler", runtime, store),
+            componentSpec("view-manager", runtime, store)
+          ]
+        },
+        { key: componentsKey }
+      ),
       DynamicSupervisor.nested({ name: "links", maxChildren: Links.linksMax }, { key: linksKey }),
       Supervisor.childSpec(dialerActor(runtime), { key: dialerKey, onRestart: "keep" }),
       Supervisor.childSpec(listenerActor(runtime))
@@ -489,6 +493,7 @@ const lastWords = (runtime: Runtime, store: Store["Service"]): Effect.Effect<voi
     return settled(runtime, store)
   }).pipe(
     Effect.timeoutOption("2 seconds"),
-    Effect.catch((error) => Effect.logError(`what was last said is not stored: ${error.message}`)),
+    // Whatever the store does: the others still have to be released.
+    Effect.catchCause((cause) => Effect.logError(`what was last said is not stored: ${Cause.pretty(cause)}`)),
     Effect.asVoid
   )
