@@ -26,6 +26,10 @@ export interface Life {
   /** Its supervisor has said that it started. */
   isUp: boolean
   isAbandoned: boolean
+  /** It was told to end, from outside of its supervisor. */
+  isStruck: boolean
+  /** When it was first seen to live on all the same. */
+  struckAt: number | undefined
   downs: number
 }
 
@@ -77,6 +81,19 @@ const paths = new Map([...keys].map(([path, key]) => [key, path]))
  * to 5 s and a second for the kill), and for a slow disk.
  */
 const restartMs = 12_000
+
+/** Who was told to end has ended after this long: a supervisor stops its children one after the other. */
+const endMs = 20_000
+
+/** Why actors end here. Whatever else they say is a mistake of theirs. */
+const expected = [
+  /^(normal|shutdown|killed)/,
+  /on purpose/,
+  /Error: struck/,
+  /a bit fell over/,
+  /no space left/,
+  /events of \S+ were dropped, it begins anew/
+]
 
 /** Which run a fiber belongs to; 0: none. */
 const Tag: Context.Reference<number> = Context.Reference<number>("@starling/testing/lives/Tag", {
@@ -186,22 +203,29 @@ export const inspect = (lives: Lives, run: Run, now: number): void => {
     }
     if (life !== undefined && isFine) checkName(lives, run, life, system)
   }
+  for (const life of living(run)) {
+    if (!life.isStruck) continue
+    life.struckAt ??= now
+    if (now - life.struckAt > endMs) find(lives, run, `${life.path} ${life.number} was told to end and lives`)
+  }
 }
 
-/** When nothing has struck for long: the tree says what is true, and all of it runs. */
-export const inspectQuiet = (lives: Lives, run: Run): void => {
+/** Soon after the last strike the tree says what is true, and all of it runs. What does not. */
+export const unquiet = (run: Run): ReadonlyArray<string> => {
+  const out: Array<string> = []
   const { system } = run
-  if (system === undefined) return find(lives, run, "there is no system")
+  if (system === undefined) return ["there is no system"]
   const nodes = Tree.flatten(Tree.snapshotUnsafe(system))
   const known = new Set(nodes.map(({ path }) => path.join("/")))
-  for (const path of pathsOf) if (!known.has(path)) find(lives, run, `the tree does not show ${path}`)
+  for (const path of pathsOf) if (!known.has(path)) out.push(`the tree does not show ${path}`)
   for (const { path, startedAt, state } of nodes) {
     const life = run.latest.get(path.join("/"))
-    if (state !== "running" || startedAt === null) find(lives, run, `the tree shows ${path.join("/")} as ${state}`)
-    if (life === undefined || !isAlive(life)) find(lives, run, `the tree shows ${path.join("/")}, which has ended`)
+    if (state !== "running" || startedAt === null) out.push(`the tree shows ${path.join("/")} as ${state}`)
+    if (life === undefined || !isAlive(life)) out.push(`the tree shows ${path.join("/")}, which has ended`)
   }
-  for (const { path } of living(run)) if (!known.has(path)) find(lives, run, `${path} lives outside of the tree`)
-  if (system.alive() !== nodes.length) find(lives, run, `${system.alive()} are alive, the tree has ${nodes.length}`)
+  for (const { path } of living(run)) if (!known.has(path)) out.push(`${path} lives outside of the tree`)
+  if (system.alive() !== nodes.length) out.push(`${system.alive()} are alive, the tree has ${nodes.length}`)
+  return out
 }
 
 /** After everything was stopped, and what closes slowly has had its time. */
@@ -242,6 +266,8 @@ const born = (lives: Lives, run: Run, self: Actor.Self<never>): Life => {
     isClosed: false,
     isUp: false,
     isAbandoned: false,
+    isStruck: false,
+    struckAt: undefined,
     downs: 0
   }
   const former = run.latest.get(path)
@@ -294,6 +320,14 @@ const onSystem = (lives: Lives, run: Run, system: System.System["Service"]): voi
       const life = run.latest.get(report.actor)
       if (life !== undefined) life.isAbandoned = true
     }
+    if (report._tag === "StartFailed" || report._tag === "ShutdownFailed") {
+      const path = `${report.supervisor}/${report.child}`
+      // Asked, and killed only when it had not ended for a long time.
+      const isForced = report._tag === "ShutdownFailed" && report.reason === "killed" && !run.latest.get(path)?.isStruck
+      if (isForced) find(lives, run, `${path} was asked to stop and had to be killed`)
+      explain(lives, run, path, report.reason)
+    }
+    if (report._tag === "Crashed") explain(lives, run, report.actor, report.reason)
     if (report._tag !== "Progress") return
     const path = `${report.supervisor}/${report.child}`
     const life = run.latest.get(path)
@@ -308,6 +342,10 @@ const onSystem = (lives: Lives, run: Run, system: System.System["Service"]): voi
     if (cause === "full") find(lives, run, `the mailbox of ${to} is full`)
     else if (life !== undefined && life.isUp && isAlive(life)) find(lives, run, `${to} is alive and refuses messages`)
   })
+}
+
+const explain = (lives: Lives, run: Run, path: string, reason: string): void => {
+  if (!expected.some((one) => one.test(reason))) find(lives, run, `${path} ended by itself: ${reason}`)
 }
 
 /** The name of a living child is its own. */

@@ -185,7 +185,9 @@ const any = (stage: Stage, lives: ReadonlyArray<Lives.Life>): Lives.Life | undef
 
 const hit = (stage: Stage, life: Lives.Life | undefined): void => {
   const reason = reasonOf(stage)
-  if (life !== undefined) Actor.exitUnsafe(life.ref, reason)
+  if (life === undefined) return
+  life.isStruck = true
+  Actor.exitUnsafe(life.ref, reason)
 }
 
 const reasonOf = ({ draw }: Stage): ExitReason.ExitReason => {

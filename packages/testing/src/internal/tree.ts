@@ -197,17 +197,19 @@ const event: Agent.NewEvent = { app: "tree", severity: "info", body: "at work", 
 /** Everything is whole again, and does what it is for. */
 const heal = Effect.fnUntraced(function* (stage: Stage) {
   const { broken, fleet, lives, slots } = stage
-  const isWhole = AgentFleet.until(
-    Effect.suspend(() =>
-      slots.every(({ agent }) => agent !== undefined) ? AgentFleet.isWhole(fleet) : Effect.succeed(false)
-    ),
-    healMs
+  const isQuiet = Effect.suspend(() =>
+    slots.every(({ agent, run }) => agent !== undefined && run !== undefined && Lives.unquiet(run).length === 0)
+      ? AgentFleet.isWhole(fleet)
+      : Effect.succeed(false)
   )
-  if (!(yield* isWhole)) broken.push(`the fleet was not whole ${healMs} ms after the last strike`)
+  if (!(yield* AgentFleet.until(isQuiet, healMs))) {
+    broken.push(`the fleet was not whole ${healMs} ms after the last strike`)
+    for (const { agent, index, run } of slots) {
+      if (agent === undefined || run === undefined) broken.push(`n${index} does not run`)
+      else for (const what of Lives.unquiet(run)) Lives.find(lives, run, what)
+    }
+  }
   const agents = AgentFleet.running(fleet)
-  const quiet = slots.flatMap(({ run }) => run ?? [])
-  if (quiet.length < slots.length) broken.push(`${slots.length - quiet.length} agents do not run`)
-  for (const run of quiet) Lives.inspectQuiet(lives, run)
   const before = new Map<string, number>()
   const handled = (agent: Agent.Agent["Service"]) => Effect.map(agent.tree, ({ items }) => items)
   for (const agent of agents) {
