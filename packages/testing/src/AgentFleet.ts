@@ -62,6 +62,7 @@ export interface Run {
  *
  * - `failing`: writes fail with this while it is set.
  * - `defect`: the next write dies with this, once: a fault of the store itself.
+ * - `delayMs`: a write takes so much longer while it is set.
  *
  * @since 0.1.0
  * @category models
@@ -70,6 +71,7 @@ export interface Disk {
   tables: Map<string, Map<string, unknown>>
   failing: Store.StoreError | undefined
   defect: unknown
+  delayMs: number
   writes: number
 }
 
@@ -84,7 +86,7 @@ export const make = (options: Options): AgentFleet => ({
       name: `n${index}`,
       host,
       address: `${host}:7740`,
-      disk: { tables: new Map(), failing: undefined, defect: undefined, writes: 0 },
+      disk: { tables: new Map(), failing: undefined, defect: undefined, delayMs: 0, writes: 0 },
       run: undefined,
       delivered: new Map()
     }
@@ -235,7 +237,7 @@ const diskLayer = ({ disk }: Member, msMax: number): Layer.Layer<Store.Store> =>
         write: (rows) =>
           Effect.gen(function* () {
             disk.writes++
-            yield* Effect.sleep(yield* Random.nextIntBetween(0, msMax))
+            yield* Effect.sleep(disk.delayMs + (yield* Random.nextIntBetween(0, msMax)))
             if (disk.defect !== undefined) {
               const { defect } = disk
               disk.defect = undefined

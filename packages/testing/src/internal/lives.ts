@@ -28,6 +28,8 @@ export interface Life {
   isAbandoned: boolean
   /** It was told to end, from outside of its supervisor. */
   isStruck: boolean
+  /** At once. */
+  isKilled: boolean
   /** When it was first seen to live on all the same. */
   struckAt: number | undefined
   downs: number
@@ -82,8 +84,12 @@ const paths = new Map([...keys].map(([path, key]) => [key, path]))
  */
 const restartMs = 12_000
 
-/** Who was told to end has ended after this long: a supervisor stops its children one after the other. */
+/**
+ * Who was told to end has ended after this long: a supervisor stops its children one after the other; who was killed ends
+ * at once, but for the second after which a supervisor abandons a child, and for the longest of our own finalizers.
+ */
 const endMs = 20_000
+const killMs = 4000
 
 /** Why actors end here. Whatever else they say is a mistake of theirs. */
 const expected = [
@@ -206,7 +212,9 @@ export const inspect = (lives: Lives, run: Run, now: number): void => {
   for (const life of living(run)) {
     if (!life.isStruck) continue
     life.struckAt ??= now
-    if (now - life.struckAt > endMs) find(lives, run, `${life.path} ${life.number} was told to end and lives`)
+    if (now - life.struckAt > (life.isKilled ? killMs : endMs)) {
+      find(lives, run, `${life.path} ${life.number} was ${life.isKilled ? "killed" : "told to end"} and lives`)
+    }
   }
 }
 
@@ -267,6 +275,7 @@ const born = (lives: Lives, run: Run, self: Actor.Self<never>): Life => {
     isUp: false,
     isAbandoned: false,
     isStruck: false,
+    isKilled: false,
     struckAt: undefined,
     downs: 0
   }
@@ -322,9 +331,9 @@ const onSystem = (lives: Lives, run: Run, system: System.System["Service"]): voi
     }
     if (report._tag === "StartFailed" || report._tag === "ShutdownFailed") {
       const path = `${report.supervisor}/${report.child}`
-      // Asked, and killed only when it had not ended for a long time.
       const isForced = report._tag === "ShutdownFailed" && report.reason === "killed" && !run.latest.get(path)?.isStruck
-      if (isForced) find(lives, run, `${path} was asked to stop and had to be killed`)
+      // Only a store that hangs in a write has to be killed.
+      if (isForced && path !== "agent/store") find(lives, run, `${path} was asked to stop and had to be killed`)
       explain(lives, run, path, report.reason)
     }
     if (report._tag === "Crashed") explain(lives, run, report.actor, report.reason)

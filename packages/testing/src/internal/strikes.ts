@@ -11,6 +11,9 @@ import { type Ending, request, type Slot, type Stage, supervisorOf } from "./sta
 const stormOfComponents = 14
 const stormOfChildren = 5
 
+/** How long a disk hangs. */
+const hangMs = 6000
+
 /** Ends are struck into for so long. */
 const amidMs = 300
 
@@ -103,16 +106,25 @@ const ended: Strike = (stage, slot, run) =>
     }
   })
 
-/** A write that dies takes the store's writer with it. */
-const disk: Strike = (stage, slot) =>
+/** A write that dies takes the store's writer with it; one that hangs must not keep the writer from its end. */
+const disk: Strike = (stage, slot, run) =>
   Effect.gen(function* () {
     const { disk } = stage.fleet.members[slot.index] ?? {}
     if (disk === undefined) return
-    if (stage.draw(2) === 0) disk.defect = new Error("a bit fell over")
-    else {
-      disk.failing = diskFull
-      yield* Effect.sleep(100 + stage.draw(2000))
-      disk.failing = undefined
+    switch (stage.draw(3)) {
+      case 0:
+        disk.defect = new Error("a bit fell over")
+        return
+      case 1:
+        disk.failing = diskFull
+        yield* Effect.sleep(100 + stage.draw(2000))
+        disk.failing = undefined
+        return
+      default:
+        disk.delayMs = hangMs
+        yield* Effect.sleep(100 + stage.draw(2000))
+        hit(stage, run.latest.get("agent/store"))
+        disk.delayMs = 0
     }
   })
 
@@ -187,6 +199,7 @@ const hit = (stage: Stage, life: Lives.Life | undefined): void => {
   const reason = reasonOf(stage)
   if (life === undefined) return
   life.isStruck = true
+  if (reason._tag === "Killed") life.isKilled = true
   Actor.exitUnsafe(life.ref, reason)
 }
 
