@@ -74,7 +74,12 @@ const crowd = inSystem((_, [size = 0, perSecond = 0]) =>
     const round =
       (rate: number): Round =>
       async (ms) => {
-        const before = { alive: system.alive(), crashes: system.counters().crashes, dropped: system.counters().dropped, handled }
+        const before = {
+          alive: system.alive(),
+          crashes: system.counters().crashes,
+          dropped: system.counters().dropped,
+          handled
+        }
         const heap: Array<number> = []
         const from = millis()
         let crashes = 0
@@ -90,15 +95,17 @@ const crowd = inSystem((_, [size = 0, perSecond = 0]) =>
         const seconds = (millis() - from) / 1000
         const work = handled - before.handled
         // What was sent last may still lie in a mailbox.
-        await new Promise((resolve) => setTimeout(resolve, 500))
-        const counters = system.counters()
-        const crashed = counters.crashes - before.crashes
-        if (crashed !== crashes) throw new Error(`${crashes} were to crash, ${crashed} did`)
+        const crashed = () => system.counters().crashes - before.crashes
+        const restarted = () => crashed() === crashes && system.alive() === before.alive
+        for (const end = millis() + 5000; !restarted() && millis() < end; ) {
+          await new Promise((resolve) => setTimeout(resolve, 10))
+        }
+        if (crashed() !== crashes) throw new Error(`${crashes} were to crash, ${crashed()} did`)
         if (system.alive() !== before.alive) throw new Error(`${system.alive()} of ${before.alive} live`)
-        if (counters.dropped !== before.dropped) throw new Error("a full mailbox dropped messages")
+        if (system.counters().dropped !== before.dropped) throw new Error("a full mailbox dropped messages")
         return { work, seconds, crashes, heap }
       }
-    return { run: round(0), crash: round(perSecond) }
+    return { run: round(0), crash: round(perSecond), load: round(perSecond) }
   })
 )
 

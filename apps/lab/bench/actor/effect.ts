@@ -3,6 +3,7 @@
  * there is something, `take` only to wait). No names, no monitors, no supervisor, no system lane: what the runtime of
  * `@starling/actor` costs, or saves, against doing it by hand.
  */
+import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -30,7 +31,7 @@ const start = <A>(handle: (message: A) => void): Queue.Queue<A> => {
   return queue
 }
 
-const send = <A>(queue: Queue.Queue<A>, message: A): void => {
+const send = <A>(queue: Queue.Enqueue<A>, message: A): void => {
   if (!Queue.offerUnsafe(queue, message)) throw new Error("the queue is full: credit was to prevent that")
 }
 
@@ -118,7 +119,7 @@ const answering = (): ((to: Question) => void) => {
   return (to) => Deferred.doneUnsafe(to, Exit.succeed(n++))
 }
 
-const askOnce = (server: Queue.Queue<Question>) =>
+const askOnce = (server: Queue.Enqueue<Question>) =>
   Effect.timeout(
     Effect.suspend(() => {
       const to = Deferred.makeUnsafe<number>()
@@ -138,7 +139,12 @@ const ask: Setup = async (_, [batch = 0]) => {
     }
     return batch
   })
-  return { run: rate(() => Effect.runPromise(work), () => next) }
+  return {
+    run: rate(
+      () => Effect.runPromise(work),
+      () => next
+    )
+  }
 }
 
 /** Started, its start acknowledged, interrupted, one after the other. */
@@ -158,7 +164,12 @@ const spawn: Setup = async (_, [batch = 0]) => {
     for (let i = 0; i < batch; i++) yield* one
     return batch
   })
-  return { run: rate(() => Effect.runPromise(work), () => stopped) }
+  return {
+    run: rate(
+      () => Effect.runPromise(work),
+      () => stopped
+    )
+  }
 }
 
 const memory: Setup = async (_, [count = 0]) => ({
@@ -180,6 +191,8 @@ const memory: Setup = async (_, [count = 0]) => ({
   }
 })
 
+class Crash extends Data.TaggedError("Crash")<{}> {}
+
 /** The queue outlives the loop, which begins anew after a failure: nothing counts restarts, nothing gives up. */
 const restart: Setup = async (_, [crashes = 0]) => {
   let incarnation = 0
@@ -188,7 +201,7 @@ const restart: Setup = async (_, [crashes = 0]) => {
     const own = ++incarnation
     while (true) {
       const message = yield* Queue.take(queue)
-      if (message === "Crash") return yield* Effect.fail(new Error("crash"))
+      if (message === "Crash") return yield* new Crash()
       Deferred.doneUnsafe(message, Exit.succeed(own))
     }
   })

@@ -181,21 +181,20 @@ const crashing =
     const [members = 1, crashes = 0] = all ? numbers : [1, numbers[0]]
     const incarnations = Array.from({ length: members }, () => 0)
     const parent = spawnActor(system, (state: number) => state, "parent", { initialState: 0 })
-    const refs = incarnations.map(
-      (_, i): Ref<Crashing> =>
-        spawnActor(
-          parent,
-          (incarnation: number, message: Crashing) => {
-            if (message === "Crash") throw new Error("crash")
-            dispatch(message.from, incarnation)
-            return incarnation
-          },
-          `member-${i}`,
-          {
-            initialStateFunc: () => (incarnations[i] = (incarnations[i] ?? 0) + 1),
-            onCrash: (_message, _error, context) => (all ? context.resetAll : context.reset)
-          }
-        )
+    const refs = incarnations.map((_, i): Ref<Crashing> =>
+      spawnActor(
+        parent,
+        (incarnation: number, message: Crashing) => {
+          if (message === "Crash") throw new Error("crash")
+          dispatch(message.from, incarnation)
+          return incarnation
+        },
+        `member-${i}`,
+        {
+          initialStateFunc: () => (incarnations[i] = (incarnations[i] ?? 0) + 1),
+          onCrash: (_message, _error, context) => (all ? context.resetAll : context.reset)
+        }
+      )
     )
     const lastFirst = refs.toReversed()
     const answered = async (ref: Ref<Crashing>, incarnation: number): Promise<void> => {

@@ -23,11 +23,12 @@ export const serve = async (rows: Readonly<Record<string, Setup>>): Promise<void
   const setup = rows[row]
   if (setup === undefined) throw new Error(`no row ${JSON.stringify(row)}: one of ${Object.keys(rows).join(", ")}`)
   const rounds = await setup(variant, numbers.map(Number))
-  const orders = { ...rounds, probe: probe(rounds.load ?? rounds.run) }
+  const orders: Readonly<Record<string, Round | undefined>> = { ...rounds, probe: probe(rounds.load ?? rounds.run) }
   for await (const line of createInterface({ input: process.stdin })) {
     const [order = "", ms] = line.split(" ")
     const round = orders[order]
-    if (round === undefined) throw new Error(`no order ${JSON.stringify(line)}: one of ${Object.keys(orders).join(", ")}`)
+    if (round === undefined)
+      throw new Error(`no order ${JSON.stringify(line)}: one of ${Object.keys(orders).join(", ")}`)
     process.stdout.write(`${JSON.stringify(await round(Number(ms)))}\n`)
   }
   process.exit(0)

@@ -163,7 +163,12 @@ const ask = inSystem((_, [batch = 0], run) =>
       }
       return batch
     })
-    return { run: rate(() => run(work), () => next) }
+    return {
+      run: rate(
+        () => run(work),
+        () => next
+      )
+    }
   })
 )
 
@@ -193,7 +198,12 @@ const spawn = inSystem((variant, [batch = 0], run) =>
       if (specs !== 0) return yield* Effect.die(new Error(`${specs} are left`))
       return batch
     })
-    return { run: rate(() => run(work), () => stopped) }
+    return {
+      run: rate(
+        () => run(work),
+        () => stopped
+      )
+    }
   })
 )
 

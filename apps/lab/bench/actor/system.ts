@@ -19,9 +19,7 @@ export const mailbox = Mailbox.defaultMailbox
 
 /** In a system of its own that writes no log, for as long as the process lives. */
 export const inSystem =
-  (
-    build: (variant: string, numbers: ReadonlyArray<number>, run: Run) => Effect.Effect<Rounds, unknown, Env>
-  ): Setup =>
+  (build: (variant: string, numbers: ReadonlyArray<number>, run: Run) => Effect.Effect<Rounds, unknown, Env>): Setup =>
   async (variant, numbers) => {
     const context = Context.make(Scope.Scope, Scope.makeUnsafe()).pipe(
       Context.add(System.System, await Effect.runPromise(System.make)),
@@ -43,7 +41,7 @@ export const supervised = Effect.fnUntraced(function* <Msg, S>(
   const refs: Array<Actor.ActorRef<Msg>> = []
   for (const { key } of children) {
     const ref = Option.getOrThrow(yield* Registry.whereIs(key))
-    yield* Monitor.on(ref)
+    yield* Effect.asVoid(Monitor.on(ref))
     refs.push(ref)
   }
   return refs

@@ -9,7 +9,12 @@ import { serve, type Setup } from "./serve.ts"
 const mailbox: Setup = async (_, [sources = 1, batch = 0]) => {
   const share = Math.floor(batch / sources)
   const finished = new Finished()
-  const sink = createActor(fromTransition((n: number, _: { readonly type: "item"; readonly n: number }) => n + 1, 0)).start()
+  const sink = createActor(
+    fromTransition(
+      (n: number, { type }: { readonly type: "item"; readonly n: number }) => (type === "item" ? n + 1 : n),
+      0
+    )
+  ).start()
   const source = () =>
     createActor(
       fromTransition((state: number, { count }: { readonly type: "send"; readonly count: number }) => {
@@ -62,7 +67,10 @@ const ring: Setup = async (_, [size = 0, batch = 0]) => {
         return n + 1
       }, 0)
     ).start()
-  type Link = { readonly send: (token: { readonly type: "token"; readonly left: number }) => void; readonly getSnapshot: () => { readonly context: number } }
+  type Link = {
+    readonly send: (token: { readonly type: "token"; readonly left: number }) => void
+    readonly getSnapshot: () => { readonly context: number }
+  }
   const actors: Array<Link> = Array.from({ length: size }, link)
   const work = async () => {
     await finished.all(1, () => actors[0]?.send({ type: "token", left: batch - 1 }))
@@ -71,7 +79,7 @@ const ring: Setup = async (_, [size = 0, batch = 0]) => {
   return { run: rate(work, () => actors.reduce((sum, actor) => sum + actor.getSnapshot().context, 0)) }
 }
 
-const counting = fromTransition((n: number, _: { readonly type: "ask" }) => n + 1, 0)
+const counting = fromTransition((n: number, { type }: { readonly type: "ask" }) => (type === "ask" ? n + 1 : n), 0)
 
 /** There is no ask: an event, and a wait for the state that follows it. */
 const askOnce = async (actor: ActorRefFrom<typeof counting>, expected: number): Promise<void> => {
@@ -93,8 +101,8 @@ const spawn: Setup = async (_, [batch = 0]) => {
   const work = async () => {
     for (let i = 0; i < batch; i++) {
       const actor = createActor(counting).start()
+      actor.subscribe({ complete: () => stopped++ })
       actor.stop()
-      if (actor.getSnapshot().status === "stopped") stopped++
     }
     return batch
   }

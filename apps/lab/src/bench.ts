@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+/** Where benchmarks begin: `bench actor`, `bench micro`, `bench PACKAGE`. */
+import * as Command from "effect/cli/Command"
+import { runMain } from "./cli.ts"
+import { actor } from "./commands/actor.ts"
+import { micro } from "./commands/micro.ts"
+
+runMain(
+  Command.make("bench").pipe(
+    Command.withDescription("Measures in real time, beside others. Leave the machine alone meanwhile."),
+    Command.withSubcommands([actor, ...micro])
+  )
+)
