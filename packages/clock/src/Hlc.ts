@@ -10,11 +10,13 @@
  * the counter only.
  *
  * Nothing here asks an actor: the shell applies `stamp` and `receive` to the cell in the same synchronous turn in which
- * it builds an event, so that no message can slip between reading the clock and using it.
+ * it builds an event, so that no message can slip between reading the clock and using it. `HlcCell` is the same by the
+ * same rules in place, for those who stamp hundreds of thousands of times a second.
  *
  * @since 0.1.0
  */
 import type { NodeId } from "@starling/machine"
+import * as rules from "./internal/rules.ts"
 import * as Stamp from "./Stamp.ts"
 
 /**
@@ -32,7 +34,7 @@ export interface Reading {
 }
 
 /** A larger step of the epoch is no reset that we missed but garbage. Our choice: 1,024 resets. @since 0.1.0 */
-export const epochStepMax = 1024
+export const epochStepMax = rules.epochStepMax
 
 /**
  * The latest wall part that is followed, whoever says it: one day before the end of the calendar. Our choice: a stamp at
@@ -40,14 +42,15 @@ export const epochStepMax = 1024
  *
  * @since 0.1.0
  */
-export const wallFollowMax = Stamp.wallMax - 86_400_000
+export const wallFollowMax = rules.wallFollowMax
 
 /** A clock that has seen nothing yet. @since 0.1.0 @category constructors */
 export const make = (limit: number): Reading => ({ epoch: 0, wall: 0, counter: 0, limit })
 
 /**
  * The stamp of something that happens now at `node`, later than every stamp given or received before. `wallNow` is the
- * physical clock in milliseconds since 1970; it may jump as it likes.
+ * physical clock in milliseconds since 1970; it may jump as it likes. NaN says that there is none: stamps then advance
+ * by the counter, from what was received.
  *
  * @since 0.1.0
  */
@@ -56,37 +59,24 @@ export const stamp = (
   wallNow: number,
   node: NodeId.NodeId
 ): readonly [reading: Reading, stamp: Stamp.Stamp] => {
-  const next = advance(reading, physical(reading, wallNow))
-  return [next, { epoch: next.epoch, wall: next.wall, counter: next.counter, node }]
+  const next = copy(reading)
+  rules.advance(next, wallNow)
+  return [next, last(next, node)]
 }
 
 /**
  * Takes notice of another node's stamp: the reading afterwards is later than it and than the reading before. The event
  * of receiving may be stamped with it, or with any later one.
  *
- * A stamp that `refuses` names changes nothing but moves the clock on as `stamp` does.
+ * A stamp that `refuses` names changes nothing but moves the clock on as `stamp` does. Whether a stamp that could be
+ * followed should be is `Guard`'s to say, before.
  *
  * @since 0.1.0
  */
 export const receive = (reading: Reading, received: Stamp.Stamp, wallNow: number): Reading => {
-  const now = physical(reading, wallNow)
-  if (received.epoch < reading.epoch || refuses(reading, received)) return advance(reading, now)
-  if (received.epoch > reading.epoch) {
-    // The old wall part is left behind with its epoch: that is what a reset is for.
-    const next =
-      now > received.wall
-        ? { ...reading, epoch: received.epoch, wall: now, counter: 0 }
-        : bump(reading, received.epoch, received.wall, received.counter + 1)
-    return unleased(next)
-  }
-  const wall = Math.max(reading.wall, received.wall, now)
-  if (wall === reading.wall) {
-    const counter = wall === received.wall ? Math.max(reading.counter, received.counter) : reading.counter
-    return bump(reading, reading.epoch, wall, counter + 1)
-  }
-  return wall === received.wall
-    ? bump(reading, reading.epoch, wall, received.counter + 1)
-    : { ...reading, wall, counter: 0 }
+  const next = copy(reading)
+  rules.receive(next, received, wallNow)
+  return next
 }
 
 /**
@@ -96,19 +86,21 @@ export const receive = (reading: Reading, received: Stamp.Stamp, wallNow: number
  *
  * @since 0.1.0
  */
-export const refuses = (reading: Reading, received: Stamp.Stamp): boolean =>
-  received.epoch > reading.epoch + epochStepMax || (received.epoch >= reading.epoch && received.wall > wallFollowMax)
+export const refuses: (reading: Reading, received: Stamp.Stamp) => boolean = rules.refuses
 
 /**
- * Begins the epoch after `expectedEpoch` with the physical clock; undefined if this is not the epoch of the reading.
- * Compare and set: two operators who reset the same epoch end in the next one, not in the next but one.
+ * Begins the epoch after `expectedEpoch` with the physical clock, or without one (NaN) with the wall part that it has;
+ * undefined if this is not the epoch of the reading. Compare and set: two operators who reset the same epoch end in the
+ * next one, not in the next but one.
  *
  * @since 0.1.0
  */
-export const reset = (reading: Reading, expectedEpoch: number, wallNow: number): Reading | undefined =>
-  reading.epoch !== expectedEpoch || reading.epoch >= Stamp.epochMax
-    ? undefined
-    : unleased({ ...reading, epoch: reading.epoch + 1, wall: physical(reading, wallNow), counter: 0 })
+export const reset = (reading: Reading, expectedEpoch: number, wallNow: number): Reading | undefined => {
+  if (reading.epoch !== expectedEpoch || reading.epoch >= Stamp.epochMax) return undefined
+  const next = copy(reading)
+  rules.reset(next, wallNow)
+  return next
+}
 
 /**
  * Follows the physical clock up to the limit of a lease, which is durable. A limit never moves back, and a lease of an
@@ -127,19 +119,9 @@ export const last = (reading: Reading, node: NodeId.NodeId): Stamp.Stamp => ({
   node
 })
 
-/** Of the new epoch nothing is durable yet: no following of the physical clock until there is. */
-const unleased = (reading: Reading): Reading => ({ ...reading, limit: Math.min(reading.limit, reading.wall) })
-
-const advance = (reading: Reading, now: number): Reading =>
-  now > reading.wall
-    ? { ...reading, wall: now, counter: 0 }
-    : bump(reading, reading.epoch, reading.wall, reading.counter + 1)
-
-/** What the physical clock may contribute: whole milliseconds, within the lease and the calendar. */
-const physical = (reading: Reading, wallNow: number): number => {
-  const now = Math.min(wallNow, reading.limit, wallFollowMax)
-  return now > 0 ? Math.floor(now) : 0
-}
-
-const bump = (reading: Reading, epoch: number, wall: number, counter: number): Reading =>
-  counter > Stamp.counterMax ? { ...reading, epoch, wall: wall + 1, counter: 0 } : { ...reading, epoch, wall, counter }
+const copy = (reading: Reading): rules.Draft => ({
+  epoch: reading.epoch,
+  wall: reading.wall,
+  counter: reading.counter,
+  limit: reading.limit
+})

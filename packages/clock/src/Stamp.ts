@@ -107,6 +107,31 @@ export const fromText = (text: string): Codec.Decoded<Stamp> => {
 const textPattern = /^([0-9a-f]{4})\/([0-9TZ:.-]{24})\/([0-9a-f]{4})\/([0-9a-f]{12})$/
 
 /**
+ * The HTTP header in which a stamp rides on other people's messages (DMC, Strange Loop 2015: piggyback on what is sent
+ * anyway): `DMC: 0000/2024-06-14T13:40:00.123Z/0007/a1b2c3d4e5f6`. Lower case, as HTTP/2 writes names and Node reads them.
+ *
+ * @since 0.1.0
+ */
+export const headerName = "dmc"
+
+/** The value of the header: the text. @since 0.1.0 @category codec */
+export const toHeader: (stamp: Stamp) => string = toText
+
+/**
+ * Reads the header of a request or response: exactly one value, which is what `toHeader` writes. One that is missing or
+ * was sent twice (servers join the values with a comma) is refused, with what is wrong.
+ *
+ * @since 0.1.0
+ * @category codec
+ */
+export const fromHeader = (value: string | ReadonlyArray<string> | null | undefined): Codec.Decoded<Stamp> => {
+  if (value === null || value === undefined) return Codec.refuse(`stamp: there is no ${headerName} header`)
+  if (typeof value !== "string") return Codec.refuse(`stamp: the ${headerName} header was sent ${value.length} times`)
+  const read = fromText(value)
+  return read.ok ? read : Codec.refuse(`${read.reason}, in the ${headerName} header`)
+}
+
+/**
  * 16 bytes, big-endian: epoch u16, wall u48, counter u16, node u48. Bytes sort as the stamps do.
  *
  * @since 0.1.0

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Hlc, Stamp } from "@starling/clock"
+import { Hlc, HlcCell, Stamp } from "@starling/clock"
 import * as fc from "fast-check"
 import { counter, epoch, stamp } from "./arbitraries.ts"
 
@@ -138,6 +138,60 @@ describe("Hlc", () => {
           }
         }
       )
+    )
+  })
+
+  it("without a physical clock stamps advance by the counter from what was received, and a reset keeps the wall part", () => {
+    fc.assert(
+      fc.property(fc.array(stamp, { maxLength: 20 }), (received) => {
+        let mine = Hlc.make(far)
+        let most = 0
+        for (const [index, one] of received.entries()) {
+          if (!Hlc.refuses(mine, one)) most = Math.max(most, one.wall)
+          mine = Hlc.receive(mine, one, Number.NaN)
+          // A full counter may have carried once for each stamp received with one.
+          assert.isAtMost(mine.wall, most + index + 1)
+        }
+        const next = Hlc.reset(mine, mine.epoch, Number.NaN)
+        if (next !== undefined) assert.deepStrictEqual([next.wall, next.counter], [mine.wall, 0])
+      })
+    )
+  })
+
+  it("the cell, written in place, does what the value does", () => {
+    fc.assert(
+      fc.property(
+        reading,
+        fc.array(fc.tuple(fc.option(stamp, { nil: undefined }), wallNow), { maxLength: 30 }),
+        (start, events) => {
+          const cell = HlcCell.make(start, node)
+          let mine = start
+          for (const [received, now] of events) {
+            if (received === undefined) {
+              const [next, at] = Hlc.stamp(mine, now, node)
+              assert.deepStrictEqual(HlcCell.stamp(cell, now), at)
+              mine = next
+            } else {
+              HlcCell.receive(cell, received, now)
+              mine = Hlc.receive(mine, received, now)
+            }
+            assert.deepStrictEqual(HlcCell.read(cell), mine)
+          }
+          HlcCell.write(cell, start)
+          assert.deepStrictEqual(HlcCell.read(cell), start)
+        }
+      )
+    )
+  })
+
+  it("an idle node whose clock is ahead of its stamps shows the clock, with the counter at zero", () => {
+    fc.assert(
+      fc.property(reading, fc.integer({ min: 1, max: 10_000 }), (mine, later) => {
+        const now = mine.wall + later
+        fc.pre(now <= Hlc.wallFollowMax)
+        const [, at] = Hlc.stamp({ ...mine, limit: far }, now, node)
+        assert.deepStrictEqual([at.epoch, at.wall, at.counter], [mine.epoch, now, 0])
+      })
     )
   })
 

@@ -112,6 +112,25 @@ describe("Stamp", () => {
     }
   })
 
+  it("the header is the text, in one value", () => {
+    fc.assert(
+      fc.property(stamp, (a) => {
+        const headers = new Headers([[Stamp.headerName, Stamp.toHeader(a)]])
+        assert.deepStrictEqual(Stamp.fromHeader(headers.get("DMC")), { ok: true, value: a })
+        headers.append("dmc", Stamp.toHeader(a))
+        assert.isFalse(Stamp.fromHeader(headers.get("dmc")).ok)
+      })
+    )
+    for (const [wrong, reason] of [
+      [null, "stamp: there is no dmc header"],
+      [undefined, "stamp: there is no dmc header"],
+      [[Stamp.toText(example), Stamp.toText(example)], "stamp: the dmc header was sent 2 times"],
+      ["", "stamp: expected eeee/YYYY-MM-DDTHH:mm:ss.sssZ/cccc/nnnnnnnnnnnn, in the dmc header"]
+    ] as const) {
+      assert.deepStrictEqual(Stamp.fromHeader(wrong), { ok: false, reason })
+    }
+  })
+
   it("a text with one character changed is refused or is the text of another stamp", () => {
     fc.assert(
       fc.property(stamp, fc.nat(46), fc.string({ minLength: 1, maxLength: 1 }), (a, at, character) => {
