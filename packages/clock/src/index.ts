@@ -1,6 +1,12 @@
 /** Distributed monotonic clock stamps. Import the module you need; this page only lists them. */
 export * as Clock from "./Clock.ts"
+export * as ClockBlock from "./ClockBlock.ts"
+export * as ClockEstimator from "./ClockEstimator.ts"
+export * as EffectiveTime from "./EffectiveTime.ts"
+export * as FleetTime from "./FleetTime.ts"
 export * as Guard from "./Guard.ts"
 export * as Hlc from "./Hlc.ts"
 export * as HlcCell from "./HlcCell.ts"
+export * as MedianEstimator from "./MedianEstimator.ts"
+export * as Population from "./Population.ts"
 export * as Stamp from "./Stamp.ts"

@@ -1,0 +1,146 @@
+/**
+ * From estimates to a time that a node dares to act on: probation, and a filter for what does not last.
+ *
+ * An estimate jumps when the fleet is young, when a partition heals, and when half of the clocks go wrong for a while.
+ * A stamp cannot be taken back. So the fleet's time is *settled* only when enough clocks have agreed for a while, follows
+ * the estimate slowly within the tolerance, and jumps only when the estimate has stayed outside for long.
+ *
+ * @since 0.1.0
+ */
+import type { Machine } from "@starling/machine"
+
+/** @since 0.1.0 @category models */
+export interface Config {
+  /** What two clocks may differ by and still agree, milliseconds. */
+  readonly toleranceMs: number
+  /** How many clocks a young node asks for. */
+  readonly quorum: number
+  /** How long a node counts as young. */
+  readonly probationMs: number
+  /** How long a first estimate must stay the same. */
+  readonly settleMs: number
+  /** How long an estimate must stay outside the tolerance before it is followed. */
+  readonly persistMs: number
+  /** Time constant of following within the tolerance. */
+  readonly smoothingMs: number
+}
+
+/**
+ * Our choices, by simulation of cold starts and of 400 rounds with bad clocks. After three votes a cold start with 5 %
+ * bad clocks is dragged along in seven runs of eight; with 16 votes and two quiet seconds in none at 30 %. 250 ms is ten
+ * times what clocks kept by NTP differ by. Ten quiet seconds before a jump stop what 40 % bad clocks do to the estimate;
+ * they are less than the estimator's time-to-live, so that a healed fleet is not outvoted by its past.
+ *
+ * @since 0.1.0
+ */
+export const defaults: Config = {
+  toleranceMs: 250,
+  quorum: 16,
+  probationMs: 5000,
+  settleMs: 2000,
+  persistMs: 10_000,
+  smoothingMs: 2000
+}
+
+/** All offsets are to the own monotonic clock. @since 0.1.0 @category models */
+export interface State {
+  /** When probation began. */
+  readonly since: Machine.Instant
+  /** Settled, or undefined. */
+  readonly offset: number | undefined
+  readonly candidate: { readonly offset: number; readonly since: Machine.Instant } | undefined
+  readonly outsideSince: Machine.Instant | undefined
+  readonly followedAt: Machine.Instant
+  /** What was settled before the own clocks contradicted each other: it holds again as soon as the fleet confirms it. */
+  readonly doubted: number | undefined
+}
+
+/** What a node knows of others. `size`: live nodes, this one among them, or undefined. @since 0.1.0 @category models */
+export interface Surroundings {
+  readonly neighbors: number
+  readonly size: number | undefined
+  /** There are others to be joined: configured seeds, or remembered peers. */
+  readonly hasContacts: boolean
+}
+
+/** @since 0.1.0 @category constructors */
+export const make = (now: Machine.Instant): State => ({
+  since: now,
+  offset: undefined,
+  candidate: undefined,
+  outsideSince: undefined,
+  followedAt: now,
+  doubted: undefined
+})
+
+/**
+ * Probation again, because wall and monotonic clock disagree about how much time has passed: the machine was suspended, or
+ * its wall clock stepped. In the second case what was settled is still true, and the fleet will say so.
+ *
+ * @since 0.1.0
+ */
+export const restart = (state: State, now: Machine.Instant): State => ({
+  ...make(now),
+  doubted: state.offset ?? state.doubted
+})
+
+/**
+ * How many clocks an estimate must stand on; `Infinity` if none would do. Who has nobody to ask is right by definition,
+ * but who has contacts must first have failed to reach them throughout probation: it would stamp by a wrong clock, join
+ * later, and be refused.
+ *
+ * @since 0.1.0
+ */
+export const need = (state: State, around: Surroundings, now: Machine.Instant, config: Config): number => {
+  const young = now - state.since < config.probationMs
+  if (around.neighbors === 0) return young && around.hasContacts ? Infinity : 1
+  if (!young) return Math.min(3, 1 + around.neighbors)
+  return around.size === undefined
+    ? config.quorum
+    : Math.min(config.quorum, Math.max(around.size, 1 + around.neighbors))
+}
+
+/** True of a node that is a fleet of its own. @since 0.1.0 */
+export const isAlone = (state: State, around: Surroundings, now: Machine.Instant, config: Config): boolean =>
+  around.neighbors === 0 && need(state, around, now, config) === 1
+
+/** Takes notice of an estimate, or of none. @since 0.1.0 */
+export const follow = (state: State, estimate: number | undefined, now: Machine.Instant, config: Config): State => {
+  // What is settled goes on by the monotonic clock while too few clocks are heard.
+  if (estimate === undefined) return { ...state, candidate: undefined, outsideSince: undefined, followedAt: now }
+  return state.offset === undefined
+    ? settle(state, estimate, now, config)
+    : track(state, state.offset, estimate, now, config)
+}
+
+/** The fleet's time in milliseconds since 1970, or undefined in probation. @since 0.1.0 */
+export const at = ({ offset }: State, now: Machine.Instant): number | undefined =>
+  offset === undefined ? undefined : offset + now
+
+const settle = (state: State, estimate: number, now: Machine.Instant, config: Config): State => {
+  const { candidate, doubted } = state
+  if (doubted !== undefined && agree(doubted, estimate, config)) return settled(state, doubted, now)
+  if (candidate === undefined || !agree(candidate.offset, estimate, config)) {
+    return { ...state, candidate: { offset: estimate, since: now } }
+  }
+  return now - candidate.since >= config.settleMs ? settled(state, estimate, now) : state
+}
+
+const track = (state: State, offset: number, estimate: number, now: Machine.Instant, config: Config): State => {
+  if (agree(offset, estimate, config)) {
+    const share = 1 - Math.exp((state.followedAt - now) / config.smoothingMs)
+    return { ...state, offset: offset + share * (estimate - offset), outsideSince: undefined, followedAt: now }
+  }
+  const since = state.outsideSince ?? now
+  return now - since >= config.persistMs
+    ? settled(state, estimate, now)
+    : { ...state, outsideSince: since, followedAt: now }
+}
+
+const settled = (state: State, offset: number, now: Machine.Instant): State => ({
+  ...make(now),
+  since: state.since,
+  offset
+})
+
+const agree = (a: number, b: number, { toleranceMs }: Config): boolean => Math.abs(a - b) <= toleranceMs
