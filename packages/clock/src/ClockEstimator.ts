@@ -41,8 +41,8 @@ export type BlockKind = "usual" | "full"
 /**
  * - `neighbors`: these nodes, and no others, are neighbours now.
  * - `absorb`: a block of a neighbour, which was under way for `oneWayMs`.
+ * - `estimate`: the fleet's time minus `at.now`, or undefined; once a round.
  * - `block`: what to send to a neighbour now.
- * - `estimate`: the fleet's time minus `at.now`, or undefined.
  * - `votes`: how many clocks stand behind an estimate.
  * - `offsets`: every clock that is known, the own not among them, minus `at.now`.
  * - `restart`: the monotonic clock cannot be trusted across this moment; what was held in its terms is void.
@@ -54,8 +54,8 @@ export interface ClockEstimator<State, Block> {
   readonly make: (self: NodeId.NodeId, seed: number | string) => State
   readonly neighbors: (state: State, neighbors: ReadonlyArray<NodeId.NodeId>) => State
   readonly absorb: (state: State, from: NodeId.NodeId, block: Block, oneWayMs: number, at: Moment) => State
-  readonly block: (state: State, kind: BlockKind, at: Moment, demand: Demand) => readonly [State, Block]
-  readonly estimate: (state: State, at: Moment, demand: Demand) => number | undefined
+  readonly estimate: (state: State, at: Moment, demand: Demand) => readonly [State, number | undefined]
+  readonly block: (state: State, kind: BlockKind, at: Moment) => readonly [State, Block]
   readonly votes: (state: State, at: Moment) => number
   readonly offsets: (state: State, at: Moment) => ReadonlyArray<number>
   readonly restart: (state: State) => State

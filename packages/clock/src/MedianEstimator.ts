@@ -63,6 +63,8 @@ export interface State {
   readonly neighbors: ReadonlyArray<NodeId.NodeId>
   readonly entries: ReadonlyArray<Entry>
   readonly peers: ReadonlyArray<PeerMedian>
+  /** The own first layer, of the last round. */
+  readonly first: number | undefined
 }
 
 /** @since 0.1.0 */
@@ -75,7 +77,8 @@ export const make = (config: Config, self: NodeId.NodeId, seed: number | string)
   rng: Rng.split(Rng.make(seed), "clocks"),
   neighbors: [],
   entries: [],
-  peers: []
+  peers: [],
+  first: undefined
 })
 
 /** @since 0.1.0 */
@@ -134,49 +137,50 @@ const peersWith = (
     : [...peers.filter(({ peer }) => peer !== from), { peer: from, offset: median + shift, at: now }]
 
 /** @since 0.1.0 */
-export const block = (
-  state: State,
-  kind: BlockKind,
-  at: Moment,
-  demand: Demand
-): readonly [State, ClockBlock.ClockBlock] => {
+export const estimate = (state: State, at: Moment, { need, size }: Demand): readonly [State, number | undefined] => {
+  const { peers } = state
+  const clocks = [...offsets(state, at)]
+  const mine = voteOf(at)
+  if (mine !== undefined) clocks.push(mine)
+  const first = clocks.length < need ? undefined : lowerMedian(clocks)
+  const isExact = Math.max(clocks.length, size ?? 0) <= state.config.exactMax
+  const second =
+    first === undefined || isExact
+      ? first
+      : lowerMedian([first, ...peers.filter((peer) => isLive(state, peer, at)).map(({ offset }) => offset)])
+  return [{ ...state, first }, second]
+}
+
+/** @since 0.1.0 */
+export const block = (state: State, kind: BlockKind, at: Moment): readonly [State, ClockBlock.ClockBlock] => {
   const told = state.entries.filter((entry) => isLive(state, entry, at) && entry.hops <= ClockBlock.hopsMax)
   const count = kind === "full" ? told.length : Math.min(state.config.samplesPerBlock, told.length)
   const [chosen, rng] = count === told.length ? [told, state.rng] : Rng.sample(state.rng, told, count)
-  const first = firstLayer(state, at, demand)
-  const mine = voteOf(at)
   return [
     { ...state, rng },
     {
-      own: mine === undefined ? undefined : Math.floor(at.wall),
-      median: first === undefined ? undefined : inCalendar(Math.round(first + at.now)),
+      own: voteOf(at) === undefined ? undefined : Math.floor(at.wall),
+      median: state.first === undefined ? undefined : inCalendar(Math.round(state.first + at.now)),
       samples: chosen.map((entry) => sampleOf(entry, at)).toSorted((a, b) => a.origin - b.origin)
     }
   ]
 }
 
 /** @since 0.1.0 */
-export const estimate = (state: State, at: Moment, demand: Demand): number | undefined => {
-  const first = firstLayer(state, at, demand)
-  if (first === undefined || Math.max(votes(state, at), demand.size ?? 0) <= state.config.exactMax) return first
-  const layer = [first]
-  for (const peer of state.peers) if (isLive(state, peer, at)) layer.push(peer.offset)
-  return lowerMedian(layer)
-}
-
-/** @since 0.1.0 */
 export const votes = (state: State, at: Moment): number => {
-  let count = voteOf(at) === undefined ? 0 : 1
-  for (const entry of state.entries) if (isLive(state, entry, at)) count++
-  return count
+  const own = voteOf(at) === undefined ? 0 : 1
+  return own + offsets(state, at).length
 }
 
 /** @since 0.1.0 */
-export const offsets = (state: State, at: Moment): ReadonlyArray<number> =>
-  state.entries.filter((entry) => isLive(state, entry, at)).map(({ offset }) => offset)
+export const offsets = (state: State, at: Moment): ReadonlyArray<number> => {
+  const live: Array<number> = []
+  for (const entry of state.entries) if (isLive(state, entry, at)) live.push(entry.offset)
+  return live
+}
 
 /** Votes in terms of a monotonic clock that stood still are void, a neighbour's clocks come with its next block. @since 0.1.0 */
-export const restart = (state: State): State => ({ ...state, entries: [], peers: [] })
+export const restart = (state: State): State => ({ ...state, entries: [], peers: [], first: undefined })
 
 /** Names of the broken ones; empty is fine. @since 0.1.0 */
 export const invariants = ({ config, entries, neighbors, peers, self }: State): ReadonlyArray<string> => {
@@ -203,14 +207,6 @@ export const estimator = (config: Config = defaults): ClockEstimator<State, Cloc
   encode: ClockBlock.encode,
   decode: ClockBlock.decode
 })
-
-const firstLayer = (state: State, at: Moment, { need }: Demand): number | undefined => {
-  const clocks: Array<number> = []
-  const mine = voteOf(at)
-  if (mine !== undefined) clocks.push(mine)
-  for (const entry of state.entries) if (isLive(state, entry, at)) clocks.push(entry.offset)
-  return clocks.length < need ? undefined : lowerMedian(clocks)
-}
 
 const isLive = (state: State, heard: { readonly at: Machine.Instant }, { now }: Moment): boolean =>
   now - heard.at <= state.config.ttlMs

@@ -240,9 +240,9 @@ const onRound = <E, B>(turn: Turn<E, B>): void => {
   const { at, estimator } = turn
   const round = turn.state.round + 1
   turn.state = { ...turn.state, round }
-  const estimate = estimator.estimate(turn.state.estimator, at, demandOf(turn.state, at.now))
+  const [judged, estimate] = estimator.estimate(turn.state.estimator, at, demandOf(turn.state, at.now))
   const fleet = FleetTime.follow(turn.state.fleet, estimate, at.now, turn.state.config.fleet)
-  turn.state = { ...turn.state, estimate, fleet }
+  turn.state = { ...turn.state, estimator: judged, estimate, fleet }
   tell(turn)
   const next = longestUnheard(turn.state)
   if (next !== undefined) send(turn, next, "usual")
@@ -290,7 +290,7 @@ const onReceived = <E, B>(turn: Turn<E, B>, link: Machine.LinkId, message: Messa
 const send = <E, B>(turn: Turn<E, B>, to: Neighbor, kind: BlockKind): void => {
   const { at, state } = turn
   if (to.sentAt !== undefined && at.now - to.sentAt < state.config.gapMs) return
-  const [estimator, block] = turn.estimator.block(state.estimator, kind, at, demandOf(state, at.now))
+  const [estimator, block] = turn.estimator.block(state.estimator, kind, at)
   turn.state = {
     ...withNeighbor(state, { ...to, sentAt: at.now }),
     estimator,

@@ -19,6 +19,13 @@ const saying = (
   samples: walls.map(([origin, wall]) => ({ origin, wall, age: 0, hops: 1 }))
 })
 
+const estimate = (state: MedianEstimator.State, at: ClockEstimator.Moment, demand: ClockEstimator.Demand) =>
+  MedianEstimator.estimate(state, at, demand)[1]
+
+/** A round, then a block. */
+const tell = (state: MedianEstimator.State, kind: ClockEstimator.BlockKind, at: ClockEstimator.Moment, need = 1) =>
+  MedianEstimator.block(MedianEstimator.estimate(state, at, demand(need))[0], kind, at)
+
 describe("lowerMedian", () => {
   const good = fc.array(fc.double({ min: -10, max: 10, noNaN: true }), { minLength: 1, maxLength: 40 })
 
@@ -38,6 +45,20 @@ describe("lowerMedian", () => {
         const bad = good.map((value) => value + 1e9)
         const median = MedianEstimator.lowerMedian([...bad, ...good]) as number
         assert.isTrue(median >= Math.min(...good) && median <= Math.max(...good))
+      })
+    )
+  })
+
+  it("it is what stands in the middle once the values are sorted", () => {
+    const value = fc.oneof(fc.integer({ min: -3, max: 3 }), fc.double({ noNaN: true }))
+    fc.assert(
+      fc.property(fc.array(value, { minLength: 1, maxLength: 70 }), (values) => {
+        const sorted = values.toSorted((a, b) => a - b)
+        // A sum has no -0.
+        assert.strictEqual(
+          (MedianEstimator.lowerMedian(values) as number) + 0,
+          (sorted[(values.length - 1) >> 1] as number) + 0
+        )
       })
     )
   })
@@ -110,7 +131,7 @@ describe("MedianEstimator", () => {
             live.toSorted((a, b) => a - b)
           )
           assert.strictEqual(MedianEstimator.votes(state, at), live.length)
-          assert.strictEqual(MedianEstimator.estimate(state, at, demand(1)), MedianEstimator.lowerMedian(live))
+          assert.strictEqual(estimate(state, at, demand(1)), MedianEstimator.lowerMedian(live))
         }
       })
     )
@@ -128,8 +149,8 @@ describe("MedianEstimator", () => {
         }
         const later = { now: now + defaults.ttlMs + 1, wall: Number.NaN }
         assert.strictEqual(MedianEstimator.votes(state, later), 0)
-        assert.isUndefined(MedianEstimator.estimate(state, later, demand(1)))
-        const [, block] = MedianEstimator.block(state, "full", later, demand(1))
+        assert.isUndefined(estimate(state, later, demand(1)))
+        const [, block] = tell(state, "full", later, 1)
         assert.deepStrictEqual(block, { own: undefined, median: undefined, samples: [] })
       })
     )
@@ -153,8 +174,8 @@ describe("MedianEstimator", () => {
     })
     const at = { now: 0, wall: base }
     assert.strictEqual(MedianEstimator.votes(state, at), 3)
-    assert.isUndefined(MedianEstimator.estimate(state, at, demand(4)))
-    assert.strictEqual(MedianEstimator.estimate(state, at, demand(3)), base + 5)
+    assert.isUndefined(estimate(state, at, demand(4)))
+    assert.strictEqual(estimate(state, at, demand(3)), base + 5)
     for (const wall of [Number.NaN, -1, Stamp.wallMax + 1, Infinity]) {
       assert.strictEqual(MedianEstimator.votes(state, { now: 0, wall }), 2)
     }
@@ -163,7 +184,7 @@ describe("MedianEstimator", () => {
   it("a reading is corrected by the time it was under way, and keeps pace with the own monotonic clock", () => {
     const state = MedianEstimator.absorb(empty(), peer(1), saying([], base), 40, { now: 1000, wall: base })
     assert.deepStrictEqual(MedianEstimator.offsets(state, { now: 1000, wall: base }), [base + 40 - 1000])
-    const [, block] = MedianEstimator.block(state, "usual", { now: 1500, wall: Number.NaN }, demand(1))
+    const [, block] = tell(state, "usual", { now: 1500, wall: Number.NaN }, 1)
     assert.deepStrictEqual(block.samples, [{ origin: 1, wall: base + 540, age: 6, hops: 1 }])
     assert.strictEqual(block.median, base + 540)
     assert.isUndefined(block.own)
@@ -175,12 +196,12 @@ describe("MedianEstimator", () => {
     const at = { now: 0, wall: base }
     state = MedianEstimator.absorb(state, peer(1), { ...saying(many), median: base + 2 }, 0, at)
     state = MedianEstimator.absorb(state, peer(2), { ...saying([]), median: base + 1 }, 0, at)
-    assert.strictEqual(MedianEstimator.estimate(state, at, demand(16)), base + 2)
-    assert.strictEqual(MedianEstimator.block(state, "usual", at, demand(16))[1].median, base + 1_000_000)
+    assert.strictEqual(estimate(state, at, demand(16)), base + 2)
+    assert.strictEqual(tell(state, "usual", at, 16)[1].median, base + 1_000_000)
     // Who is no neighbour any more has no say, and who never was had none.
     state = MedianEstimator.neighbors(state, [peer(1)])
     state = MedianEstimator.absorb(state, peer(3), { ...saying([]), median: base + 3 }, 0, at)
-    assert.strictEqual(MedianEstimator.estimate(state, at, demand(16)), base + 2)
+    assert.strictEqual(estimate(state, at, demand(16)), base + 2)
   })
 
   it("up to 32 clocks the median is exact, whatever neighbours say", () => {
@@ -188,9 +209,9 @@ describe("MedianEstimator", () => {
     const at = { now: 0, wall: base }
     state = MedianEstimator.absorb(state, peer(1), { ...saying([[9, base + 3]], base + 2), median: base + 99 }, 0, at)
     state = MedianEstimator.absorb(state, peer(2), { ...saying([]), median: base + 98 }, 0, at)
-    assert.strictEqual(MedianEstimator.estimate(state, at, demand(1)), base + 2)
+    assert.strictEqual(estimate(state, at, demand(1)), base + 2)
     // The fleet is known to be larger than what was heard of it.
-    assert.strictEqual(MedianEstimator.estimate(state, at, demand(1, 33)), base + 98)
+    assert.strictEqual(estimate(state, at, demand(1, 33)), base + 98)
   })
 
   it("a usual block tells three clocks at random, a full one all; one that came over 16 nodes is told no further", () => {
@@ -201,14 +222,14 @@ describe("MedianEstimator", () => {
     state = MedianEstimator.absorb(state, peer(2), { own: undefined, median: undefined, samples: [far] }, 0, at)
     const told = new Set<number>()
     for (let i = 0; i < 200; i++) {
-      const [next, block] = MedianEstimator.block(state, "usual", at, demand(1))
+      const [next, block] = tell(state, "usual", at, 1)
       state = next
       assert.strictEqual(block.samples.length, 3)
       assert.isTrue(ClockBlock.decode(ClockBlock.encode(block)).ok)
       for (const { origin } of block.samples) told.add(origin)
     }
     assert.strictEqual(told.size, 40)
-    const [, full] = MedianEstimator.block(state, "full", at, demand(1))
+    const [, full] = tell(state, "full", at, 1)
     assert.deepStrictEqual(
       full.samples.map(({ origin }) => origin),
       many.map(([origin]) => origin)
@@ -221,7 +242,7 @@ describe("MedianEstimator", () => {
       now: 0,
       wall: 0
     })
-    const [, block] = MedianEstimator.block(state, "full", { now: 5000, wall: base }, demand(1))
+    const [, block] = tell(state, "full", { now: 5000, wall: base }, 1)
     assert.isTrue(ClockBlock.decode(ClockBlock.encode(block)).ok)
     assert.deepStrictEqual(
       block.samples.map(({ wall }) => wall),
