@@ -59,7 +59,8 @@ const walk = (digest: Digest, value: unknown, leaves: number): number => {
         for (let i = 0; i < value.length && left > 0; i++) left = walk(digest, value[i], left)
         return left
       }
-      for (const key of Object.keys(value)) {
+      // Plain data has own fields only, and they need not be listed first.
+      for (const key in value) {
         if (left <= 0) break
         addText(digest, key)
         left = walk(digest, (value as Readonly<Record<string, unknown>>)[key], left)
