@@ -306,13 +306,11 @@ const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => 
 
 const onGossip = (turn: Turn, link: Machine.LinkId, message: Extract<Message, { readonly _tag: "Gossip" }>): void => {
   const { id, payload, topic } = message
-  const { config, sequence, windows } = turn.state
+  const { config, windows } = turn.state
   count(turn, "payloadsReceived")
-  const isFutureSelf =
-    id.origin === config.self.id &&
-    (id.incarnation > config.self.incarnation || (id.incarnation === config.self.incarnation && id.seq > sequence))
-  if (isFutureSelf) return count(turn, "impostors")
   if (Win.has(windows, id)) return onDuplicate(turn, link, id)
+  // What this run has sent it has seen. A number that waits for the store has not left yet.
+  if (id.origin === config.self.id && id.incarnation >= config.self.incarnation) return count(turn, "impostors")
   if (HashMap.size(windows) >= config.originsMax && !HashMap.has(windows, id.origin)) {
     return count(turn, "originsRefused")
   }

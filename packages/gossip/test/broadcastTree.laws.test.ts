@@ -54,7 +54,8 @@ describe("Any sequence of events", () => {
   const assertEachNeighborServedOnce = (
     actions: ReadonlyArray<BroadcastTree.Action>,
     neighbors: ReadonlyArray<number>,
-    event: Event
+    event: Event,
+    held: BroadcastTree.State["gate"]["held"]
   ): void => {
     for (const delivered of actions) {
       if (delivered._tag !== "Emit" || delivered.output._tag !== "Delivered") continue
@@ -66,7 +67,10 @@ describe("Any sequence of events", () => {
           return key(action.output.id) === id ? action.output.links : []
         return []
       })
-      assert.strictEqual(new Set(served).size, served.length, "in full or announced, never both")
+      // Of the frames that waited for their neighbour, one may bring a broadcast and another ask for it.
+      const grafts = event._tag === "Neighbors" ? held.filter(({ message }) => asksFor(message, id)) : []
+      const once = new Set(served)
+      assert.isAtMost(served.length, once.size + grafts.length, "in full or announced, never both")
       assert.includeMembers([...neighbors], [...served], "only neighbours are served")
       const left = neighbors.filter((link) => !served.includes(link))
       // What a new neighbour sent before it was one came from a link that this event does not name.
@@ -74,6 +78,9 @@ describe("Any sequence of events", () => {
       else assert.deepStrictEqual(left, event._tag === "Received" ? [event.link] : [], "all but the one it came from")
     }
   }
+
+  const asksFor = (message: BroadcastTree.Message, id: string): boolean =>
+    message._tag === "Graft" && message.ids.some((one) => key(one) === id)
 
   class Step implements fc.Command<Model, Real> {
     private readonly event: Event
@@ -116,7 +123,7 @@ describe("Any sequence of events", () => {
           assert.notInclude(lazy, parent, "who serves this node is eager")
         }
       }
-      assertEachNeighborServedOnce(actions, neighbors, event)
+      assertEachNeighborServedOnce(actions, neighbors, event, before.gate.held)
     }
     toString(): string {
       return `${this.afterMs} ms, ${JSON.stringify(this.event)}`
@@ -126,7 +133,8 @@ describe("Any sequence of events", () => {
   it("keeps every invariant, delivers nothing twice, and sends to neighbours only", () => {
     const afterMs = fc.constantFrom(0, 1, 700, 70_000)
     const commands = fc.commands([fc.tuple(event, afterMs).map(([event, afterMs]) => new Step(event, afterMs))], {
-      maxCommands: 120
+      maxCommands: 120,
+      size: "max"
     })
     const tight = { ...BroadcastTree.defaults, self, rootsMax: 2, pendingMax: 2, cacheCountMax: 3, originsMax: 3 }
     fc.assert(
