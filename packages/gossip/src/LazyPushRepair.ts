@@ -399,18 +399,19 @@ const onAnnounce = (turn: Turn, id: MessageId.MessageId, round: number, links: R
 }
 
 const onMissed = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId.MessageId>): void => {
-  const next: Array<Missing.Wanted> = []
+  // By name: what a frame names twice is asked for once.
+  const next = new Map<string, Missing.Wanted>()
   for (const id of ids) {
     const wanted = Missing.get(turn.state.missing, id)
     if (wanted === undefined) continue
     const without = { ...wanted, announcers: wanted.announcers.filter((announcer) => announcer.link !== link) }
     // Another one is asked already: only remember that this one cannot help.
-    if (wanted.asked === link) next.push(without)
+    if (wanted.asked === link) next.set(MessageId.toText(id), without)
     else if (without.announcers.length > 0) {
       turn.state = { ...turn.state, missing: Missing.replace(turn.state.missing, without) }
     }
   }
-  ask(turn, next)
+  ask(turn, [...next.values()])
 }
 
 /** Asks the next announcer of each that is still a neighbour, or gives up. */
@@ -485,7 +486,7 @@ const summarize = (turn: Turn, link: Machine.LinkId): void => {
   const limit = summaryWindowsMax * summaryFramesMax
   const windows: Array<SummaryWindow> = []
   for (const [origin, runs] of turn.state.held) {
-    if (windows.length >= limit) break
+    if (windows.length + runs.length > limit) break
     for (const [incarnation, seqs] of runs) windows.push([origin, incarnation, seqs])
   }
   if (windows.length === 0) return

@@ -208,8 +208,9 @@ const expectMissed = (
   outbox: Actions
 ): void => {
   const next: Array<Wanted> = []
-  for (const id of ids) {
-    const wanted = model.missing.get(MessageId.toText(id))
+  // To say twice that something is missed is to say it once.
+  for (const [key, id] of new Map(ids.map((id) => [MessageId.toText(id), id]))) {
+    const wanted = model.missing.get(key)
     if (wanted === undefined) continue
     const without = { ...wanted, announcers: wanted.announcers.filter((other) => other !== link) }
     if (wanted.asked === link) next.push(without)
@@ -381,20 +382,24 @@ const neighbors = fc
     )
   )
 
-/** A neighbour that was asked, or any other, does not have some of these. */
-const missed = fc
-  .tuple(
-    pauses.filter((ms) => ms > 0),
-    smallLink,
-    ids
-  )
-  .map(([ms, link, ids]): Command =>
-    command(`${ms} ms, ${link} misses ${ids.map(MessageId.toText)} and what it was asked for`, (model, real) => {
-      const asked = [...model.missing.values()].filter((wanted) => wanted.asked === link).map(({ id }) => id)
-      const all = new Map([...ids, ...asked].map((id) => [MessageId.toText(id), id]))
-      act(model, real, ms, { _tag: "Missed", link, ids: [...all.values()] })
-    })
-  )
+/** A neighbour that was asked, or any other, does not have some of these, and may say so twice. */
+const missed = fc.tuple(pauses, smallLink, fc.array(smallId, { maxLength: 4 })).map(([ms, link, ids]): Command =>
+  command(`${ms} ms, ${link} misses ${ids.map(MessageId.toText)} and, twice, what it was asked for`, (model, real) => {
+    const asked = askedOf(model, link)
+    act(model, real, ms, { _tag: "Missed", link, ids: [...ids, ...asked, ...asked] })
+  })
+)
+
+/** One neighbour after the other misses what it is asked for, all within a millisecond. */
+const missedByAll = fc.tuple(pauses, fc.shuffledSubarray([1, 2, 3, 4])).map(([ms, links]): Command =>
+  command(`${ms} ms, each in turn misses what it is asked for: ${links}`, (model, real) => {
+    act(model, real, ms, { _tag: "Written", token: 1 })
+    for (const link of links) act(model, real, 0, { _tag: "Missed", link, ids: askedOf(model, link) })
+  })
+)
+
+const askedOf = (model: Model, link: number): ReadonlyArray<MessageId.MessageId> =>
+  [...model.missing.values()].filter((wanted) => wanted.asked === link).map(({ id }) => id)
 
 /** What a neighbour says it has of one run of one origin, honest or not. */
 const window = fc
@@ -469,7 +474,7 @@ const rebuilt = pauses.map((ms): Command =>
 )
 
 const anyCommands = fc.commands(
-  [plain, plain, plain, plain, plain, plain, timers, timers, timers, neighbors, missed, flood, rebuilt],
+  [plain, plain, plain, plain, plain, plain, timers, timers, timers, neighbors, missed, missedByAll, flood, rebuilt],
   { maxCommands: 60, size: "max" }
 )
 

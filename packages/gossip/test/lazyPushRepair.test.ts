@@ -302,6 +302,20 @@ describe("Summaries", () => {
     assert.deepStrictEqual(sizes, [100, 100, 50])
   })
 
+  it("take at most 40 frames, also where two runs of an origin meet the bound", () => {
+    const many = LazyPushRepair.summaryWindowsMax * LazyPushRepair.summaryFramesMax
+    const origins = Array.from({ length: many / 2 + 1 }, (_, n) => (n + 16).toString(16).padStart(12, "0"))
+    const ids = origins.flatMap((origin, n) => (n === 0 ? [id(1, origin)] : [id(1, origin), id(1, origin, 2)]))
+    const [full] = ids.reduce(
+      ([state], of): readonly [State, ReadonlyArray<Action>] => LazyPushRepair.step(state, { now: 0, event: seen(of) }),
+      feed(withNeighbors(1), [])
+    )
+    const [, actions] = feed(full, [neighbors(2, 1, 2)])
+    const frames = actions.filter((action) => action._tag === "Send")
+    assert.isAtMost(frames.length, LazyPushRepair.summaryFramesMax)
+    assert.isAtLeast(frames.length, LazyPushRepair.summaryFramesMax - 1)
+  })
+
   it("make missing what is neither seen nor missing yet, asked of the sender like an announcement", () => {
     const [state] = feed(withNeighbors(1, 2), [seen(id(2)), ihave(2, id(3)), summary(1, held(1, 4))])
     assert.deepStrictEqual(missing(state, id(1), id(2), id(3), id(4)), [true, false, true, true])

@@ -106,13 +106,17 @@ export const due = (
   limit: number
 ): readonly [Missing, ReadonlyArray<Wanted>] => {
   const found: Array<Wanted> = []
+  // Asked of two announcers within a millisecond, an entry has two equal times in the queue.
+  const known = new Set<Wanted>()
   const take = (queue: Queue.Queue<Due>): Queue.Queue<Due> => {
     let rest = queue
     for (let head = Queue.peek(rest); head !== undefined && found.length < limit; head = Queue.peek(rest)) {
       if (head.dueAt > now) break
       rest = Queue.drop(rest)
       const wanted = Option.getOrUndefined(HashMap.get(missing.entries, head.key))
-      if (wanted?.dueAt === head.dueAt) found.push(wanted)
+      if (wanted?.dueAt !== head.dueAt || known.has(wanted)) continue
+      known.add(wanted)
+      found.push(wanted)
     }
     return rest
   }
