@@ -107,6 +107,8 @@ export interface State {
     readonly at: Machine.Instant
   }>
   readonly lastAttempt: number
+  /** This state was rebuilt: its numbers stay clear of its predecessor's, even within one millisecond. */
+  readonly rebuilt: boolean
   readonly counters: Counters
 }
 
@@ -118,7 +120,7 @@ export interface Counters {
   readonly accepted: number
   /** Answers to a shuffle that is not under way. */
   readonly unexpected: number
-  /** Answers not sent, because `repliesMax` were waiting or the origin could not be reached. */
+  /** Answers not sent, because `repliesMax` were waiting, or the origin could not be reached, or not in time. */
   readonly repliesDropped: number
   readonly expired: number
 }
@@ -148,18 +150,19 @@ export const make = (config: Config, rng: Rng.Rng): State => ({
   inFlight: [],
   replies: [],
   lastAttempt: 0,
+  rebuilt: false,
   counters: { started: 0, answered: 0, forwarded: 0, accepted: 0, unexpected: 0, repliesDropped: 0, expired: 0 }
 })
 
 /** Nothing of a shuffle is worth keeping. @since 0.1.0 @category constructors */
-export const rebuild: (config: Config, rng: Rng.Rng) => State = make
+export const rebuild = (config: Config, rng: Rng.Rng): State => ({ ...make(config, rng), rebuilt: true })
 
 /**
  * @since 0.1.0
  * @category running
  */
 export const step = (state: State, input: Machine.Input<Event>): Machine.Step<State, Action> => {
-  const turn: Turn = { now: input.now, state, actions: [] }
+  const turn: Turn = { now: input.now, state: { ...state }, actions: [] }
   const { armed, due } = state.timer
   // Any event starts the clockwork, and starts it again if the timer was lost with a step that crashed.
   if (!armed || turn.now - due > state.config.intervalMs || input.event._tag === "Started") arm(turn)
@@ -218,7 +221,8 @@ export const decode: Codec.Decoder<Message> = (input) => {
 
 interface Turn {
   readonly now: Machine.Instant
-  state: State
+  /** A copy of the state, made for this step: its fields are replaced, what they hold is never changed. */
+  readonly state: { -readonly [Key in keyof State]: State[Key] }
   readonly actions: Array<Action>
 }
 
@@ -232,7 +236,7 @@ const handle = (turn: Turn, event: Event): void => {
     case "LinkUp":
       return onLinkUp(turn, event.link, event.peer, event.attempt)
     case "LinkDown":
-      turn.state = { ...turn.state, gate: LinkGate.close(turn.state.gate, event.link) }
+      turn.state.gate = LinkGate.close(turn.state.gate, event.link)
       return
     case "LinkRefused":
       return onLinkRefused(turn, event.attempt)
@@ -248,14 +252,16 @@ const arm = (turn: Turn): void => {
   const mean = Math.min(config.intervalMs, config.firstMs * 2 ** Math.min(counters.started, 16))
   const [delayMs, rng] = Rng.jitter(turn.state.rng, mean, 0.25)
   const round = timer.round + 1
-  turn.state = { ...turn.state, rng, timer: { round, due: turn.now + delayMs, armed: true } }
+  turn.state.rng = rng
+  turn.state.timer = { round, due: turn.now + delayMs, armed: true }
   turn.actions.push({ _tag: "SetTimer", delayMs, timer: { _tag: "Round", round } })
 }
 
 const onViews = (turn: Turn, event: Extract<Event, { readonly _tag: "Views" }>): void => {
   const change = LinkGate.accept(turn.state.gate, event.version, event.active)
   if (change === undefined) return
-  turn.state = { ...turn.state, gate: change.gate, passive: event.passive }
+  turn.state.gate = change.gate
+  turn.state.passive = event.passive
   for (const frame of change.released) onReceived(turn, frame.link, frame.message)
 }
 
@@ -271,7 +277,8 @@ const onRound = (turn: Turn, round: number): void => {
     const [far, afterFar] = Rng.sample(afterNear, passive, config.kp)
     const [id, rng] = Rng.next(afterFar)
     const list = [config.self, ...near, ...far]
-    turn.state = { ...turn.state, rng, inFlight: [...turn.state.inFlight, { id, sent: list, at: turn.now }] }
+    turn.state.rng = rng
+    turn.state.inFlight = [...turn.state.inFlight, { id, sent: list, at: turn.now }]
     count(turn, "started")
     send(turn, target.link, { _tag: "Shuffle", id, origin: config.self, list, ttl: config.ttl })
   }
@@ -284,7 +291,8 @@ const expire = (turn: Turn): void => {
   const late = inFlight.filter((entry) => !isLive(entry)).length
   const unsent = replies.filter((entry) => !isLive(entry)).length
   if (late + unsent === 0) return
-  turn.state = { ...turn.state, inFlight: inFlight.filter(isLive), replies: replies.filter(isLive) }
+  turn.state.inFlight = inFlight.filter(isLive)
+  turn.state.replies = replies.filter(isLive)
   count(turn, "expired", late)
   count(turn, "repliesDropped", unsent)
 }
@@ -293,7 +301,7 @@ const onReceived = (turn: Turn, link: Machine.LinkId, message: Message): void =>
   if (message._tag === "ShuffleReply") return onReply(turn, message.id, message.list)
   const { gate } = turn.state
   const sender = LinkGate.neighborOf(gate, link)
-  if (sender === undefined) turn.state = { ...turn.state, gate: LinkGate.hold(gate, link, message) }
+  if (sender === undefined) turn.state.gate = LinkGate.hold(gate, link, message)
   else onShuffle(turn, sender, message)
 }
 
@@ -310,14 +318,14 @@ const onShuffle = (
   const hops = gate.neighbors.filter((neighbor) => neighbor.link !== sender.link && neighbor.peer.id !== origin.id)
   if (ttl > 0 && hops.length > 0) {
     const [next, rng] = Rng.pick(turn.state.rng, hops)
-    turn.state = { ...turn.state, rng }
+    turn.state.rng = rng
     if (next !== undefined) send(turn, next.link, { ...message, ttl })
     return count(turn, "forwarded")
   }
   count(turn, "accepted")
   const mine = turn.state.passive.filter((peer) => peer.id !== origin.id)
   const [list, rng] = Rng.sample(turn.state.rng, mine, message.list.length)
-  turn.state = { ...turn.state, rng }
+  turn.state.rng = rng
   integrate(turn, message.list, list)
   if (list.length > 0) reply(turn, origin, { _tag: "ShuffleReply", id: message.id, list })
 }
@@ -327,13 +335,10 @@ const reply = (turn: Turn, origin: Peer.Peer, message: Message): void => {
   const neighbor = gate.neighbors.find((other) => Peer.same(other.peer, origin))
   if (neighbor !== undefined) return send(turn, neighbor.link, message)
   if (replies.length >= config.repliesMax) return count(turn, "repliesDropped")
-  // Derived from the time so that a state rebuilt after a crash does not use a number of its predecessor again.
-  const attempt = Math.max(lastAttempt + 1, Math.floor(turn.now) * 1024)
-  turn.state = {
-    ...turn.state,
-    lastAttempt: attempt,
-    replies: [...replies, { attempt, origin, message, at: turn.now }]
-  }
+  // Derived from the time, a rebuilt state's in a range of its own, so that none of its predecessor's is used again.
+  const attempt = Math.max(lastAttempt + 1, Math.floor(turn.now) * 1024 + (turn.state.rebuilt ? 512 : 0))
+  turn.state.lastAttempt = attempt
+  turn.state.replies = [...replies, { attempt, origin, message, at: turn.now }]
   turn.actions.push({ _tag: "Open", attempt, address: origin.address })
 }
 
@@ -341,16 +346,16 @@ const onLinkUp = (turn: Turn, link: Machine.LinkId, peer: Peer.Peer, attempt: nu
   if (attempt === undefined) return
   const { replies } = turn.state
   const waiting = replies.find((entry) => entry.attempt === attempt)
-  turn.state = { ...turn.state, replies: replies.filter((entry) => entry !== waiting) }
+  turn.state.replies = replies.filter((entry) => entry !== waiting)
   if (waiting !== undefined && Peer.same(waiting.origin, peer)) send(turn, link, waiting.message)
-  else count(turn, "repliesDropped")
+  else if (waiting !== undefined) count(turn, "repliesDropped")
   turn.actions.push({ _tag: "Close", link, reason: "done" })
 }
 
 const onLinkRefused = (turn: Turn, attempt: number): void => {
   const { replies } = turn.state
   if (!replies.some((entry) => entry.attempt === attempt)) return
-  turn.state = { ...turn.state, replies: replies.filter((entry) => entry.attempt !== attempt) }
+  turn.state.replies = replies.filter((entry) => entry.attempt !== attempt)
   count(turn, "repliesDropped")
 }
 
@@ -358,7 +363,7 @@ const onReply = (turn: Turn, id: number, list: ReadonlyArray<Peer.Peer>): void =
   const { inFlight } = turn.state
   const shuffle = inFlight.find((entry) => entry.id === id)
   if (shuffle === undefined) return count(turn, "unexpected")
-  turn.state = { ...turn.state, inFlight: inFlight.filter((entry) => entry !== shuffle) }
+  turn.state.inFlight = inFlight.filter((entry) => entry !== shuffle)
   count(turn, "answered")
   integrate(turn, list, shuffle.sent)
 }
@@ -373,5 +378,5 @@ const send = (turn: Turn, link: Machine.LinkId, message: Message): void => {
 
 const count = (turn: Turn, key: keyof Counters, by: number = 1): void => {
   const { counters } = turn.state
-  turn.state = { ...turn.state, counters: { ...counters, [key]: counters[key] + by } }
+  turn.state.counters = { ...counters, [key]: counters[key] + by }
 }

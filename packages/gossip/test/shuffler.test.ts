@@ -94,7 +94,7 @@ describe("Shuffler, sending", () => {
   it("a timer of another round changes nothing", () => {
     const state = node(views(1, [1]))
     const [next, actions] = drive(state, [{ _tag: "TimerFired", timer: { _tag: "Round", round: 99 } }])
-    assert.strictEqual(next, state)
+    assert.deepStrictEqual(next, state)
     assert.deepStrictEqual(actions, [])
   })
 
