@@ -30,6 +30,7 @@ import type * as Model from "./internal/viewModel.ts"
 import * as Repair from "./internal/viewRepair.ts"
 import {
   addPassive,
+  begin,
   close,
   count,
   dropActive,
@@ -58,6 +59,7 @@ export type Event = Model.Event
 
 /**
  * - `Views`: both views, with every change and every `snapshotMs`; `version` strictly increases, also over a rebuild.
+ *   `news` is `passive` if the active view is the one that was told last: who needs the neighbours only may skip it.
  * - `NeighborUp`, `NeighborDown`: alternate for each peer, and come before the `Views` of the same step.
  * - `NeighborRefused`: the host of a neighbour whose link broke answered a new dial: nobody listens there any more.
  *
@@ -143,7 +145,7 @@ export const make = (config: Config, rng: Rng.Rng, remembered: ReadonlyArray<Pee
   viewsAt: 0,
   active: [],
   passive: [],
-  links: HashMap.empty(),
+  links: [],
   attempts: [],
   lastAttempt: 0,
   remembered: remembered.filter((peer) => peer.id !== config.self.id).slice(0, rememberedMax),
@@ -201,11 +203,11 @@ export const rebuild = (
       newest.set(neighbor.peer.id, neighbor)
   }
   const active = [...newest.values()].slice(0, config.activeMax)
-  const records = links.map(({ link, peer }): readonly [Machine.LinkId, Model.Link] => {
+  const records = links.map(({ link, peer }): Model.Link => {
     const role = active.some((neighbor) => neighbor.link === link) ? "active" : "idle"
-    return [link, { link, peer, role, since: 0, heardAt: 0, pingSeq: 0, pingAt: null, rttMs: null }]
+    return { link, peer, role, since: 0, heardAt: 0, pingSeq: 0, pingAt: null, rttMs: null }
   })
-  return { ...make(config, rng, remembered), rebuilt: true, active, links: HashMap.fromIterable(records) }
+  return { ...make(config, rng, remembered), rebuilt: true, active, links: records.toSorted((a, b) => a.link - b.link) }
 }
 
 const isOlder = (a: Machine.Neighbor, b: Machine.Neighbor): boolean =>
@@ -216,12 +218,12 @@ const isOlder = (a: Machine.Neighbor, b: Machine.Neighbor): boolean =>
  * @category running
  */
 export const step = (state: State, input: Machine.Input<Event>): Machine.Step<State, Action> => {
-  const turn: Turn = { now: input.now, state, actions: [], dirty: false }
+  const turn = begin(state, input.now)
   const fresh = !state.started
   rearm(turn)
   handle(turn, input.event, fresh)
   Repair.arm(turn)
-  if (turn.dirty) tellViews(turn)
+  if (turn.news !== "none") tellViews(turn, turn.news)
   return [turn.state, turn.actions]
 }
 
@@ -271,53 +273,52 @@ const handle = (turn: Turn, event: Event, fresh: boolean): void => {
  */
 const rearm = (turn: Turn): void => {
   const { config, repair, started, tick } = turn.state
-  if (!started) return begin(turn)
+  if (!started) return startClockwork(turn)
   const late = turn.now - tick.due
   if (late > config.keepaliveMs) {
     count(turn, "stalls")
-    turn.state = {
-      ...turn.state,
-      links: HashMap.map(turn.state.links, (link) => ({ ...link, heardAt: Math.min(turn.now, link.heardAt + late) }))
-    }
+    turn.state.links = turn.state.links.map((link) => ({
+      ...link,
+      heardAt: Math.min(turn.now, link.heardAt + late)
+    }))
     armTick(turn, config.keepaliveMs)
   }
   if (repair.armed && turn.now - repair.due > config.keepaliveMs)
-    turn.state = { ...turn.state, repair: { ...repair, armed: false, round: repair.round + 1 } }
+    turn.state.repair = { ...repair, armed: false, round: repair.round + 1 }
 }
 
-const begin = (turn: Turn): void => {
+const startClockwork = (turn: Turn): void => {
   const { now } = turn
   const { config, links } = turn.state
   const [wait, rng] = Rng.jitter(turn.state.rng, config.probeMs, 0.5)
-  turn.state = {
-    ...turn.state,
-    rng,
-    started: true,
-    links: HashMap.map(links, (link) => ({ ...link, since: now, heardAt: now })),
-    label: Label.initial(config, now),
-    forced: { tokens: config.forcedBurst, at: now },
-    resort: { tried: [], failures: 0, notBefore: now },
-    probeAt: now + wait
-  }
+  turn.state.rng = rng
+  turn.state.started = true
+  turn.state.links = links.map((link) => ({ ...link, since: now, heardAt: now }))
+  turn.state.label = Label.initial(config, now)
+  turn.state.forced = { tokens: config.forcedBurst, at: now }
+  turn.state.resort = { tried: [], failures: 0, notBefore: now }
+  turn.state.probeAt = now + wait
   for (const neighbor of turn.state.active)
     turn.actions.push({ _tag: "Emit", output: { _tag: "NeighborUp", neighbor } })
   for (const link of linksWith(turn.state, "active")) ping(turn, link)
-  turn.dirty = true
+  turn.news = "both"
   armTick(turn, config.keepaliveMs)
 }
 
 const armTick = (turn: Turn, meanMs: number): void => {
   const [delayMs, rng] = Rng.jitter(turn.state.rng, meanMs, 0.1)
   const round = turn.state.tick.round + 1
-  turn.state = { ...turn.state, rng, tick: { round, due: turn.now + delayMs } }
+  turn.state.rng = rng
+  turn.state.tick = { round, due: turn.now + delayMs }
   turn.actions.push({ _tag: "SetTimer", delayMs, timer: { _tag: "Tick", round } })
 }
 
-const tellViews = (turn: Turn): void => {
+const tellViews = (turn: Turn, news: "both" | "passive"): void => {
   const version = numberAfter(turn, turn.state.version)
   const { active, passive } = turn.state
-  turn.state = { ...turn.state, version, viewsAt: turn.now }
-  turn.actions.push({ _tag: "Emit", output: { _tag: "Views", version, active, passive } })
+  turn.state.version = version
+  if (news === "both") turn.state.viewsAt = turn.now
+  turn.actions.push({ _tag: "Emit", output: { _tag: "Views", version, active, passive, news } })
 }
 
 const onStarted = (turn: Turn, fresh: boolean): void => {
@@ -325,15 +326,15 @@ const onStarted = (turn: Turn, fresh: boolean): void => {
   if (!fresh) {
     armTick(turn, turn.state.config.keepaliveMs)
     const { repair } = turn.state
-    turn.state = { ...turn.state, repair: { ...repair, armed: false, round: repair.round + 1 } }
+    turn.state.repair = { ...repair, armed: false, round: repair.round + 1 }
   }
-  Repair.fill(turn)
+  if (!turn.state.leaving) Repair.fill(turn)
 }
 
 const onRepair = (turn: Turn, round: number): void => {
   const { leaving, repair } = turn.state
   if (!repair.armed || round !== repair.round) return
-  turn.state = { ...turn.state, repair: { ...repair, armed: false } }
+  turn.state.repair = { ...repair, armed: false }
   if (!leaving) Repair.fill(turn)
 }
 
@@ -353,7 +354,7 @@ const onTick = (turn: Turn, round: number): void => {
     Repair.verifyLost(turn)
     if (turn.now >= turn.state.probeAt) Repair.probe(turn)
   }
-  if (turn.now - turn.state.viewsAt >= config.snapshotMs) turn.dirty = true
+  if (turn.now - turn.state.viewsAt >= config.snapshotMs) turn.news = "both"
 }
 
 const onSilent = (turn: Turn, link: Model.Link): void => {
@@ -382,10 +383,9 @@ const expireMarks = (turn: Turn): void => {
   // A pause outlives its end for a while, so that refusals in a row are counted as such.
   const { cooldownMs } = turn.state.config
   if (pauses.some((entry) => entry.until + cooldownMs <= turn.now))
-    turn.state = { ...turn.state, pauses: pauses.filter((entry) => entry.until + cooldownMs > turn.now) }
-  if (seekers.some(isOver)) turn.state = { ...turn.state, seekers: seekers.filter((entry) => !isOver(entry)) }
-  if (HashMap.some(floors, isOver))
-    turn.state = { ...turn.state, floors: HashMap.filter(floors, (floor) => !isOver(floor)) }
+    turn.state.pauses = pauses.filter((entry) => entry.until + cooldownMs > turn.now)
+  if (seekers.some(isOver)) turn.state.seekers = seekers.filter((entry) => !isOver(entry))
+  if (HashMap.some(floors, isOver)) turn.state.floors = HashMap.filter(floors, (floor) => !isOver(floor))
 }
 
 // --- commands --------------------------------------------------------------------------------------------------------
@@ -397,15 +397,17 @@ const onRemembered = (turn: Turn, peers: ReadonlyArray<Peer.Peer>): void => {
   const { config, lost, resort } = turn.state
   const addresses = new Set([...remembered, ...lost.map((entry) => entry.peer)].map((peer) => peer.address))
   const tried = resort.tried.filter((address) => addresses.has(address) || config.contacts.includes(address))
-  turn.state = { ...turn.state, remembered, resort: { ...resort, tried } }
+  turn.state.remembered = remembered
+  turn.state.resort = { ...resort, tried }
   if (turn.state.active.length === 0 && isNews && !turn.state.leaving) {
-    turn.state = { ...turn.state, resort: { ...turn.state.resort, notBefore: turn.now } }
+    turn.state.resort = { ...turn.state.resort, notBefore: turn.now }
     Repair.fill(turn)
   }
 }
 
 const onLeave = (turn: Turn): void => {
-  turn.state = { ...turn.state, leaving: true, attempts: [] }
+  turn.state.leaving = true
+  turn.state.attempts = []
   for (const neighbor of turn.state.active) {
     send(turn, neighbor.link, { _tag: "Disconnect", reason: "left", sample: [] })
     dropActive(turn, neighbor, "evicted")

@@ -156,6 +156,8 @@ const assertOutput = (
   switch (output._tag) {
     case "Views":
       assert.isAbove(output.version, model.views?.version ?? 0, "versions rise, also over a rebuild")
+      if (output.news === "passive")
+        assert.deepStrictEqual(output.active, model.views?.active, "the active view is the one told last")
       model.views = output
       return
     case "NeighborUp": {
@@ -165,6 +167,10 @@ const assertOutput = (
         [...model.told.values()].some((other) => other.id === peer.id),
         "up and down alternate"
       )
+      const isOutdated = [...model.live.values()].some(
+        (one) => one.id === peer.id && one.incarnation > peer.incarnation
+      )
+      assert.isTrue(model.isFresh || !isOutdated, "no run of a node counts while a later one has a link")
       assert.isTrue(model.isFresh || hasShakenHands(model, event, earlier, link), "a neighbour has shaken hands")
       model.told.set(link, peer)
       assert.isAtMost(model.told.size, model.config.activeMax)
@@ -301,11 +307,9 @@ const plain = fc
     command(`${ms} ms, ${JSON.stringify(event)}`, (model, real) => act(model, real, ms, event))
   )
 
-/** Once, or again as after a restart; a leaving node is not started again. */
+/** Once, or again as after a restart. */
 const started = pauses.map((ms): Command =>
-  command(`${ms} ms, started`, (model, real) => {
-    if (!model.isLeaving) act(model, real, ms, { _tag: "Started" })
-  })
+  command(`${ms} ms, started`, (model, real) => act(model, real, ms, { _tag: "Started" }))
 )
 
 const timer = fc

@@ -44,8 +44,12 @@ const label = { leader: self.id, incarnation: 1, beat: 0, stable: false }
 const send = (link: number, message: ViewManager.Message) => ({ _tag: "Send", link, message })
 const ping = (link: number) => send(link, { _tag: "Ping", seq: 1, claim: true, label })
 const emit = (output: ViewManager.Output) => ({ _tag: "Emit", output })
-const views = (version: number, active: ReadonlyArray<Machine.Neighbor>, passive: ReadonlyArray<Peer.Peer>) =>
-  emit({ _tag: "Views", version, active, passive })
+const views = (
+  version: number,
+  active: ReadonlyArray<Machine.Neighbor>,
+  passive: ReadonlyArray<Peer.Peer>,
+  news: "both" | "passive" = "both"
+) => emit({ _tag: "Views", version, active, passive, news })
 const neighborUp = (link: number, other: Peer.Peer) => emit({ _tag: "NeighborUp", neighbor: { peer: other, link } })
 
 const joined = (link: number, other: Peer.Peer): ReadonlyArray<ViewManager.Event> => [
@@ -135,7 +139,7 @@ describe("ViewManager, joining", () => {
     const [state, outbox] = drive(withNeighbors(1, { activeMax: 1 }), joined(2, peer(2)))
     assert.deepStrictEqual(outbox, [
       send(2, { _tag: "NeighborReply", accepted: false, sample: [peer(1)], hinted: false }),
-      views(3, [{ peer: peer(1), link: 1 }], [peer(2)])
+      views(3, [{ peer: peer(1), link: 1 }], [peer(2)], "passive")
     ])
     const [, next] = drive(state, joined(3, peer(3)))
     // The one refused before has a free slot too: it leads the sample.
@@ -361,7 +365,7 @@ describe("ViewManager, keepalive", () => {
           now: 10,
           event: { _tag: "TimerFired", timer: { _tag, round } }
         })
-        assert.strictEqual(next, state)
+        assert.deepStrictEqual(next, state)
         assert.deepStrictEqual(actions, [])
       })
     )

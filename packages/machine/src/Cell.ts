@@ -45,8 +45,18 @@ export const commit = <State, Action, In extends Input<unknown>>(
 /** The action to carry out next, or undefined. @since 0.1.0 */
 export const pending = <State, Action>(cell: Cell<State, Action>): Action | undefined => cell.actions[cell.ticked]
 
+/** Marks all actions as carried out, where nothing can come between them. @since 0.1.0 */
+export const settle = <State, Action>({ actions, state, steps }: Cell<State, Action>): Cell<State, Action> => ({
+  state,
+  actions,
+  ticked: actions.length,
+  steps
+})
+
 /** Marks one action as carried out, in the same synchronous turn as carrying it out. @since 0.1.0 */
 export const tick = <State, Action>(cell: Cell<State, Action>): Cell<State, Action> => ({
-  ...cell,
-  ticked: cell.ticked + 1
+  state: cell.state,
+  actions: cell.actions,
+  ticked: cell.ticked + 1,
+  steps: cell.steps
 })

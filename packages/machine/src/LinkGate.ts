@@ -49,6 +49,8 @@ export interface Change<Message> {
   readonly released: ReadonlyArray<{ readonly link: LinkId; readonly message: Message }>
 }
 
+const none: ReadonlyArray<never> = []
+
 /** Takes a numbered neighbour set; undefined if it is not newer than the last. @since 0.1.0 */
 export const accept = <Message>(
   gate: LinkGate<Message>,
@@ -56,6 +58,8 @@ export const accept = <Message>(
   neighbors: ReadonlyArray<Neighbor>
 ): Change<Message> | undefined => {
   if (version <= gate.version) return undefined
+  // Most news is of other things: the set is the one that is known, and no frame waits for a member of it.
+  if (neighbors === gate.neighbors) return { gate: { ...gate, version }, up: none, down: none, released: none }
   const before = new Set(gate.neighbors.map((neighbor) => neighbor.link))
   const after = new Set(neighbors.map((neighbor) => neighbor.link))
   return {

@@ -13,7 +13,7 @@
  *
  * @since 0.1.0
  */
-import { Clock, Hlc } from "@starling/clock"
+import { Clock, Hlc, type Stamp } from "@starling/clock"
 import { Cell, type Machine, type Peer, Rng } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
@@ -79,7 +79,12 @@ export interface Config extends Parts.Settings {
 /** @since 0.1.0 @category models */
 export type Cells = { readonly [C in Component]: Cell.Cell<StateOf<C>, ActionOf<C>> }
 
-type Queue = ReadonlyArray<{ readonly from: Component | "shell"; readonly delivery: Wiring.Delivery }>
+interface Waiting {
+  readonly from: Component | "shell"
+  readonly delivery: Wiring.Delivery
+}
+
+type Queue = ReadonlyArray<Waiting>
 
 /** @since 0.1.0 @category models */
 export interface State {
@@ -94,7 +99,7 @@ export interface State {
   readonly advancing: boolean
   /** Numbers of this machine's `Open` and `Write` actions, with whose they are. */
   readonly requests: Requests
-  readonly links: HashMap.HashMap<Machine.LinkId, LinkUse>
+  readonly links: ReadonlyArray<LinkUse>
   readonly ledger: Ledger.Ledger
   /** The newest neighbour set each component was told, and the patterns that facts were told to handle. */
   readonly told: Readonly<Partial<Record<Component, Wiring.Delivery>>>
@@ -118,6 +123,7 @@ export type Counters = Readonly<
 
 /** A live link, and the components that were told of it or handed a frame of it. @since 0.1.0 @category models */
 export interface LinkUse {
+  readonly link: Machine.LinkId
   readonly peer: Peer.Peer
   readonly concerned: ReadonlyArray<Component>
 }
@@ -163,7 +169,7 @@ export const make = (
       rng: Rng.split(Rng.make(seed), "moves"),
       advancing: false,
       requests: { next: 1, waiting: [] },
-      links: HashMap.empty(),
+      links: [],
       ledger: Ledger.empty,
       told: {},
       handles: undefined,
@@ -183,7 +189,7 @@ export const step = (state: State, input: Input): Machine.Step<State, Action> =>
   const turn = open(state, input)
   accept(turn, input.event)
   if (state.config.mode === "run-to-completion") {
-    for (let mover = firstMover(turn); mover !== undefined; mover = firstMover(turn)) move(turn, mover)
+    complete(turn)
     return close(turn)
   }
   const mover = chooseMover(turn)
@@ -256,8 +262,8 @@ const accept = (turn: Turn, event: Event): void => {
     case "LinkUp":
       return onLinkUp(turn, event)
     case "LinkDown": {
-      const { concerned } = Option.getOrElse(HashMap.get(state.links, event.link), () => unused)
-      state.links = HashMap.remove(state.links, event.link)
+      const { concerned } = useOf(turn, event.link) ?? unused
+      state.links = state.links.filter(({ link }) => link !== event.link)
       for (const delivery of Wiring.linkDown(event.link, event.reason, concerned)) enqueue(turn, "shell", delivery)
       return
     }
@@ -289,7 +295,7 @@ const onLinkUp = (turn: Turn, event: Extract<Event, { readonly _tag: "LinkUp" }>
   const request = event.attempt === undefined ? undefined : answered(turn, event.attempt)
   if (event.attempt !== undefined && request === undefined) return
   const to = request?.component ?? "view-manager"
-  turn.state.links = HashMap.set(turn.state.links, link, { peer, concerned: [to] })
+  turn.state.links = [...turn.state.links.filter((use) => use.link !== link), { link, peer, concerned: [to] }]
   enqueue(turn, "shell", {
     to,
     event: request === undefined ? { _tag: "LinkUp", link, peer } : { _tag: "LinkUp", link, peer, attempt: request.own }
@@ -298,10 +304,10 @@ const onLinkUp = (turn: Turn, event: Extract<Event, { readonly _tag: "LinkUp" }>
 
 const enqueueReceived = <C extends Component>(turn: Turn, link: Machine.LinkId, frame: Wiring.Frame<C>): void => {
   const { state } = turn
-  const use = Option.getOrUndefined(HashMap.get(state.links, link))
+  const use = useOf(turn, link)
   if (use !== undefined && !use.concerned.includes(frame.channel)) {
-    const concerned = [...use.concerned, frame.channel]
-    state.links = HashMap.set(state.links, link, { peer: use.peer, concerned })
+    const told: LinkUse = { link, peer: use.peer, concerned: [...use.concerned, frame.channel] }
+    state.links = state.links.map((other) => (other === use ? told : other))
   }
   enqueue(turn, "shell", {
     to: frame.channel,
@@ -318,8 +324,19 @@ const enqueueTimer = (turn: Turn, timer: Extract<Timer, { readonly _tag: "Compon
   } as Wiring.Delivery)
 }
 
-const enqueue = ({ queues }: Turn, from: Component | "shell", delivery: Wiring.Delivery): void => {
-  queues[delivery.to] = [...queues[delivery.to], { from, delivery }]
+const useOf = ({ state }: Turn, link: Machine.LinkId): LinkUse | undefined => {
+  for (const use of state.links) if (use.link === link) return use
+  return undefined
+}
+
+const enqueue = (turn: Turn, from: Component | "shell", delivery: Wiring.Delivery): void => {
+  ownQueue(turn, delivery.to).push({ from, delivery })
+}
+
+/** A queue to be changed in place: a copy of the state's, made when it is first asked for. */
+const ownQueue = ({ queues, state }: Turn, component: Component): Array<Waiting> => {
+  if (queues[component] === state.queues[component]) queues[component] = state.queues[component].slice()
+  return queues[component] as Array<Waiting>
 }
 
 /** Whose request this number is; it is answered once. */
@@ -357,13 +374,32 @@ const chooseMover = (turn: Turn): Component | undefined => {
   return mover
 }
 
+/** Run to completion: every event that waits, and all actions of its step, until nothing waits. */
+const complete = (turn: Turn): void => {
+  for (let mover = firstWaiting(turn); mover !== undefined; mover = firstWaiting(turn)) {
+    stepOne(turn, mover)
+    // With no crash to come there is nothing to see between two actions.
+    if (turn.state.crash === undefined) actAll(turn, mover)
+    else while (!Cell.isSettled(turn.cells[mover])) actOne(turn, mover)
+  }
+}
+
+/** Between two events nothing waits, so only queues that this turn made its own can hold something. */
+const firstWaiting = ({ queues, state }: Turn): Component | undefined => {
+  for (const component of components) {
+    if (queues[component] !== state.queues[component] && queues[component].length > 0) return component
+  }
+  return undefined
+}
+
 const move = (turn: Turn, component: Component): void =>
   Cell.isSettled(turn.cells[component]) ? stepOne(turn, component) : actOne(turn, component)
 
 const stepOne = <C extends Component>(turn: Turn, component: C): void => {
   const delivery = take(turn, component)
   if (delivery === undefined) return
-  if (Wiring.isRefused(turn.state.reading, delivery)) {
+  const stamp = Wiring.stampOf(delivery)
+  if (stamp !== undefined && Hlc.refuses(turn.state.reading, stamp)) {
     turn.counters.refused++
     return
   }
@@ -371,7 +407,7 @@ const stepOne = <C extends Component>(turn: Turn, component: C): void => {
     turn.counters.eventsLost++
     return crashed(turn, component)
   }
-  commit(turn, component, delivery)
+  commit(turn, component, delivery, stamp)
   if (strikes(turn, component, "committed")) crashed(turn, component)
 }
 
@@ -379,22 +415,23 @@ const stepOne = <C extends Component>(turn: Turn, component: C): void => {
  * The oldest event of one sender, the sender chosen by the seed: order holds per pair, and per pair only. Run to
  * completion, the oldest of all.
  */
-const take = ({ state, queues }: Turn, component: Component): Wiring.Delivery | undefined => {
-  const queue = queues[component]
-  if (state.config.mode === "run-to-completion" || queue.length < 2) {
-    queues[component] = queue.slice(1)
-    return queue[0]?.delivery
-  }
+const take = (turn: Turn, component: Component): Wiring.Delivery | undefined => {
+  const { state } = turn
+  const queue = ownQueue(turn, component)
+  if (state.config.mode === "run-to-completion" || queue.length < 2) return queue.shift()?.delivery
   const [sender, rng] = Rng.pick(state.rng, [...new Set(queue.map((entry) => entry.from))])
   const index = queue.findIndex((entry) => entry.from === sender)
   state.rng = rng
-  queues[component] = queue.toSpliced(index, 1)
-  return queue[index]?.delivery
+  return queue.splice(index, 1)[0]?.delivery
 }
 
-const commit = <C extends Component>(turn: Turn, component: C, delivery: Wiring.Delivery): void => {
+const commit = <C extends Component>(
+  turn: Turn,
+  component: C,
+  delivery: Wiring.Delivery,
+  stamp: Stamp.Stamp | undefined
+): void => {
   const { counters, input, state } = turn
-  const stamp = Wiring.stampOf(delivery)
   if (stamp !== undefined) state.reading = Hlc.receive(state.reading, stamp, input.wall)
   const moment: Moment = {
     now: input.now,
@@ -419,6 +456,15 @@ const actOne = <C extends Component>(turn: Turn, component: C): void => {
   if (cell.ticked > 0 && strikes(turn, component, "acting")) return crashed(turn, component)
   setCell(turn, component, Cell.tick(cell))
   carryOut(turn, component, action)
+}
+
+const actAll = <C extends Component>(turn: Turn, component: C): void => {
+  const cell = cellOf(turn, component)
+  if (Cell.isSettled(cell)) return
+  setCell(turn, component, Cell.settle(cell))
+  for (let at = cell.ticked; at < cell.actions.length; at++) {
+    carryOut(turn, component, cell.actions[at] as ActionOf<C>)
+  }
 }
 
 const carryOut = <C extends Component>(turn: Turn, component: C, action: ActionOf<C>): void => {
@@ -511,7 +557,7 @@ const rebuilt = <C extends Component>(turn: Turn, component: C): void => {
     stored: new Map([...state.durable].map(([table, rows]) => [table, new Map(rows)])),
     rng: Rng.split(state.rng, `${component}/${generation}`),
     wall: input.wall,
-    links: [...HashMap.entries(state.links)].map(([link, { peer }]) => ({ link, peer })),
+    links: state.links.map(({ link, peer }) => ({ link, peer })),
     ledger: state.ledger
   })
   setCell(turn, component, Cell.make(fresh))

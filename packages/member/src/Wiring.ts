@@ -3,7 +3,7 @@
  *
  * | output of | reaches |
  * | --- | --- |
- * | view manager: `Views` | shuffler (both views); broadcast tree, lazy-push repair, facts (the neighbours) |
+ * | view manager: `Views` | shuffler (both views); broadcast tree, lazy-push repair, facts (the neighbours, unless only passive ones are news) |
  * | view manager: `NeighborDown`, `NeighborRefused` | facts (evidence) |
  * | shuffler: `Integrate` | view manager |
  * | broadcast tree: `Announce`, `Seen`, `Forgotten`, `Missed` | lazy-push repair |
@@ -137,14 +137,11 @@ const table: { readonly [C in Component]: (output: OutputOf<C>) => ReadonlyArray
   "view-manager": (output: ViewManager.Output) => {
     switch (output._tag) {
       case "Views": {
-        const { version, active, passive } = output
+        const { version, active, passive, news } = output
+        const views: Routed = { to: "shuffler", event: { _tag: "Views", version, active, passive } }
+        if (news === "passive") return [views]
         const event = { _tag: "Neighbors", version, neighbors: active } as const
-        return [
-          { to: "broadcast-tree", event },
-          { to: "lazy-push-repair", event },
-          { to: "facts", event },
-          { to: "shuffler", event: { _tag: "Views", version, active, passive } }
-        ]
+        return [{ to: "broadcast-tree", event }, { to: "lazy-push-repair", event }, { to: "facts", event }, views]
       }
       case "NeighborDown":
       case "NeighborRefused":

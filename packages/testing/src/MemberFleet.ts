@@ -133,12 +133,19 @@ const note = (findings: Array<string>, found: ReadonlyArray<string>, at: string)
  * readings are sound there; each step of facts draws one, and after such a step the reading must be strictly later.
  */
 const stampsBack = (before: Member.State, after: Member.State, node: NodeId.NodeId): ReadonlyArray<string> => {
-  const [old, fresh] = [before, after].map(({ reading: { epoch, wall, counter } }) => ({ epoch, wall, counter, node }))
-  if (old === undefined || fresh === undefined) return []
   const drawn = after.cells.facts.steps > before.cells.facts.steps
+  if (after.reading === before.reading && !drawn) return []
+  const [old, fresh] = [stampOf(before, node), stampOf(after, node)]
   const order = Stamp.compare(fresh, old)
   return order > 0 || (order === 0 && !drawn) ? [] : [`${Stamp.toText(fresh)} after ${Stamp.toText(old)}`]
 }
+
+const stampOf = ({ reading: { counter, epoch, wall } }: Member.State, node: NodeId.NodeId): Stamp.Stamp => ({
+  epoch,
+  wall,
+  counter,
+  node
+})
 
 /** Broken invariants of the components whose states are not what they were. */
 const brokenSince = (before: Member.State | undefined, after: Member.State): ReadonlyArray<string> =>

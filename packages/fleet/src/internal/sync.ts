@@ -13,8 +13,11 @@ import { linkOf, setLink } from "./flush.ts"
 import { arm, count, docOf, isArmed, putDoc, scheduleFlush, send, type Turn, update } from "./turn.ts"
 
 export const neighbors = (turn: Turn, version: number, list: ReadonlyArray<Machine.Neighbor>): void => {
-  const change = LinkGate.accept(turn.state.gate, version, list)
+  const { gate } = turn.state
+  const change = LinkGate.accept(gate, version, list)
   if (change === undefined) return
+  // The snapshot of a set that is known.
+  if (list === gate.neighbors) return update(turn, { gate: change.gate })
   let { links } = turn.state
   for (const { link } of change.down) links = HashMap.remove(links, link)
   for (const { link, peer } of change.up) {

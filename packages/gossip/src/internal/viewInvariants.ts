@@ -6,7 +6,7 @@ import {
   floorsMax,
   isAcceptable,
   linksMax,
-  linksWith,
+  linksOf,
   lostMax,
   pausesMax,
   pendingOf,
@@ -29,13 +29,16 @@ export const invariants = (state: State): ReadonlyArray<string> => {
   must("a node is in the active view once", new Set(activeIds).size === active.length)
   must("a node is in the passive view once", new Set(passiveIds).size === passive.length)
   must("no node is in both views", !activeIds.some((id) => passiveIds.includes(id)))
+  must(
+    "links are in order",
+    state.links.every((link, at) => at === 0 || (state.links[at - 1]?.link ?? 0) < link.link)
+  )
   must("requests under way have a slot each", pendingOf(state) <= config.activeMax - active.length)
   must(
     "every neighbour has one link, and every active link a neighbour",
-    linksWith(state, "active").length === active.length &&
+    linksOf(state, "active") === active.length &&
       active.every((neighbor) =>
-        HashMap.some(
-          state.links,
+        state.links.some(
           (link) => link.role === "active" && link.link === neighbor.link && link.peer.id === neighbor.peer.id
         )
       )
@@ -46,7 +49,7 @@ export const invariants = (state: State): ReadonlyArray<string> => {
   )
   must(
     "what is kept aside is within its bounds",
-    HashMap.size(state.links) <= linksMax &&
+    state.links.length <= linksMax &&
       state.attempts.length <= attemptsMax &&
       state.lost.length <= lostMax &&
       state.pauses.length <= pausesMax &&

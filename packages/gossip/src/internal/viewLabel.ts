@@ -28,12 +28,13 @@ export const initial = own
 export const beat = (turn: Turn): void => {
   const { config, label } = turn.state
   if (label.leader !== config.self.id && turn.now - label.heardAt > config.labelMs) {
-    turn.state = { ...turn.state, label: own(config, turn.now), deadLabel: labelOf(turn.state) }
+    turn.state.deadLabel = labelOf(turn.state)
+    turn.state.label = own(config, turn.now)
     return
   }
   const raised =
     label.leader === config.self.id ? { ...label, beat: Math.max(label.beat, Math.floor(turn.now)) } : label
-  turn.state = { ...turn.state, label: { ...raised, stable: turn.now - label.since >= config.labelStableMs } }
+  turn.state.label = { ...raised, stable: turn.now - label.since >= config.labelStableMs }
 }
 
 /** Takes a neighbour's label if it names a lower node, or news of ours. */
@@ -43,11 +44,11 @@ export const hear = (turn: Turn, heard: Label): void => {
   if (heard.leader === label.leader) {
     if (!isNewer(heard, label)) return
     const { incarnation } = heard
-    turn.state = { ...turn.state, label: { ...label, incarnation, beat: heard.beat, heardAt: turn.now } }
+    turn.state.label = { ...label, incarnation, beat: heard.beat, heardAt: turn.now }
     return
   }
   if (deadLabel !== undefined && deadLabel.leader === heard.leader && !isNewer(heard, deadLabel)) return
-  turn.state = { ...turn.state, label: { ...heard, stable: false, since: turn.now, heardAt: turn.now } }
+  turn.state.label = { ...heard, stable: false, since: turn.now, heardAt: turn.now }
 }
 
 /** True if the other node is certainly in another component. */

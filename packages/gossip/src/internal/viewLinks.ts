@@ -4,7 +4,6 @@
  * The order is the paper's: Join and its walks, Neighbor, Disconnect; then keepalive and probes, which are ours.
  */
 import { type Machine, Peer } from "@starling/machine"
-import * as HashMap from "effect/HashMap"
 import * as Label from "./viewLabel.ts"
 import type { Cause, Link, Message, Priority } from "./viewModel.ts"
 import * as Repair from "./viewRepair.ts"
@@ -16,6 +15,7 @@ import {
   close,
   count,
   dropActive,
+  dropLink,
   dropPassive,
   freeOf,
   hint,
@@ -39,7 +39,7 @@ import {
 export const onLinkDown = (turn: Turn, id: Machine.LinkId, reason: Machine.DownReason): void => {
   const link = linkOf(turn.state, id)
   if (link === undefined) return
-  turn.state = { ...turn.state, links: HashMap.remove(turn.state.links, id) }
+  dropLink(turn, id)
   const cause = causeOf(reason)
   if (link.role === "active") dropActive(turn, link, cause)
   if (cause === "left") return onLeft(turn, link.peer)
@@ -177,13 +177,13 @@ const settleRivals = (turn: Turn, link: Link): boolean => {
   const { self } = turn.state.config
   for (const ours of linksWith(turn.state, "asked")) {
     if (ours.peer.id !== link.peer.id) continue
-    if (self.id < link.peer.id) return false
+    if (self.id < link.peer.id || ours.peer.incarnation > link.peer.incarnation) return false
     close(turn, ours.link, "replaced")
   }
   const former = activeOf(turn.state, link.peer.id)
   if (former === undefined) return true
-  // A request on a link older than the one that counts is a leftover.
-  if (link.link < former.link) return false
+  // A request of an earlier run, or on a link older than the one that counts, is a leftover.
+  if (former.peer.incarnation > link.peer.incarnation || link.link < former.link) return false
   dropActive(turn, former, "replaced")
   close(turn, former.link, "replaced")
   return true

@@ -24,6 +24,7 @@ export type Output =
       readonly version: number
       readonly active: ReadonlyArray<Machine.Neighbor>
       readonly passive: ReadonlyArray<Peer.Peer>
+      readonly news: "both" | "passive"
     }
   | { readonly _tag: "NeighborUp"; readonly neighbor: Machine.Neighbor }
   | {
@@ -230,7 +231,8 @@ export interface State {
   readonly viewsAt: Machine.Instant
   readonly active: ReadonlyArray<Machine.Neighbor>
   readonly passive: ReadonlyArray<Peer.Peer>
-  readonly links: HashMap.HashMap<Machine.LinkId, Link>
+  /** By number, ascending. */
+  readonly links: ReadonlyArray<Link>
   readonly attempts: ReadonlyArray<Attempt>
   readonly lastAttempt: number
   readonly remembered: ReadonlyArray<Peer.Peer>

@@ -5,7 +5,6 @@
  * after round with a pause between rounds. One dial or request at a time for each free slot.
  */
 import { type Machine, type NodeId, type Peer, Rng } from "@starling/machine"
-import * as HashMap from "effect/HashMap"
 import type { Attempt, Link, Lost, Purpose, State } from "./viewModel.ts"
 import {
   activeOf,
@@ -22,6 +21,7 @@ import {
   labelOf,
   linkOf,
   linksMax,
+  linksOf,
   linksWith,
   lostMax,
   pause,
@@ -45,10 +45,13 @@ interface Candidate {
 
 // --- whom to dial ----------------------------------------------------------------------------------------------------
 
-const isBusy = (state: State, id: NodeId.NodeId): boolean =>
-  activeOf(state, id) !== undefined ||
-  state.attempts.some((attempt) => attempt.peer?.id === id) ||
-  HashMap.some(state.links, (link) => link.peer.id === id && link.role !== "idle")
+/** Asked of every passive peer whenever a slot is free, hence the plain loops. */
+const isBusy = ({ active, attempts, links }: State, id: NodeId.NodeId): boolean => {
+  for (const neighbor of active) if (neighbor.peer.id === id) return true
+  for (const attempt of attempts) if (attempt.peer?.id === id) return true
+  for (const link of links) if (link.peer.id === id && link.role !== "idle") return true
+  return false
+}
 
 /**
  * Passive peers that may be asked now: those that do not pause, and those that somebody just said have a free slot. A
@@ -106,10 +109,10 @@ export const fill = (turn: Turn): void => {
     const candidate = nextCandidate(turn)
     if (candidate === undefined) break
     const { lastResort, peer } = candidate
-    if (peer !== undefined) turn.state = { ...turn.state, hints: turn.state.hints.filter((hint) => hint !== peer.id) }
+    if (peer !== undefined) turn.state.hints = turn.state.hints.filter((hint) => hint !== peer.id)
     if (lastResort) {
       const { resort } = turn.state
-      turn.state = { ...turn.state, resort: { ...resort, tried: [...resort.tried, candidate.address] } }
+      turn.state.resort = { ...resort, tried: [...resort.tried, candidate.address] }
     }
     dial(turn, { ...candidate, purpose: "fill" })
   }
@@ -121,15 +124,12 @@ const endRound = (turn: Turn): void => {
   const { attempts, config, resort } = turn.state
   if (resort.tried.length === 0 || attempts.some((attempt) => attempt.lastResort)) return
   const { tried } = resort
-  if (linksWith(turn.state, "asked").length > 0) return
+  if (linksOf(turn.state, "asked") > 0) return
   if (resortOf(turn.state).some((candidate) => !tried.includes(candidate.address))) return
   const mean = Math.min(config.rejoinMaxMs, config.rejoinMinMs * 2 ** Math.min(resort.failures, 16))
   const [wait, rng] = Rng.jitter(turn.state.rng, mean, 0.25)
-  turn.state = {
-    ...turn.state,
-    rng,
-    resort: { tried: [], failures: resort.failures + 1, notBefore: turn.now + wait }
-  }
+  turn.state.rng = rng
+  turn.state.resort = { tried: [], failures: resort.failures + 1, notBefore: turn.now + wait }
 }
 
 /**
@@ -151,7 +151,7 @@ export const arm = (turn: Turn): void => {
   const mean = config.repairMs * 2 ** Math.min(6, repair.refusals >> 2)
   const delayMs = Math.max(draw(turn, 2 * mean + 1), known ? 0 : notBefore - turn.now)
   const round = repair.round + 1
-  turn.state = { ...turn.state, repair: { ...repair, round, armed: true, due: turn.now + delayMs } }
+  turn.state.repair = { ...repair, round, armed: true, due: turn.now + delayMs }
   turn.actions.push({ _tag: "SetTimer", delayMs, timer: { _tag: "Repair", round } })
 }
 
@@ -168,36 +168,40 @@ export const onLinkUp = (turn: Turn, id: Machine.LinkId, peer: Peer.Peer, number
   if (turn.state.leaving) return close(turn, id, "left")
   // A dial that was given up, or made by a predecessor of a rebuilt state.
   if (number !== undefined && attempt === undefined) return close(turn, id, "done")
-  if (!isAcceptable(turn.state, peer)) {
+  if (!isAcceptable(turn.state, peer) || isOutdated(turn.state, peer)) {
     if (peer.id !== turn.state.config.self.id) count(turn, "barred")
     return close(turn, id, "refused")
   }
   supersede(turn, peer)
-  if (HashMap.size(turn.state.links) >= linksMax) {
+  if (turn.state.links.length >= linksMax) {
     count(turn, "linksRefused")
     return close(turn, id, "refused")
   }
   const { pauses } = turn.state
   if (pauses.some((entry) => entry.kind === "dead" && entry.id === peer.id))
-    turn.state = { ...turn.state, pauses: pauses.filter((entry) => entry.id !== peer.id) }
+    turn.state.pauses = pauses.filter((entry) => entry.id !== peer.id)
   const { now } = turn
   const link: Link = { link: id, peer, role: "idle", since: now, heardAt: now, pingSeq: 0, pingAt: null, rttMs: null }
   putLink(turn, link)
   if (attempt !== undefined) use(turn, link, attempt.purpose, attempt.lastResort)
 }
 
+/** A later run of the node has shown itself: it has a link. */
+const isOutdated = ({ links }: State, peer: Peer.Peer): boolean =>
+  links.some((link) => link.peer.id === peer.id && link.peer.incarnation > peer.incarnation)
+
 /** Takes a dial off the list; if somebody else answered than was expected, the expected one is not there. */
 const endAttempt = (turn: Turn, attempt: Attempt, found: NodeId.NodeId): void => {
   const { attempts, config, contactIds, lost } = turn.state
-  turn.state = { ...turn.state, attempts: attempts.filter((other) => other !== attempt) }
+  turn.state.attempts = attempts.filter((other) => other !== attempt)
   if (config.contacts.includes(attempt.address)) {
     const others = contactIds.filter((entry) => entry[0] !== attempt.address)
-    turn.state = { ...turn.state, contactIds: [...others, [attempt.address, found]] }
+    turn.state.contactIds = [...others, [attempt.address, found]]
   }
   if (attempt.peer === undefined || attempt.peer.id === found) return
   const { id } = attempt.peer
   dropPassive(turn, id)
-  turn.state = { ...turn.state, lost: lost.filter((entry) => entry.peer.id !== id) }
+  turn.state.lost = lost.filter((entry) => entry.peer.id !== id)
 }
 
 const use = (turn: Turn, link: Link, purpose: Purpose, lastResort: boolean): void => {
@@ -228,7 +232,7 @@ const isEngaged = (state: State, link: Link): boolean =>
 /** Paper, §4.3: high priority only without any neighbour. An isolated node that knows no passive peer joins anew. */
 const ask = (turn: Turn, link: Link, lastResort: boolean): void => {
   const { active, config } = turn.state
-  const others = active.length + linksWith(turn.state, "asked").length
+  const others = active.length + linksOf(turn.state, "asked")
   const alone = others === 0
   const maySplit = turn.state.repair.refusals >= config.splitAfter && others <= config.activeMax - 2
   setRole(turn, link, "asked")
@@ -268,13 +272,13 @@ const tellRefused = (turn: Turn, peer: Peer.Peer): void => {
   const entry = turn.state.lost.find((other) => other.peer.id === peer.id)
   if (entry === undefined || entry.refused) return
   const marked = { peer: entry.peer, verified: true, refused: true }
-  turn.state = { ...turn.state, lost: turn.state.lost.map((other) => (other === entry ? marked : other)) }
+  turn.state.lost = turn.state.lost.map((other) => (other === entry ? marked : other))
   turn.actions.push({ _tag: "Emit", output: { _tag: "NeighborRefused", peer: entry.peer, cause: "refused" } })
 }
 
 const forgetContact = (turn: Turn, address: string): void => {
   const { contactIds } = turn.state
-  turn.state = { ...turn.state, contactIds: contactIds.filter((entry) => entry[0] !== address) }
+  turn.state.contactIds = contactIds.filter((entry) => entry[0] !== address)
 }
 
 /** Paper, §4.3: a peer that cannot be connected to leaves the passive view. */
@@ -289,7 +293,7 @@ const failed = (turn: Turn, attempt: Attempt): void => {
 export const expireAttempts = (turn: Turn): void => {
   const { config } = turn.state
   for (const attempt of turn.state.attempts.filter((other) => turn.now - other.at >= config.handshakeMs)) {
-    turn.state = { ...turn.state, attempts: turn.state.attempts.filter((other) => other !== attempt) }
+    turn.state.attempts = turn.state.attempts.filter((other) => other !== attempt)
     failed(turn, attempt)
   }
 }
@@ -309,7 +313,7 @@ export const refused = (turn: Turn, peer: Peer.Peer): void => {
   addPassive(turn, peer)
   pause(turn, peer, "refused")
   const { repair } = turn.state
-  turn.state = { ...turn.state, repair: { ...repair, refusals: repair.refusals + 1 } }
+  turn.state.repair = { ...repair, refusals: repair.refusals + 1 }
 }
 
 // --- now and then ----------------------------------------------------------------------------------------------------
@@ -318,24 +322,21 @@ export const refused = (turn: Turn, peer: Peer.Peer): void => {
 export const lose = (turn: Turn, peer: Peer.Peer): void => {
   const lost: ReadonlyArray<Lost> = turn.state.lost.filter((entry) => entry.peer.id !== peer.id)
   const kept = lost.slice(lost.length >= lostMax ? 1 : 0)
-  turn.state = { ...turn.state, lost: [...kept, { peer, verified: false, refused: false }] }
+  turn.state.lost = [...kept, { peer, verified: false, refused: false }]
   freshStart(turn)
 }
 
 /** A node is gone, and its other neighbours have a free slot too: who refused us before may accept now. */
 export const freshStart = (turn: Turn): void => {
   const { pauses, repair } = turn.state
-  turn.state = {
-    ...turn.state,
-    pauses: pauses.filter((entry) => entry.kind !== "refused"),
-    repair: { ...repair, refusals: 0 }
-  }
+  turn.state.pauses = pauses.filter((entry) => entry.kind !== "refused")
+  turn.state.repair = { ...repair, refusals: 0 }
 }
 
 export const verifyLost = (turn: Turn): void => {
   const fresh = turn.state.lost.filter((entry) => !entry.verified)
   if (fresh.length === 0) return
-  turn.state = { ...turn.state, lost: turn.state.lost.map((entry) => ({ ...entry, verified: true })) }
+  turn.state.lost = turn.state.lost.map((entry) => ({ ...entry, verified: true }))
   for (const { peer } of fresh) {
     if (turn.state.attempts.length >= attemptsMax || isBusy(turn.state, peer.id)) continue
     dial(turn, { address: peer.address, peer, purpose: "verify", lastResort: false })
@@ -349,7 +350,8 @@ export const verifyLost = (turn: Turn): void => {
 export const probe = (turn: Turn): void => {
   const { config, passive } = turn.state
   const [wait, rng] = Rng.jitter(turn.state.rng, config.probeMs, 0.5)
-  turn.state = { ...turn.state, rng, probeAt: turn.now + wait }
+  turn.state.rng = rng
+  turn.state.probeAt = turn.now + wait
   if (turn.state.attempts.length >= attemptsMax) return
   const idle = passive.filter((peer) => !isBusy(turn.state, peer.id))
   const known = new Map(idle.map((peer) => [peer.address, { address: peer.address, peer, lastResort: false }]))

@@ -26,22 +26,34 @@ export const rememberedMax = 256
 
 export interface Turn {
   readonly now: Machine.Instant
-  state: State
+  /** A copy of the state, made for this step: its fields are replaced, what they hold is never changed. */
+  readonly state: { -readonly [Key in keyof State]: State[Key] }
   readonly actions: Array<Action>
-  /** The views changed, or are due to be told again. */
-  dirty: boolean
+  /** Which views changed, or are due to be told again. */
+  news: "none" | "passive" | "both"
+  /** Copied from the state when the first thing is counted. */
+  counters: { -readonly [what in keyof Counters]: number } | undefined
 }
+
+export const begin = (state: State, now: Machine.Instant): Turn => ({
+  now,
+  state: { ...state },
+  actions: [],
+  news: "none",
+  counters: undefined
+})
 
 // --- chance, counters, actions ---------------------------------------------------------------------------------------
 
 export const count = (turn: Turn, key: keyof Counters): void => {
-  const { counters } = turn.state
-  turn.state = { ...turn.state, counters: { ...counters, [key]: counters[key] + 1 } }
+  turn.counters ??= { ...turn.state.counters }
+  turn.counters[key]++
+  turn.state.counters = turn.counters
 }
 
 export const draw = (turn: Turn, bound: number): number => {
   const [value, rng] = Rng.nextInt(turn.state.rng, Math.max(1, bound))
-  turn.state = { ...turn.state, rng }
+  turn.state.rng = rng
   return value
 }
 
@@ -55,44 +67,73 @@ export const send = (turn: Turn, link: Machine.LinkId, message: Message): void =
 /** Closes a link and forgets it: whatever still arrives on it is a stray frame. */
 export const close = (turn: Turn, link: Machine.LinkId, reason: Machine.CloseReason): void => {
   turn.actions.push({ _tag: "Close", link, reason })
-  turn.state = { ...turn.state, links: HashMap.remove(turn.state.links, link) }
+  dropLink(turn, link)
 }
 
-export const linkOf = (state: State, link: Machine.LinkId): Link | undefined =>
-  Option.getOrUndefined(HashMap.get(state.links, link))
+/** Where a link stands, or belongs, among the links. The newest are the last. */
+const placeOf = (links: ReadonlyArray<Link>, link: Machine.LinkId): number => {
+  let at = links.length
+  while (at > 0 && (links[at - 1] as Link).link >= link) at--
+  return at
+}
+
+export const linkOf = ({ links }: State, link: Machine.LinkId): Link | undefined => {
+  const found = links[placeOf(links, link)]
+  return found?.link === link ? found : undefined
+}
 
 export const putLink = (turn: Turn, link: Link): void => {
-  turn.state = { ...turn.state, links: HashMap.set(turn.state.links, link.link, link) }
+  const links = turn.state.links.slice()
+  const at = placeOf(links, link.link)
+  if (links[at]?.link === link.link) links[at] = link
+  else links.splice(at, 0, link)
+  turn.state.links = links
+}
+
+export const dropLink = (turn: Turn, link: Machine.LinkId): void => {
+  const { links } = turn.state
+  const at = placeOf(links, link)
+  if (links[at]?.link === link) turn.state.links = links.toSpliced(at, 1)
 }
 
 export const setRole = (turn: Turn, link: Link, role: Role): void => putLink(turn, { ...link, role, since: turn.now })
 
 export const linksWith = (state: State, role: Role): ReadonlyArray<Link> => {
   const out: Array<Link> = []
-  for (const link of HashMap.values(state.links)) if (link.role === role) out.push(link)
-  // A persistent map iterates by hash; by number is what a reader expects of an outbox.
-  return out.length < 2 ? out : out.toSorted((a, b) => a.link - b.link)
+  for (const link of state.links) if (link.role === role) out.push(link)
+  return out
+}
+
+/** How many links have this role. */
+export const linksOf = (state: State, role: Role): number => {
+  let number = 0
+  for (const link of state.links) if (link.role === role) number++
+  return number
 }
 
 // --- slots -----------------------------------------------------------------------------------------------------------
 
-export const activeOf = (state: State, id: NodeId.NodeId): Machine.Neighbor | undefined =>
-  state.active.find((neighbor) => neighbor.peer.id === id)
+export const activeOf = (state: State, id: NodeId.NodeId): Machine.Neighbor | undefined => {
+  for (const neighbor of state.active) if (neighbor.peer.id === id) return neighbor
+  return undefined
+}
 
 /** Slots held by requests under way. */
-export const pendingOf = (state: State): number =>
-  linksWith(state, "asked").length + state.attempts.filter((attempt) => attempt.purpose === "fill").length
+export const pendingOf = (state: State): number => {
+  let pending = linksOf(state, "asked")
+  for (const attempt of state.attempts) if (attempt.purpose === "fill") pending++
+  return pending
+}
 
 /** Slots that nobody holds, dials that only may become requests set aside. */
-export const freeOf = (state: State): number =>
-  state.config.activeMax - state.active.length - linksWith(state, "asked").length
+export const freeOf = (state: State): number => state.config.activeMax - state.active.length - linksOf(state, "asked")
 
 /** Gives up dials, then requests, until what is under way fits into the free slots. */
 export const trimPending = (turn: Turn): void => {
   while (pendingOf(turn.state) > turn.state.config.activeMax - turn.state.active.length) {
     const { attempts } = turn.state
     const index = attempts.findLastIndex((attempt) => attempt.purpose === "fill")
-    if (index >= 0) turn.state = { ...turn.state, attempts: attempts.toSpliced(index, 1) }
+    if (index >= 0) turn.state.attempts = attempts.toSpliced(index, 1)
     else if (!withdraw(turn)) return
   }
 }
@@ -113,7 +154,7 @@ export const takeForced = (turn: Turn): boolean => {
   const gained = Math.floor((turn.now - forced.at) / config.forcedMs)
   const tokens = Math.min(config.forcedBurst, forced.tokens + gained)
   const at = tokens === config.forcedBurst ? turn.now : forced.at + gained * config.forcedMs
-  turn.state = { ...turn.state, forced: { tokens: Math.max(0, tokens - 1), at } }
+  turn.state.forced = { tokens: Math.max(0, tokens - 1), at }
   return tokens > 0
 }
 
@@ -124,18 +165,15 @@ export const addActive = (turn: Turn, link: Link): void => {
   const { id } = link.peer
   const neighbor: Machine.Neighbor = { peer: link.peer, link: link.link }
   const { state } = turn
-  turn.state = {
-    ...state,
-    active: [...state.active, neighbor],
-    passive: without(state.passive, id),
-    hints: state.hints.filter((hint) => hint !== id),
-    lost: state.lost.filter((lost) => lost.peer.id !== id),
-    pauses: state.pauses.filter((pause) => pause.id !== id),
-    attempts: state.attempts.filter((attempt) => attempt.purpose === "probe" || attempt.peer?.id !== id),
-    repair: { ...state.repair, refusals: 0 },
-    resort: { tried: [], failures: 0, notBefore: turn.now }
-  }
-  turn.dirty = true
+  turn.state.active = [...state.active, neighbor]
+  turn.state.passive = without(state.passive, id)
+  turn.state.hints = state.hints.filter((hint) => hint !== id)
+  turn.state.lost = state.lost.filter((lost) => lost.peer.id !== id)
+  turn.state.pauses = state.pauses.filter((pause) => pause.id !== id)
+  turn.state.attempts = state.attempts.filter((attempt) => attempt.purpose === "probe" || attempt.peer?.id !== id)
+  turn.state.repair = { ...state.repair, refusals: 0 }
+  turn.state.resort = { tried: [], failures: 0, notBefore: turn.now }
+  turn.news = "both"
   turn.actions.push({ _tag: "Emit", output: { _tag: "NeighborUp", neighbor } })
   ping(turn, { ...link, role: "active", since: turn.now })
   trimPending(turn)
@@ -144,8 +182,8 @@ export const addActive = (turn: Turn, link: Link): void => {
 /** Takes a neighbour out of the active view and says why. The link itself is the caller's. */
 export const dropActive = (turn: Turn, neighbor: Machine.Neighbor, cause: Exclude<Cause, "refused">): void => {
   const { peer, link } = neighbor
-  turn.state = { ...turn.state, active: turn.state.active.filter((other) => other.link !== link) }
-  turn.dirty = true
+  turn.state.active = turn.state.active.filter((other) => other.link !== link)
+  turn.news = "both"
   turn.actions.push({ _tag: "Emit", output: { _tag: "NeighborDown", peer, link, cause } })
 }
 
@@ -190,7 +228,7 @@ export const labelOf = ({
 // --- the passive view ------------------------------------------------------------------------------------------------
 
 const without = (peers: ReadonlyArray<Peer.Peer>, id: NodeId.NodeId): ReadonlyArray<Peer.Peer> =>
-  peers.some((peer) => peer.id === id) ? peers.filter((peer) => peer.id !== id) : peers
+  placeIn(peers, id) >= 0 ? peers.filter((peer) => peer.id !== id) : peers
 
 /** False for ourselves, and for runs of a node that left or were superseded. */
 export const isAcceptable = (state: State, peer: Peer.Peer): boolean => {
@@ -205,25 +243,35 @@ export const isAcceptable = (state: State, peer: Peer.Peer): boolean => {
  */
 export const addPassive = (turn: Turn, peer: Peer.Peer, sent: ReadonlyArray<Peer.Peer> = []): void => {
   const { state } = turn
-  if (!isAcceptable(state, peer) || activeOf(state, peer.id) !== undefined) return
-  const known = state.passive.find((other) => other.id === peer.id)
-  if (known !== undefined && known.incarnation >= peer.incarnation) return
-  const pause = state.pauses.find((other) => other.id === peer.id)
-  if (pause?.kind === "dead" && pause.incarnation >= peer.incarnation && pause.until > turn.now) return
-  let rest = known === undefined ? state.passive : without(state.passive, peer.id)
-  if (rest.length >= state.config.passiveMax) {
-    const victim = rest.find((other) => sent.some((one) => one.id === other.id)) ?? pick(turn, rest)
-    rest = rest.filter((other) => other !== victim)
+  const { id } = peer
+  const known = placeIn(state.passive, id)
+  if (known >= 0 && (state.passive[known] as Peer.Peer).incarnation >= peer.incarnation) return
+  if (!isAcceptable(state, peer) || activeOf(state, id) !== undefined) return
+  for (const pause of state.pauses) {
+    const isDead = pause.id === id && pause.kind === "dead" && pause.until > turn.now
+    if (isDead && pause.incarnation >= peer.incarnation) return
   }
-  turn.state = { ...turn.state, passive: [...rest, peer] }
-  turn.dirty = true
+  const passive = state.passive.slice()
+  if (known >= 0) passive[known] = peer
+  else if (passive.length < state.config.passiveMax) passive.push(peer)
+  else {
+    const told = passive.findIndex((other) => placeIn(sent, other.id) >= 0)
+    passive[told >= 0 ? told : draw(turn, passive.length)] = peer
+  }
+  turn.state.passive = passive
+  if (turn.news === "none") turn.news = "passive"
+}
+
+const placeIn = (peers: ReadonlyArray<Peer.Peer>, id: NodeId.NodeId): number => {
+  for (let at = 0; at < peers.length; at++) if ((peers[at] as Peer.Peer).id === id) return at
+  return -1
 }
 
 export const dropPassive = (turn: Turn, id: NodeId.NodeId): void => {
   const passive = without(turn.state.passive, id)
   if (passive === turn.state.passive) return
-  turn.state = { ...turn.state, passive }
-  turn.dirty = true
+  turn.state.passive = passive
+  if (turn.news === "none") turn.news = "passive"
 }
 
 /** Random peers of both views. */
@@ -231,7 +279,7 @@ export const takeSample = (turn: Turn, except: ReadonlyArray<NodeId.NodeId>): Re
   const { active, config, passive, rng } = turn.state
   const known = [...active.map((neighbor) => neighbor.peer), ...passive].filter((peer) => !except.includes(peer.id))
   const [sample, next] = Rng.sample(rng, known, config.sampleMax)
-  turn.state = { ...turn.state, rng: next }
+  turn.state.rng = next
   return sample
 }
 
@@ -244,7 +292,7 @@ export const refusal = (turn: Turn, peer: Peer.Peer): Extract<Message, { readonl
   const others = seekers.filter((entry) => entry.peer.id !== peer.id && entry.until > turn.now)
   const partners = others.map((entry) => entry.peer).filter((other) => isAcceptable(turn.state, other))
   const until = turn.now + config.handshakeMs
-  turn.state = { ...turn.state, seekers: [{ peer, until }, ...others].slice(0, seekersMax) }
+  turn.state.seekers = [{ peer, until }, ...others].slice(0, seekersMax)
   const rest = takeSample(turn, [peer.id, ...partners.map((other) => other.id)])
   const sample = [...partners, ...rest].slice(0, config.sampleMax)
   return { _tag: "NeighborReply", accepted: false, sample, hinted: partners.length > 0 }
@@ -254,7 +302,7 @@ export const refusal = (turn: Turn, peer: Peer.Peer): Extract<Message, { readonl
 export const hint = (turn: Turn, peer: Peer.Peer | undefined): void => {
   if (peer === undefined) return
   const { config, hints } = turn.state
-  turn.state = { ...turn.state, hints: [peer.id, ...hints.filter((id) => id !== peer.id)].slice(0, config.activeMax) }
+  turn.state.hints = [peer.id, ...hints.filter((id) => id !== peer.id)].slice(0, config.activeMax)
 }
 
 // --- who is not to be picked -----------------------------------------------------------------------------------------
@@ -267,7 +315,7 @@ export const pause = (turn: Turn, peer: Peer.Peer, kind: Pause["kind"]): void =>
     kind === "refused" ? config.refusedMs * 2 ** strikes : kind === "cooling" ? config.cooldownMs : config.deadMs
   const entry: Pause = { id: peer.id, incarnation: peer.incarnation, kind, strikes, until: turn.now + span }
   const rest = pauses.filter((other) => other.id !== peer.id)
-  turn.state = { ...turn.state, pauses: [...rest.slice(rest.length >= pausesMax ? 1 : 0), entry] }
+  turn.state.pauses = [...rest.slice(rest.length >= pausesMax ? 1 : 0), entry]
 }
 
 /** Bars all runs of a node below `incarnation`. */
@@ -283,20 +331,17 @@ export const bar = (turn: Turn, id: NodeId.NodeId, incarnation: number): void =>
     count(turn, "floorsDropped")
   }
   const until = turn.now + turn.state.config.tombstoneMs
-  turn.state = { ...turn.state, floors: HashMap.set(room, id, { incarnation, until }) }
+  turn.state.floors = HashMap.set(room, id, { incarnation, until })
   const stale = (peer: Peer.Peer) => peer.id === id && peer.incarnation < incarnation
   if (turn.state.passive.some(stale)) dropPassive(turn, id)
   // A second link of a node that just left: a request that crossed its goodbye.
-  for (const link of HashMap.values(turn.state.links)) {
+  for (const link of turn.state.links) {
     if (!stale(link.peer)) continue
     if (link.role === "active") dropActive(turn, link, "left")
     close(turn, link.link, "done")
   }
-  turn.state = {
-    ...turn.state,
-    remembered: turn.state.remembered.filter((peer) => !stale(peer)),
-    lost: turn.state.lost.filter((lost) => !stale(lost.peer))
-  }
+  turn.state.remembered = turn.state.remembered.filter((peer) => !stale(peer))
+  turn.state.lost = turn.state.lost.filter((lost) => !stale(lost.peer))
 }
 
 /** A node showed itself with this incarnation: whatever an older run of it has here ends now. */
@@ -305,7 +350,7 @@ export const supersede = (turn: Turn, peer: Peer.Peer): void => {
   const older = (other: Peer.Peer) => other.id === peer.id && other.incarnation < peer.incarnation
   const neighbor = state.active.find((other) => older(other.peer))
   if (neighbor !== undefined) dropActive(turn, neighbor, "replaced")
-  for (const link of HashMap.values(state.links)) if (older(link.peer)) close(turn, link.link, "replaced")
+  for (const link of state.links) if (older(link.peer)) close(turn, link.link, "replaced")
   const known = state.passive.some(older) || state.lost.some((lost) => older(lost.peer))
   if (neighbor !== undefined || known) bar(turn, peer.id, peer.incarnation)
 }
@@ -322,11 +367,8 @@ export const numberAfter = (turn: Turn, last: number): number =>
 export const dial = (turn: Turn, attempt: Omit<Attempt, "attempt" | "at">): void => {
   const { attempts, lastAttempt } = turn.state
   const number = numberAfter(turn, lastAttempt)
-  turn.state = {
-    ...turn.state,
-    lastAttempt: number,
-    attempts: [...attempts, { ...attempt, attempt: number, at: turn.now }]
-  }
+  turn.state.lastAttempt = number
+  turn.state.attempts = [...attempts, { ...attempt, attempt: number, at: turn.now }]
   count(turn, "dials")
   turn.actions.push({ _tag: "Open", attempt: number, address: attempt.address })
 }
