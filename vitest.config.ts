@@ -19,7 +19,7 @@ export default defineConfig({
           name: "unit",
           setupFiles,
           include: ["packages/*/test/**/*.test.ts"],
-          testTimeout: 20_000,
+          testTimeout: 60_000,
           sequence: { groupOrder: 0 }
         }
       },
