@@ -33,6 +33,7 @@ import type { Address } from "./internal/model.ts"
 import { spawnProcess } from "./internal/spawn.ts"
 import type { Timer } from "./internal/timers.ts"
 import { tracedBehavior } from "./internal/traced.ts"
+import { noting } from "./internal/waits.ts"
 import type { Mailbox } from "./Mailbox.ts"
 import type { RegistryKey } from "./Registry.ts"
 import type { System } from "./System.ts"
@@ -309,12 +310,13 @@ export const tell = <Msg>(ref: ActorRef<Msg>, message: NoInfer<Msg>): Effect.Eff
     const box = address.resolveBox()
     if (box === undefined) return Effect.succeed(lost(address, message))
     if (!box.full || box.policy !== "backpressure") return Effect.succeed(box.offer(message))
-    return Effect.callback<boolean>((resume) => {
+    const room = Effect.callback<boolean>((resume) => {
       // Others may have run since: who waits for room that is there already, or for an actor that ended, is never told.
       if (!box.full || box.closed !== undefined) return resume(Effect.succeed(box.offer(message)))
       const forget = box.wait(message, (delivered) => resume(Effect.succeed(delivered)))
       return Effect.sync(forget)
     })
+    return noting("room", address, room)
   })
 
 /**
@@ -341,11 +343,16 @@ export const ask = <Msg, A, E = never>(
   make: (replyTo: ReplyTo<A, E>) => NoInfer<Msg>,
   timeout: Duration.Input = 5000
 ): Effect.Effect<A, E | AskTimeout | ActorDown | MailboxFull> =>
-  Effect.callback((resume) => {
-    const question = new Question(addressOf(ref), timeout, resume as Question["resume"])
-    question.ask(make(question as unknown as ReplyTo<A, E>))
-    return Effect.sync(() => question.cancel())
-  })
+  noting(
+    "answer",
+    addressOf(ref),
+    Effect.callback((resume) => {
+      const question = new Question(addressOf(ref), timeout, resume as Question["resume"])
+      question.ask(make(question as unknown as ReplyTo<A, E>))
+      return Effect.sync(() => question.cancel())
+    }),
+    timeout
+  )
 
 /** Answers; a second answer, or one that comes late, is dropped. @since 0.1.0 @category messages */
 export const reply = <A, E>(to: ReplyTo<A, E>, value: A): Effect.Effect<void> =>
@@ -387,7 +394,10 @@ export const exitUnsafe = (ref: ActorRef<never>, reason: ExitReason.ExitReason):
  * @category running
  */
 export const awaitExit = (ref: ActorRef<never>): Effect.Effect<ExitReason.DownReason> =>
-  Effect.suspend(() => addressOf(ref).resolveProcess()?.awaitEnd ?? Effect.succeed(ExitReason.noProc))
+  Effect.suspend(() => {
+    const process = addressOf(ref).resolveProcess()
+    return process === undefined ? Effect.succeed(ExitReason.noProc) : noting("end", process, process.awaitEnd)
+  })
 
 /** @since 0.1.0 @category running */
 export const isAlive = (ref: ActorRef<never>): boolean => addressOf(ref).resolveProcess()?.isDead === false

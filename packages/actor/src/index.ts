@@ -1,4 +1,5 @@
 export * as Actor from "./Actor.ts"
+export * as ActorTest from "./ActorTest.ts"
 export * as DynamicSupervisor from "./DynamicSupervisor.ts"
 export * as ExitReason from "./ExitReason.ts"
 export * as Mailbox from "./Mailbox.ts"

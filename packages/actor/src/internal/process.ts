@@ -134,6 +134,11 @@ export class Process extends Timed implements Holder, Address {
     return lanes + (this.stopReason === undefined ? 0 : 1)
   }
 
+  /** The message or signal whose handler has not ended. */
+  get atHand(): { readonly value: unknown } | undefined {
+    return opened(this.handling)
+  }
+
   /** Something could be handled now. */
   private get ready(): boolean {
     if (this.stopReason !== undefined || (this.mailbox !== undefined && this.mailbox.size > 0)) return true
@@ -463,7 +468,8 @@ export class Process extends Timed implements Holder, Address {
     const done = exitOf(effect)
     if (done !== undefined) return done
     const { phase, stopReason } = this
-    const fiber = Effect.runForkWith(this.scoped())(effect)
+    const { noted } = this.runtime
+    const fiber = Effect.runForkWith(this.scoped())(noted === undefined ? effect : noted.of(this, effect))
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return exit
     this.fiber = fiber
@@ -498,7 +504,9 @@ export class Process extends Timed implements Holder, Address {
         : this.ending(reason, terminate, outcome)
     if (exitOf(ending) !== undefined) return
     const { stopReason } = this
-    const fiber = Effect.runForkWith(this.scoped())(Effect.uninterruptible(ending))
+    const { noted } = this.runtime
+    const masked = Effect.uninterruptible(ending)
+    const fiber = Effect.runForkWith(this.scoped())(noted === undefined ? masked : noted.of(this, masked))
     if (this.isDead || fiber.pollUnsafe() !== undefined) return
     this.fiber = fiber
     if (this.isKilled && this.stopReason !== stopReason) this.interrupt(ExitReason.killed)
@@ -526,7 +534,7 @@ export class Process extends Timed implements Holder, Address {
   private closed(reason: ExitReason.ExitReason, outcome: Outcome | undefined): Effect.Effect<void> {
     if (reason._tag !== "Failed" || this.abandoned) return Exit.succeed(this.over(reason, outcome))
     this.runtime.counts.crashes++
-    return after(reportCrash(this, opened(this.handling), reason.cause), () =>
+    return after(reportCrash(this, this.atHand, reason.cause), () =>
       Exit.succeed(this.over(reason, outcome))
     )
   }

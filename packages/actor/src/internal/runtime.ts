@@ -23,6 +23,7 @@ import { Log } from "./log.ts"
 import type { Process } from "./process.ts"
 import { Ring } from "./ring.ts"
 import { Timers } from "./timers.ts"
+import { Noted, type Waits } from "./waits.ts"
 
 /** Our choice: the longest that actors keep the loop from timers and sockets. */
 const sliceMs = 5
@@ -69,6 +70,8 @@ export class Runtime {
   readonly clock: Clock.Clock
   readonly timers: Timers
   readonly instruments: Instruments | undefined
+  /** Only where actors are stepped. */
+  readonly noted: Waits | undefined
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly stepped: boolean
   private readonly log: Log
@@ -93,11 +96,13 @@ export class Runtime {
     scheduler: Scheduler.Scheduler,
     reports: PubSub.PubSub<Report>,
     stepped: boolean = false,
-    instruments?: Instruments
+    instruments?: Instruments,
+    noted?: Waits
   ) {
     this.clock = clock
     this.instruments = instruments
     this.stepped = stepped
+    this.noted = noted
     this.dispatcher = scheduler.makeDispatcher()
     this.reports = reports
     this.log = new Log(this.now)
@@ -263,9 +268,10 @@ export const makeRuntime: Effect.Effect<Runtime> = Effect.gen(function* () {
   const clock = yield* Clock.Clock
   const scheduler = yield* Scheduler.Scheduler
   const stepped = yield* Stepped
+  const noted = yield* Noted
   const reports = yield* PubSub.sliding<Report>(bufferedReports)
   const instruments = yield* Instrument
-  const runtime = new Runtime(clock, scheduler, reports, stepped, instruments)
+  const runtime = new Runtime(clock, scheduler, reports, stepped, instruments, noted)
   instruments?.system(runtime)
   return runtime
 })

@@ -6,6 +6,7 @@ import * as ExitReason from "../ExitReason.ts"
 import { StartTimeout } from "./errors.ts"
 import type { Outcome } from "./outcome.ts"
 import type { Process } from "./process.ts"
+import { noting } from "./waits.ts"
 
 /** `brutal` kills at once; a duration is the time to end in order before the kill; `infinity` waits. */
 export type Shutdown = "brutal" | "infinity" | Duration.Input
@@ -19,7 +20,7 @@ export const stopProcess: (process: Process, shutdown: Shutdown) => Effect.Effec
     if (process.ended !== undefined) return process.ended
     if (shutdown !== "brutal") {
       process.stop(ExitReason.shutdown)
-      if (shutdown === "infinity") return yield* process.awaitEnd
+      if (shutdown === "infinity") return yield* noting("end", process, process.awaitEnd)
       const ended = yield* endWithin(process, typeof shutdown === "number" ? shutdown : Duration.toMillis(shutdown))
       if (ended !== undefined) return ended
     }
@@ -35,7 +36,7 @@ export const stopProcess: (process: Process, shutdown: Shutdown) => Effect.Effec
 /** How the start went. An init that has not returned in time is killed, and if that is of no use abandoned. */
 export const startWithin: (process: Process, timeoutMs: number) => Effect.Effect<Outcome> = Effect.fnUntraced(
   function* (process: Process, timeoutMs: number) {
-    if (!Number.isFinite(timeoutMs)) return yield* process.started
+    if (!Number.isFinite(timeoutMs)) return yield* noting("start", process, process.started)
     const outcome = yield* outcomeWithin(process, timeoutMs)
     if (outcome !== undefined) return outcome
     yield* stopProcess(process, "brutal")

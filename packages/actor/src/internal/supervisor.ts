@@ -19,6 +19,7 @@ import {
   type Spec,
   Supervision
 } from "./supervision.ts"
+import { noting } from "./waits.ts"
 
 /** A spec that no supervisor can run; refused before any child starts (OTP's `start_spec`). */
 export class InvalidSpec extends Data.TaggedError("InvalidSpec")<{
@@ -75,6 +76,11 @@ const onRequest = (state: Supervision, request: Request): Effect.Effect<unknown>
 
 /** Carried out by the supervisor between two other requests; waits without a limit, as OTP's calls do. */
 export const call = <A, E>(
+  address: Address,
+  run: (self: Supervision) => Effect.Effect<A, E>
+): Effect.Effect<A, E | SupervisorDown> => noting("answer", address, calling(address, run))
+
+const calling = <A, E>(
   address: Address,
   run: (self: Supervision) => Effect.Effect<A, E>
 ): Effect.Effect<A, E | SupervisorDown> =>

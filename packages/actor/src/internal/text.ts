@@ -1,4 +1,6 @@
 /** A bounded picture of any value for a report: cut in depth, in breadth and in length, and it never throws. */
+import { Token } from "./ask.ts"
+
 const depthMax = 4
 const entriesMax = 16
 const textMax = 1000
@@ -41,6 +43,7 @@ const showObject = (value: object, depth: number): string => {
 }
 
 const showInstance = (value: object, depth: number): string => {
+  if (value instanceof Token) return "<reply to>"
   const name = (value.constructor as { readonly name?: string } | undefined)?.name ?? "object"
   if ("size" in value && typeof value.size === "number") return `<${name} of ${value.size}>`
   if (depth >= depthMax) return `<${name}>`

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
+import * as Heap from "./heap.ts"
 
 /** Fires at most once, and never after `cancelUnsafe`. */
 export class Timer {
@@ -71,15 +72,13 @@ export class Timers {
     const delay = delayMs > 0 ? delayMs : 0
     const timer = new Timer(this, this.now() + delay, ++this.lastOrder, fire)
     if (!Number.isFinite(delay)) return timer
-    this.heap.push(timer)
-    this.up(timer, this.heap.length - 1)
+    Heap.add(this.heap, timer)
     if (timer.index === 0 && timer.at < this.wakesAt) this.arm(timer.at, delay)
     return timer
   }
 
   cancel(timer: Timer): boolean {
-    if (timer.index < 0) return false
-    this.remove(timer)
+    if (!Heap.remove(this.heap, timer)) return false
     timer.group?.delete(timer)
     // One question after another sets and cancels one timer: whether to end the sleep is decided later, once.
     if (this.heap.length === 0 && !this.checking) {
@@ -100,7 +99,7 @@ export class Timers {
     while (true) {
       const timer = this.heap[0]
       if (timer === undefined || timer.at > now || timer.order > last) break
-      this.remove(timer)
+      Heap.remove(this.heap, timer)
       timer.fire()
     }
     const next = this.heap[0]
@@ -131,51 +130,4 @@ export class Timers {
     this.wakesAt = Number.POSITIVE_INFINITY
     sleeper?.interruptUnsafe()
   }
-
-  // ---- the heap
-
-  private remove(timer: Timer): void {
-    const { heap } = this
-    const { index } = timer
-    timer.index = -1
-    const last = heap.pop() as Timer
-    if (last === timer) return
-    if (index > 0 && before(last, heap[(index - 1) >> 1] as Timer)) this.up(last, index)
-    else this.down(last, index)
-  }
-
-  private up(timer: Timer, from: number): void {
-    const { heap } = this
-    let index = from
-    while (index > 0) {
-      const parent = heap[(index - 1) >> 1] as Timer
-      if (!before(timer, parent)) break
-      this.put(parent, index)
-      index = (index - 1) >> 1
-    }
-    this.put(timer, index)
-  }
-
-  private down(timer: Timer, from: number): void {
-    const { heap } = this
-    let index = from
-    while (true) {
-      const left = 2 * index + 1
-      if (left >= heap.length) break
-      const right = left + 1
-      const child = right < heap.length && before(heap[right] as Timer, heap[left] as Timer) ? right : left
-      const least = heap[child] as Timer
-      if (!before(least, timer)) break
-      this.put(least, index)
-      index = child
-    }
-    this.put(timer, index)
-  }
-
-  private put(timer: Timer, index: number): void {
-    this.heap[index] = timer
-    timer.index = index
-  }
 }
-
-const before = (a: Timer, b: Timer): boolean => a.at < b.at || (a.at === b.at && a.order < b.order)
