@@ -64,7 +64,7 @@ export const make: Effect.Effect<System["Service"]> = Runtime.makeRuntime
 
 /**
  * Whether systems made in this context hand each message to the `Scheduler` as a task of its own. A scheduler that picks
- * its tasks by a seed then chooses which actor goes next, message by message: the interleavings of a fleet under test.
+ * its tasks by a seed then chooses which actor goes next, message by message: how `ActorTest` explores interleavings.
  * Default false: the run queue keeps its order, and is many times faster.
  *
  * @since 0.1.0

@@ -21,11 +21,12 @@ export const stopProcess: (process: Process, shutdown: Shutdown) => Effect.Effec
     if (shutdown !== "brutal") {
       process.stop(ExitReason.shutdown)
       if (shutdown === "infinity") return yield* noting("end", process, process.awaitEnd)
-      const ended = yield* endWithin(process, typeof shutdown === "number" ? shutdown : Duration.toMillis(shutdown))
+      const shutdownMs = typeof shutdown === "number" ? shutdown : Duration.toMillis(shutdown)
+      const ended = yield* noting("end", process, endWithin(process, shutdownMs), shutdownMs)
       if (ended !== undefined) return ended
     }
     process.kill()
-    const killed = yield* endWithin(process, abandonAfterMs)
+    const killed = yield* noting("end", process, endWithin(process, abandonAfterMs), abandonAfterMs)
     if (killed !== undefined) return killed
     const report = { at: process.runtime.now(), actor: process.pathText, afterMs: abandonAfterMs }
     yield* process.runtime.report({ _tag: "Abandoned", ...report }, process.context)
@@ -37,7 +38,7 @@ export const stopProcess: (process: Process, shutdown: Shutdown) => Effect.Effec
 export const startWithin: (process: Process, timeoutMs: number) => Effect.Effect<Outcome> = Effect.fnUntraced(
   function* (process: Process, timeoutMs: number) {
     if (!Number.isFinite(timeoutMs)) return yield* noting("start", process, process.started)
-    const outcome = yield* outcomeWithin(process, timeoutMs)
+    const outcome = yield* noting("start", process, outcomeWithin(process, timeoutMs), timeoutMs)
     if (outcome !== undefined) return outcome
     yield* stopProcess(process, "brutal")
     const error = new StartTimeout({ actor: process.pathText, timeoutMs })
