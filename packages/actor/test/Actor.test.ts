@@ -266,6 +266,31 @@ describe("Actor", () => {
     }).pipe(Effect.provide(System.layer))
   )
 
+  it.effect("an answer that another actor gives leaves when the handler of who took the question has returned", () =>
+    Effect.gen(function* () {
+      const gate = yield* Deferred.make<void>()
+      const deputy = yield* Actor.spawn(
+        Actor.behavior<Actor.ReplyTo<string>>()({
+          name: "deputy",
+          init: () => Effect.void,
+          receive: (_, replyTo) => Actor.replyUnsafe(replyTo, "by the deputy")
+        })
+      )
+      const front = yield* Actor.spawn(
+        Actor.behavior<Actor.ReplyTo<string>>()({
+          name: "front",
+          init: () => Effect.void,
+          receive: (_, replyTo) => Effect.andThen(Actor.tell(deputy, replyTo), Deferred.await(gate))
+        })
+      )
+      const asking = yield* Effect.forkChild(Actor.ask(front, (replyTo: Actor.ReplyTo<string>) => replyTo))
+      yield* settle
+      assert.isUndefined(asking.pollUnsafe())
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual(yield* Fiber.join(asking), "by the deputy")
+    }).pipe(Effect.provide(System.layer))
+  )
+
   it.effect("a timer does not fire after its actor has ended", () =>
     Effect.gen(function* () {
       const ref = yield* Actor.spawn(
