@@ -121,6 +121,23 @@ const askers = (timeout: number | "infinity", ...names: ReadonlyArray<string>) =
     return yield* Actor.ask(refs[0] as Actor.ActorRef<Chain>, go, Number.POSITIVE_INFINITY)
   })
 
+/** The members of each ring of a graph in which everybody leads to one other, or to none. */
+const ringsOf = (next: ReadonlyArray<number | null>): ReadonlyArray<ReadonlyArray<number>> => {
+  const rings = new Map<string, ReadonlyArray<number>>()
+  for (const start of next.keys()) {
+    const path: Array<number> = []
+    let at: number | null | undefined = start
+    while (at !== null && at !== undefined && !path.includes(at)) {
+      path.push(at)
+      at = next[at]
+    }
+    if (at === null || at === undefined) continue
+    const ring = path.slice(path.indexOf(at)).toSorted()
+    rings.set(ring.join(), ring)
+  }
+  return [...rings.values()]
+}
+
 const failureOf = <A, E>({ failure }: ActorTest.Exploration<A, E>): ActorTest.Outcome<A, E> =>
   Option.getOrThrowWith(failure, () => new Error("no seed failed"))
 
@@ -235,6 +252,46 @@ describe("a standstill", () => {
       assert.ok(outcome._tag === "Deadlock", outcome._tag)
       assert.strictEqual(outcome.ring?.split(" → ").length, names.length + 1)
     }
+  })
+
+  it("whoever asks whom: a deadlock if and only if the questions lead into a ring, and it is that ring", () => {
+    const graphs = fc
+      .integer({ min: 1, max: 6 })
+      .chain((size) => fc.array(fc.option(fc.nat(size - 1)), { minLength: size, maxLength: size }))
+    fc.assert(
+      fc.property(graphs, fc.nat(), (next, seed) => {
+        const program = Effect.gen(function* () {
+          const refs = yield* Effect.forEach(next, (to, index) =>
+            Actor.spawn(
+              to === null
+                ? Actor.behavior<Chain>()({
+                    name: `${index}`,
+                    init: () => Effect.void,
+                    receive: (_, { replyTo }) => Actor.replyUnsafe(replyTo, "end")
+                  })
+                : asker(`${index}`, `${to}`, "infinity"),
+              { key: Registry.key<Chain>(`${index}`) }
+            )
+          )
+          yield* Effect.forkScoped(Effect.forever(Effect.sleep(1)))
+          yield* Effect.forEach(refs, (ref) => Actor.ask(ref, go, Number.POSITIVE_INFINITY), {
+            concurrency: "unbounded",
+            discard: true
+          })
+        })
+        const outcome = ActorTest.run(program, { seed })
+        const rings = ringsOf(next)
+        assert.strictEqual(outcome._tag, rings.length > 0 ? "Deadlock" : "Done")
+        if (outcome._tag === "Deadlock") {
+          const members = outcome.ring?.split(" → ").slice(1).map(Number) ?? []
+          for (const [at, member] of members.entries()) {
+            assert.strictEqual(members[(at + 1) % members.length], next[member])
+          }
+          assert.deepInclude(rings, members.toSorted())
+        }
+      }),
+      { numRuns: 60 }
+    )
   })
 
   it("a question with a timeout closes no ring", () => {
