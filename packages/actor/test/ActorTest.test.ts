@@ -99,6 +99,13 @@ type Chain = { readonly _tag: "Go"; readonly replyTo: Actor.ReplyTo<string> }
 
 const go = (replyTo: Actor.ReplyTo<string>): Chain => ({ _tag: "Go", replyTo })
 
+const answerer = (name: string) =>
+  Actor.behavior<Chain>()({
+    name,
+    init: () => Effect.void,
+    receive: (_, { replyTo }) => Actor.replyUnsafe(replyTo, "end")
+  })
+
 /** Asks the next one before it answers. */
 const asker = (name: string, next: string, timeout: number | "infinity") =>
   Actor.behavior<Chain>()({
@@ -261,18 +268,12 @@ describe("a standstill", () => {
     fc.assert(
       fc.property(graphs, fc.nat(), (next, seed) => {
         const program = Effect.gen(function* () {
-          const refs = yield* Effect.forEach(next, (to, index) =>
-            Actor.spawn(
-              to === null
-                ? Actor.behavior<Chain>()({
-                    name: `${index}`,
-                    init: () => Effect.void,
-                    receive: (_, { replyTo }) => Actor.replyUnsafe(replyTo, "end")
-                  })
-                : asker(`${index}`, `${to}`, "infinity"),
-              { key: Registry.key<Chain>(`${index}`) }
-            )
-          )
+          const refs = yield* Effect.forEach(next, (to, index) => {
+            const options = { key: Registry.key<Chain>(`${index}`) }
+            return to === null
+              ? Actor.spawn(answerer(`${index}`), options)
+              : Actor.spawn(asker(`${index}`, `${to}`, "infinity"), options)
+          })
           yield* Effect.forkScoped(Effect.forever(Effect.sleep(1)))
           yield* Effect.forEach(refs, (ref) => Actor.ask(ref, go, Number.POSITIVE_INFINITY), {
             concurrency: "unbounded",

@@ -534,9 +534,7 @@ export class Process extends Timed implements Holder, Address {
   private closed(reason: ExitReason.ExitReason, outcome: Outcome | undefined): Effect.Effect<void> {
     if (reason._tag !== "Failed" || this.abandoned) return Exit.succeed(this.over(reason, outcome))
     this.runtime.counts.crashes++
-    return after(reportCrash(this, this.atHand, reason.cause), () =>
-      Exit.succeed(this.over(reason, outcome))
-    )
+    return after(reportCrash(this, this.atHand, reason.cause), () => Exit.succeed(this.over(reason, outcome)))
   }
 
   private over(reason: ExitReason.ExitReason, outcome: Outcome | undefined): void {
