@@ -1,5 +1,15 @@
 /** OTP's rules that no recorded trace shows; docs/actor/rules.md names them. */
-import { Actor, DynamicSupervisor, ExitReason, Mailbox, Registry, Report, Supervisor, System, Tree } from "@starling/actor"
+import {
+  Actor,
+  DynamicSupervisor,
+  ExitReason,
+  Mailbox,
+  Registry,
+  Report,
+  Supervisor,
+  System,
+  Tree
+} from "@starling/actor"
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -18,6 +18,8 @@ interface Sleep {
 export class Virtual implements Scheduler.Scheduler {
   readonly executionMode = "async"
   now = 0
+  /** Tasks that ran. */
+  turns = 0
   readonly context: Context.Context<never>
   private tasks: Array<() => void> = []
   private sleeps: Array<Sleep> = []
@@ -84,6 +86,7 @@ export class Virtual implements Scheduler.Scheduler {
       const tasks = this.tasks
       this.tasks = []
       for (const task of tasks) task()
+      this.turns += tasks.length
       if ((done += tasks.length) > tasksMax) throw new Error(`more than ${tasksMax} tasks at ${this.now} ms`)
     }
   }
