@@ -236,11 +236,12 @@ export const start = <R = never>(
  * @category running
  */
 export const run = <R = never>(
-  spec: SupervisorSpec<R>
+  spec: SupervisorSpec<R>,
+  options: { readonly key?: RegistryKey<Request> } = {}
 ): Effect.Effect<void, StartError | InvalidSpec | NameTaken | SupervisorExit, Exclude<R, Scope.Scope> | System> =>
   Effect.scoped(
     Effect.gen(function* () {
-      const supervisor = yield* start(spec)
+      const supervisor = yield* start(spec, options)
       const process = supervisor.ref as unknown as Process
       const reason = yield* supervisor.await
       if (process.gaveUp || reason._tag === "Killed" || reason._tag === "Failed") {

@@ -46,6 +46,8 @@ describe("Metrics", () => {
         yield* settle
         const now = yield* read
         assert.deepInclude(now, { actor_restarts: 1, actor_crashes: 1, actor_dropped: 1, actor_dead_letters: 1 })
+        // Three messages; and the supervisor's: a call, and the end of its child.
+        assert.deepInclude(now, { actor_handled: 5, actor_gave_up: 0, actor_abandoned_now: 0 })
         assert.deepInclude(now, { actor_alive: 2, actor_started: 3, actor_abandoned: 0, actor_mailbox_depth: 0 })
         assert.strictEqual(Tree.flatten(yield* Tree.snapshot)[1]?.handled, 3)
       }).pipe(Effect.scoped, Effect.provide(context))

@@ -160,7 +160,7 @@ describe("Supervisor", () => {
     }).pipe(Effect.provide(System.layer))
   )
 
-  it.effect("run fails when the supervisor gives up and succeeds when it is stopped", () =>
+  it.effect("run fails when the supervisor gives up", () =>
     Effect.gen(function* () {
       const key = Registry.key<Msg>("a")
       const top = { name: "top", intensity: 0, children: [Supervisor.childSpec(noting("a"), { key })] }
@@ -171,6 +171,38 @@ describe("Supervisor", () => {
       const error = yield* Fiber.join(giving)
       assert.strictEqual(error._tag, "SupervisorExit")
     }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect(
+    "run succeeds when the supervisor is stopped and after an auto-shutdown, and stops it when interrupted",
+    () =>
+      Effect.gen(function* () {
+        const top = Supervisor.key("top")
+        const key = Registry.key<Msg>("a")
+        const notes: Array<string> = []
+        const options = { key, restart: "transient", significant: true } as const
+        const children = [Supervisor.childSpec(noting("a", notes), options)]
+        const ends = [
+          Effect.flatMap(Supervisor.via(top), (supervisor) => supervisor.stop),
+          Effect.flatMap(Registry.via(key), (ref) => Actor.exit(ref, ExitReason.normal))
+        ]
+        for (const end of ends) {
+          const running = yield* Effect.forkChild(
+            Supervisor.run({ name: "top", autoShutdown: "any_significant", children }, { key: top })
+          )
+          yield* settle
+          assert.isUndefined(running.pollUnsafe())
+          yield* end
+          yield* Fiber.join(running)
+        }
+        const running = yield* Effect.forkChild(
+          Supervisor.run({ name: "top", autoShutdown: "any_significant", children })
+        )
+        yield* settle
+        yield* Fiber.interrupt(running)
+        assert.deepStrictEqual(notes, ["a 1", "a Shutdown", "a 1", "a Normal", "a 1", "a Shutdown"])
+        assert.strictEqual((yield* System.System).alive(), 0)
+      }).pipe(Effect.provide(System.layer))
   )
 
   it.effect("a layer is built when all children have started, and stops them when it is released", () =>

@@ -84,6 +84,8 @@ describe("bad specs", () => {
       assert.strictEqual(yield* invalid({ intensity: Number.NaN }), "out_of_range")
       assert.strictEqual(yield* invalid({ period: 0 }), "out_of_range")
       assert.strictEqual(yield* invalid({}, { startTimeout: 0 }), "out_of_range")
+      assert.strictEqual(yield* invalid({}, { shutdown: -1 }), "out_of_range")
+      assert.strictEqual(yield* invalid({}, { shutdown: Number.NaN }), "out_of_range")
       const dynamic = yield* Effect.flip(DynamicSupervisor.start({ name: "top", maxChildren: -1 }))
       assert.ok(dynamic._tag === "InvalidSpec")
       assert.strictEqual(dynamic.reason, "out_of_range")
