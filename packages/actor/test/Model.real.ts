@@ -44,14 +44,15 @@ export class Real {
   readonly reports: Array<string> = []
   readonly answers: Array<string> = []
   readonly open = new Set<string>()
-  readonly virtual = new Virtual()
+  readonly virtual: Virtual
   readonly system: System.System["Service"]
   private readonly scope = Scope.makeUnsafe()
   private readonly generations = new Map<string, number>()
   /** The last incarnation that had the name: whom a call to a dynamic supervisor means. */
   private readonly lastRef = new Map<string, Actor.ActorRef<never>>()
 
-  constructor() {
+  constructor(seed: number) {
+    this.virtual = new Virtual(seed)
     const made = this.virtual.fork(System.make)()
     if (made === undefined || !Exit.isSuccess(made)) throw new Error("a system is made at once")
     this.system = made.value

@@ -20,7 +20,7 @@ import { Real } from "./Model.real.ts"
 /** One scenario, on both. */
 class Comparison {
   private readonly model: Model
-  private readonly real = new Real()
+  private readonly real: Real
   private readonly naming = new Naming()
   private readonly scenario: Scenario
   /** Whatever was planned to be a supervisor, in the order in which it was heard of. */
@@ -30,6 +30,7 @@ class Comparison {
 
   constructor(scenario: Scenario) {
     this.scenario = scenario
+    this.real = new Real(scenario.seed)
     const top = this.naming.legal(scenario.top, "never", 0)
     this.model = new Model(top)
     this.note(top)
@@ -69,7 +70,10 @@ class Comparison {
       model.wait(op.ms)
       return real.virtual.advance(model.now)
     }
-    const plan = this.supervisors[op.sup % this.supervisors.length] as SupervisorPlan
+    const isAsked = op._tag === "Call" || op._tag === "Start"
+    const plans = this.supervisors.filter(({ id }) => isAsked || (model.supervisor(id)?.children.length ?? 0) > 0)
+    const plan = plans[op.sup % plans.length]
+    if (plan === undefined) return
     const sup = model.supervisor(plan.id)
     switch (op._tag) {
       case "Exit":

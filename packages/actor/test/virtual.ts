@@ -1,4 +1,7 @@
-/** Real fibers and real actors without a real clock, on the stack of who drives them: one queue of tasks, one of sleeps. */
+/**
+ * Real fibers and real actors without a real clock, on the stack of who drives them: tasks, of which the seed picks the
+ * next, and sleeps.
+ */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -21,14 +24,16 @@ export class Virtual implements Scheduler.Scheduler {
   /** Tasks that ran. */
   turns = 0
   readonly context: Context.Context<never>
-  private tasks: Array<() => void> = []
+  private readonly tasks: Array<() => void> = []
+  private state: number
   private sleeps: Array<Sleep> = []
   private readonly dispatcher: Scheduler.SchedulerDispatcher = {
     scheduleTask: (task) => void this.tasks.push(task),
     flush: () => {}
   }
 
-  constructor() {
+  constructor(seed: number = 1) {
+    this.state = seed >>> 0
     const millis = (): number => this.now
     const nanos = (): bigint => BigInt(this.now) * 1_000_000n
     const clock: Clock.Clock = {
@@ -83,12 +88,19 @@ export class Virtual implements Scheduler.Scheduler {
   drain(): void {
     let done = 0
     while (this.tasks.length > 0) {
-      const tasks = this.tasks
-      this.tasks = []
-      for (const task of tasks) task()
-      this.turns += tasks.length
-      if ((done += tasks.length) > tasksMax) throw new Error(`more than ${tasksMax} tasks at ${this.now} ms`)
+      this.takeTask()()
+      this.turns++
+      if (++done > tasksMax) throw new Error(`more than ${tasksMax} tasks at ${this.now} ms`)
     }
+  }
+
+  private takeTask(): () => void {
+    this.state = (Math.imul(this.state, 1_664_525) + 1_013_904_223) >>> 0
+    const index = Math.floor((this.state / 2 ** 32) * this.tasks.length)
+    const task = this.tasks[index] as () => void
+    const last = this.tasks.pop() as () => void
+    if (index < this.tasks.length) this.tasks[index] = last
+    return task
   }
 
   private sleep(ms: number): Effect.Effect<void> {
