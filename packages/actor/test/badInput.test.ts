@@ -290,6 +290,39 @@ describe("bad handlers", () => {
       )
     }).pipe(...quiet)
   )
+
+  it.effect("one that cannot be killed keeps no supervisor above it waiting for more than a second, and no name", () =>
+    Effect.gen(function* () {
+      const system = yield* System.System
+      const clinging = Actor.behavior<never>()({
+        name: "clinging",
+        init: () => Effect.succeed(0),
+        receive: (n) => n,
+        terminate: () => Effect.uninterruptible(Effect.sleep("1 hour"))
+      })
+      const child = Supervisor.childSpec(clinging, { key: Registry.key<never>("clinging") })
+      const inner = Supervisor.nested({ name: "inner", children: [child] }, { key: Supervisor.key("inner") })
+      const top = yield* Supervisor.start({
+        name: "top",
+        children: [Supervisor.nested({ name: "outer", children: [inner] }, { shutdown: "100 millis" })]
+      })
+      const stopping = yield* Effect.forkChild(top.stop)
+      yield* settle
+      yield* TestClock.adjust(1099)
+      yield* settle
+      assert.isUndefined(stopping.pollUnsafe())
+      yield* TestClock.adjust(1)
+      yield* settle
+      assert.isDefined(stopping.pollUnsafe())
+      assert.strictEqual(system.alive(), 0)
+      assert.deepStrictEqual(yield* Registry.names, [])
+      assert.isTrue((yield* Report.recent).some(({ _tag }) => _tag === "Abandoned"))
+      assert.isAtLeast(system.counters().abandonedNow, 1)
+      yield* TestClock.adjust("1 hour")
+      yield* settle
+      assert.strictEqual(system.counters().abandonedNow, 0)
+    }).pipe(...quiet)
+  )
 })
 
 describe("bad times to ask", () => {
