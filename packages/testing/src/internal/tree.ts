@@ -20,6 +20,9 @@ const virtualMs = 86_400
 const strikesMs = 60_000
 const healMs = 20_000
 
+/** Every component is at work again within this: the neighbour set is told to all of them twice meanwhile. */
+const quietMs = 12_000
+
 /** Between two looks at everything, and between two rounds of work. */
 const lookMs = 250
 const workMs = 1000
@@ -218,7 +221,7 @@ const heal = Effect.fnUntraced(function* (stage: Stage) {
   const ids = yield* Effect.forEach(agents, (agent) => Effect.option(agent.broadcast("quiet")))
   const entries = yield* Effect.forEach(agents, (agent) => Effect.option(agent.setConfig(change(stage))))
   if ([...ids, ...entries].some(({ _tag }) => _tag === "None")) broken.push("a request was refused in all quiet")
-  yield* Effect.sleep(5000)
+  yield* Effect.sleep(quietMs)
   for (const id of ids) {
     if (id._tag === "None") continue
     for (const { delivered, name } of fleet.members) {
@@ -232,7 +235,7 @@ const heal = Effect.fnUntraced(function* (stage: Stage) {
     for (const { handled: now, path } of yield* handled(agent)) {
       const component = path.startsWith("agent/components/")
       if (component && now <= (before.get(`${agent.identity.id} ${path}`) ?? 0)) {
-        broken.push(`${agent.identity.name}: ${path} handled nothing for 5 s`)
+        broken.push(`${agent.identity.name}: ${path} handled nothing for ${quietMs} ms`)
       }
     }
   }
