@@ -31,6 +31,8 @@ export default defineConfig({
           exclude: ["test/system/**", "**/node_modules/**"],
           testTimeout: 60_000,
           execArgv: ["--max-semi-space-size=64"],
+          // Simulations run a seventh faster on native imports than through the runner's export getters (measured).
+          experimental: { viteModuleRunner: false },
           sequence: { groupOrder: 1 }
         }
       },

@@ -7,19 +7,17 @@ import { Scenarios } from "@starling/testing"
 
 const seeds = Array.from({ length: 10 }, (_, index) => index + 1)
 
-describe("the supervision trees of whole agents", () => {
-  it(
-    "at ten seeds: no deadlock, no lost end or stop, no orphan, no second incarnation, and all is whole afterwards",
-    { timeout: 120_000 },
-    () => {
-      let virtualMs = 0
-      for (const seed of seeds) {
-        const outcome = Scenarios.tree.run({ seed, size: 3 })
-        assert.deepStrictEqual(outcome.broken, [], `replay: npx -y pnpm@12 lab run tree --seed ${seed} --size 3`)
-        virtualMs += outcome.virtualMs
+describe("the supervision trees of whole agents, struck anywhere", () => {
+  for (const seed of seeds) {
+    it(
+      `seed ${seed}: no deadlock, no lost end or stop, no orphan, nothing begun twice, and all is whole afterwards`,
+      { timeout: 120_000 },
+      () => {
+        const { broken, virtualMs } = Scenarios.tree.run({ seed, size: 3 })
+        assert.deepStrictEqual(broken, [], `replay: npx -y pnpm@12 lab run tree --seed ${seed} --size 3`)
+        // A thousand runs are 24 hours.
+        assert.isAtLeast(virtualMs, (24 * 3_600_000) / 1000)
       }
-      // A thousand runs are 24 hours.
-      assert.isAtLeast(virtualMs, (24 * 3_600_000) / 100)
-    }
-  )
+    )
+  }
 })
