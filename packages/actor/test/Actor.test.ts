@@ -329,6 +329,36 @@ describe("Actor", () => {
     }).pipe(Effect.provide(System.layer))
   )
 
+  it.effect("monitors on actors of two systems are told apart", () =>
+    Effect.gen(function* () {
+      const elsewhere = Effect.flatMap(System.make, (system) =>
+        Effect.provideService(Actor.spawn(counter()), System.System, system)
+      )
+      const targets = [yield* elsewhere, yield* elsewhere] as const
+      const downs: Array<number> = []
+      let ids: ReadonlyArray<Actor.MonitorId> = []
+      yield* Actor.spawn(
+        Actor.behavior<never>()({
+          name: "watcher",
+          init: (self) =>
+            Effect.sync(() => {
+              ids = targets.map((target) => self.monitorUnsafe(target))
+              self.demonitorUnsafe(ids[0] ?? 0)
+            }),
+          receive: (state) => state,
+          signal: (state, { monitor }) => {
+            downs.push(monitor)
+            return state
+          }
+        })
+      )
+      for (const target of targets) yield* Actor.exit(target, ExitReason.shutdown)
+      yield* settle
+      assert.notStrictEqual(ids[0], ids[1])
+      assert.deepStrictEqual(downs, [ids[1]])
+    }).pipe(Effect.provide(System.layer))
+  )
+
   it.effect("an address resolves anew for each message, and a name in use is refused", () =>
     Effect.gen(function* () {
       const key = Registry.key<Msg>("counter")

@@ -16,7 +16,7 @@ export abstract class Watched {
   private watcher: Watcher | undefined = undefined
   private watcherId = 0
   private watchers: Map<number, Watcher> | undefined = undefined
-  private watching: Map<number, Process> | undefined = undefined
+  private watching: Map<number, { readonly process: Process; readonly watch: number }> | undefined = undefined
 
   constructor(runtime: Runtime) {
     this.runtime = runtime
@@ -57,18 +57,21 @@ export abstract class Watched {
       this.push({ _tag: "Down", monitor, ref: target, reason: ExitReason.noProc })
       return monitor
     }
+    // Its own number: that of the watch is the target's, and two targets of two systems can have the same.
+    const monitor = this.runtime.nextId()
     const watching = (this.watching ??= new Map())
-    const monitor = process.watch((reason) => {
+    const watch = process.watch((reason) => {
       watching.delete(monitor)
       this.push({ _tag: "Down", monitor, ref: process, reason })
     })
-    watching.set(monitor, process)
+    watching.set(monitor, { process, watch })
     return monitor
   }
 
   /** The end of a monitor takes a Down with it that is still waiting. */
   demonitorUnsafe(monitor: number): void {
-    this.watching?.get(monitor)?.unwatch(monitor)
+    const watched = this.watching?.get(monitor)
+    watched?.process.unwatch(watched.watch)
     this.watching?.delete(monitor)
     this.signals = this.signals?.filter((signal) => signal.monitor !== monitor)
   }
@@ -91,7 +94,7 @@ export abstract class Watched {
   protected endMonitors(reason: ExitReason.DownReason): void {
     const { watcher, watchers, watching } = this
     this.signals = this.watcher = this.watchers = this.watching = undefined
-    if (watching !== undefined) for (const [monitor, target] of watching) target.unwatch(monitor)
+    if (watching !== undefined) for (const { process, watch } of watching.values()) process.unwatch(watch)
     watcher?.(reason)
     if (watchers !== undefined) for (const other of watchers.values()) other(reason)
   }
