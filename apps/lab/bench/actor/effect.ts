@@ -95,18 +95,22 @@ const pingpong: Setup = async (_, [batch = 0]) => {
   return { run: rate(work, () => handled / 2) }
 }
 
+interface Token {
+  readonly left: number
+}
+
 const ring: Setup = async (_, [size = 0, batch = 0]) => {
   const finished = new Finished()
   let handled = 0
-  const queues: Array<Queue.Queue<number>> = Array.from({ length: size }, (_, i) =>
-    start((left) => {
+  const queues: Array<Queue.Queue<Token>> = Array.from({ length: size }, (_, i) =>
+    start(({ left }) => {
       handled++
       if (left === 0) finished.one()
-      else send(queues[(i + 1) % size] as Queue.Queue<number>, left - 1)
+      else send(queues[(i + 1) % size] as Queue.Queue<Token>, { left: left - 1 })
     })
   )
   const work = async () => {
-    await finished.all(1, () => send(queues[0] as Queue.Queue<number>, batch - 1))
+    await finished.all(1, () => send(queues[0] as Queue.Queue<Token>, { left: batch - 1 }))
     return batch
   }
   return { run: rate(work, () => handled) }

@@ -80,16 +80,20 @@ const pingpong: Setup = async (_, [batch = 0]) => {
   return { run: rate(work, () => handled / 2) }
 }
 
+interface Token {
+  readonly left: number
+}
+
 const ring: Setup = async (_, [size = 0, batch = 0]) => {
   const finished = new Finished()
   let handled = 0
-  const refs: Array<Ref<number>> = Array.from({ length: size }, (_, i) =>
+  const refs: Array<Ref<Token>> = Array.from({ length: size }, (_, i) =>
     spawnActor(
       system,
-      (n: number, left: number) => {
+      (n: number, { left }: Token) => {
         handled++
         if (left === 0) finished.one()
-        else dispatch(refs[(i + 1) % size] as Ref<number>, left - 1)
+        else dispatch(refs[(i + 1) % size] as Ref<Token>, { left: left - 1 })
         return n + 1
       },
       `link-${i}`,
@@ -97,7 +101,7 @@ const ring: Setup = async (_, [size = 0, batch = 0]) => {
     )
   )
   const work = async () => {
-    await finished.all(1, () => dispatch(refs[0] as Ref<number>, batch - 1))
+    await finished.all(1, () => dispatch(refs[0] as Ref<Token>, { left: batch - 1 }))
     return batch
   }
   return { run: rate(work, () => handled) }

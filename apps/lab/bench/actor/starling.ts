@@ -110,26 +110,30 @@ const pingpong = inSystem((variant, [batch = 0]) =>
   })
 )
 
+interface Token {
+  readonly left: number
+}
+
 const ring = inSystem((_, [size = 0, batch = 0]) =>
   Effect.gen(function* () {
     const finished = new Finished()
     let handled = 0
-    const refs: Array<Actor.ActorRef<number>> = []
+    const refs: Array<Actor.ActorRef<Token>> = []
     const link = (_: unknown, i: number) =>
-      Actor.behavior<number>()({
+      Actor.behavior<Token>()({
         name: `link-${i}`,
         mailbox: bounded,
         init: () => Effect.succeed(0),
-        receive: (n, left) => {
+        receive: (n, { left }) => {
           handled++
           if (left === 0) finished.one()
-          else Actor.tellUnsafe(refs[(i + 1) % size] as Actor.ActorRef<number>, left - 1)
+          else Actor.tellUnsafe(refs[(i + 1) % size] as Actor.ActorRef<Token>, { left: left - 1 })
           return n + 1
         }
       })
     refs.push(...(yield* supervised(Array.from({ length: size }, link))))
     const work = async () => {
-      await finished.all(1, () => void Actor.tellUnsafe(refs[0] as Actor.ActorRef<number>, batch - 1))
+      await finished.all(1, () => void Actor.tellUnsafe(refs[0] as Actor.ActorRef<Token>, { left: batch - 1 }))
       return batch
     }
     return { run: rate(work, () => handled) }
@@ -224,7 +228,7 @@ const watcher = Actor.behavior<Watch>()({
   signal: (n) => n
 })
 
-/** Each has answered one question and is watched by a monitor; `named`: and is registered. */
+/** Each has answered one question and is watched by a monitor; `named`: and is registered; `bare`: neither of the two. */
 const memory = inSystem((variant, [count = 0], run) => {
   const crowd = async (measure: () => Promise<number>) => {
     const scope = Scope.makeUnsafe()
@@ -236,7 +240,7 @@ const memory = inSystem((variant, [count = 0], run) => {
         const options = variant === "named" ? { key: Registry.key<Question>(`idle-${i}`) } : {}
         const ref = Option.getOrThrow(yield* supervisor.startChild(server, options))
         if ((yield* Actor.ask(ref, question)) !== 0) return yield* Effect.die(new Error("the first answer is 0"))
-        yield* Actor.ask(watching, (to: Watch["to"]) => ({ ref, to }))
+        if (variant !== "bare") yield* Actor.ask(watching, (to: Watch["to"]) => ({ ref, to }))
       }
     })
     await run(work)

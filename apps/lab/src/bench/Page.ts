@@ -73,7 +73,7 @@ const facts = ({ date, load, machine, minutes, settings }: Report.Report): strin
           .join(", ")
       ],
       ["load average", `${load.before.toFixed(2)} before, ${load.after.toFixed(2)} after`],
-      ["rounds", `one to warm up, ${settings.rounds} of ${settings.roundMs} ms each`]
+      ["rounds", `one of ${2 * settings.roundMs} ms to warm up, ${settings.rounds} of ${settings.roundMs} ms each`]
     ],
     false
   )

@@ -94,7 +94,7 @@ export const rows: ReadonlyArray<Row> = [
     goal: { atLeast: 1.5 },
     figures: [
       ...all("mailbox", "credit", 1, batch, credit.one),
-      { arm: "erlang", label: `without credit, ${batch} at once`, args: ["mailbox", "free", 1, batch, credit.one] }
+      { arm: "erlang", label: `without credit, ${batch.toLocaleString("en")} at once`, args: ["mailbox", "free", 1, batch, credit.one] }
     ],
     absent: {}
   },
@@ -107,7 +107,7 @@ export const rows: ReadonlyArray<Row> = [
     goal: { atLeast: 1.5 },
     figures: [
       ...all("mailbox", "credit", 10, batch, credit.ten),
-      { arm: "erlang", label: `without credit, ${batch} at once`, args: ["mailbox", "free", 10, batch, credit.ten] }
+      { arm: "erlang", label: `without credit, ${batch.toLocaleString("en")} at once`, args: ["mailbox", "free", 10, batch, credit.ten] }
     ],
     absent: {}
   },
@@ -200,7 +200,7 @@ export const rows: ReadonlyArray<Row> = [
     kind: "bytes",
     unit: "bytes/actor",
     about:
-      "100,000 children of a dynamic supervisor that have each answered one question and are watched by a monitor, after collection. Starling's have each a registered name too; Erlang's have none.",
+      "100,000 children of a dynamic supervisor that have each answered one question and are watched by a monitor, after collection. Starling's have each a registered name too; Erlang's have none, and what JavaScript libraries have is neither named nor watched.",
     goal: { atMost: 0.5 },
     figures: [
       { arm: "erlang", args: ["memory", "plain", batch] },
@@ -208,7 +208,8 @@ export const rows: ReadonlyArray<Row> = [
       { arm: "effect", args: ["memory", "plain", batch] },
       { arm: "nact", args: ["memory", "plain", batch] },
       { arm: "xstate", args: ["memory", "plain", batch] },
-      { arm: "starling", label: "without names", args: ["memory", "plain", batch] }
+      { arm: "starling", label: "without names", args: ["memory", "plain", batch] },
+      { arm: "starling", label: "without names and monitors", args: ["memory", "bare", batch] }
     ],
     absent: {}
   },
