@@ -96,15 +96,29 @@ export const toText = (stamp: Stamp): string =>
 
 /** Reads exactly what `toText` writes. @since 0.1.0 @category codec */
 export const fromText = (text: string): Codec.Decoded<Stamp> => {
-  const match = text.length === textLength ? textPattern.exec(text) : null
-  if (match === null) return Codec.refuse("stamp: expected eeee/YYYY-MM-DDTHH:mm:ss.sssZ/cccc/nnnnnnnnnnnn")
-  const [, epoch, wallText, counter, node] = match as unknown as readonly [string, string, string, string, string]
-  const wall = iso.parseIso(wallText)
-  if (wall === undefined) return Codec.refuse(`stamp: ${wallText} is no instant between 1970 and 9999`)
-  return Codec.accept({ epoch: parseInt(epoch, 16), wall, counter: parseInt(counter, 16), node })
+  if (text.length !== textLength || !hasSlashes(text)) return Codec.refuse(`stamp: expected ${textForm}`)
+  const epoch = parseHex4(text, 0)
+  const counter = parseHex4(text, 30)
+  const node = text.slice(35)
+  if (Number.isNaN(epoch + counter) || !NodeId.isNodeId(node)) return Codec.refuse(`stamp: expected ${textForm}`)
+  const wall = iso.parseIso(text.slice(5, 29))
+  if (wall === undefined) return Codec.refuse(`stamp: ${text.slice(5, 29)} is no instant between 1970 and 9999`)
+  return Codec.accept({ epoch, wall, counter, node })
 }
 
-const textPattern = /^([0-9a-f]{4})\/([0-9TZ:.-]{24})\/([0-9a-f]{4})\/([0-9a-f]{12})$/
+const textForm = "eeee/YYYY-MM-DDTHH:mm:ss.sssZ/cccc/nnnnnnnnnnnn"
+
+const hasSlashes = (text: string): boolean =>
+  text.charCodeAt(4) === 0x2f && text.charCodeAt(29) === 0x2f && text.charCodeAt(34) === 0x2f
+
+/** Four lower-case hexadecimal digits, or NaN. */
+const parseHex4 = (text: string, at: number): number =>
+  ((hexDigit(text, at) * 16 + hexDigit(text, at + 1)) * 16 + hexDigit(text, at + 2)) * 16 + hexDigit(text, at + 3)
+
+const hexDigit = (text: string, at: number): number => {
+  const unit = text.charCodeAt(at)
+  return unit >= 0x30 && unit <= 0x39 ? unit - 0x30 : unit >= 0x61 && unit <= 0x66 ? unit - 0x57 : Number.NaN
+}
 
 /**
  * The HTTP header in which a stamp rides on other people's messages (DMC, Strange Loop 2015: piggyback on what is sent
@@ -217,7 +231,8 @@ const put16 = (bytes: Uint8Array, at: number, value: number): void => {
   bytes[at + 1] = value
 }
 
-const get16 = (bytes: Uint8Array, at: number): number => byte(bytes, at) * 0x100 + byte(bytes, at + 1)
+/** The length was looked at before. */
+const get16 = (bytes: Uint8Array, at: number): number => ((bytes[at] as number) << 8) | (bytes[at + 1] as number)
 
 /** Bitwise operators end at 32 bits: the upper 16 of 48 are divided off. */
 const put48 = (bytes: Uint8Array, at: number, value: number): void => {
@@ -229,13 +244,23 @@ const put48 = (bytes: Uint8Array, at: number, value: number): void => {
 }
 
 const get48 = (bytes: Uint8Array, at: number): number =>
-  get16(bytes, at) * 0x100000000 + get16(bytes, at + 2) * 0x10000 + get16(bytes, at + 4)
+  get16(bytes, at) * 0x100000000 + ((get16(bytes, at + 2) << 16) >>> 0) + get16(bytes, at + 4)
 
-const putNode = (bytes: Uint8Array, at: number, node: NodeId.NodeId): void => put48(bytes, at, parseInt(node, 16))
+const putNode = (bytes: Uint8Array, at: number, node: NodeId.NodeId): void => {
+  for (let i = 0; i < 6; i++) bytes[at + i] = (hexDigit(node, 2 * i) << 4) | hexDigit(node, 2 * i + 1)
+}
 
-const getNode = (bytes: Uint8Array, at: number): NodeId.NodeId => get48(bytes, at).toString(16).padStart(12, "0")
+const getNode = (bytes: Uint8Array, at: number): NodeId.NodeId =>
+  hex2(bytes, at) +
+  hex2(bytes, at + 1) +
+  hex2(bytes, at + 2) +
+  hex2(bytes, at + 3) +
+  hex2(bytes, at + 4) +
+  hex2(bytes, at + 5)
 
-const byte = (bytes: Uint8Array, at: number): number => bytes[at] ?? 0
+const hex2 = (bytes: Uint8Array, at: number): string => hexPairs[bytes[at] as number] as string
+
+const hexPairs = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"))
 
 const varintLength = (value: number): number => (value <= 240 ? 1 : value <= 2287 ? 2 : 3)
 
@@ -255,7 +280,8 @@ const getVarint = (bytes: Uint8Array, at: number): number | undefined => {
   const first = bytes[at]
   if (first === undefined || first > 249) return undefined
   if (first <= 240) return first
-  const value = first === 249 ? 2288 + get16(bytes, at + 1) : 240 + (first - 241) * 0x100 + byte(bytes, at + 1)
-  const length = varintLength(value)
-  return value <= 0xffff && length === (first === 249 ? 3 : 2) && bytes.length >= at + length ? value : undefined
+  const length = first === 249 ? 3 : 2
+  if (bytes.length < at + length) return undefined
+  const value = first === 249 ? 2288 + get16(bytes, at + 1) : 240 + (first - 241) * 0x100 + (bytes[at + 1] as number)
+  return value <= 0xffff && length === varintLength(value) ? value : undefined
 }

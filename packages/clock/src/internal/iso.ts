@@ -38,19 +38,46 @@ export const isoOf = (wallMs: number): string => {
 
 /** Milliseconds since 1970 of exactly what `isoOf` writes; undefined for every other text, a 30 February among them. */
 export const parseIso = (text: string): number | undefined => {
-  const match = /^(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)\.(\d{3})Z$/.exec(text)
-  if (match === null) return undefined
-  const part = (index: number): number => Number(match[index])
-  const month = part(2)
-  const shiftedYear = month <= 2 ? part(1) - 1 : part(1)
+  if (text.length !== 24 || !hasSeparators(text)) return undefined
+  const year = two(text, 0) * 100 + two(text, 2)
+  const month = two(text, 5)
+  const day = two(text, 8)
+  const hours = two(text, 11)
+  const minutes = two(text, 14)
+  const seconds = two(text, 17)
+  const millis = two(text, 20) * 10 + digit(text, 22)
+  // What is no digit is NaN, and in no range.
+  const isInRange =
+    year >= 1970 && month >= 1 && month <= 12 && hours < 24 && minutes < 60 && seconds < 60 && millis >= 0
+  if (!isInRange || !(day >= 1 && day <= daysIn(year, month))) return undefined
+  const shiftedYear = month <= 2 ? year - 1 : year
   const era = Math.floor(shiftedYear / 400)
   const yearOfEra = shiftedYear - era * 400
-  const dayOfYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + part(3) - 1
+  const dayOfYear = Math.floor((153 * (month > 2 ? month - 3 : month + 9) + 2) / 5) + day - 1
   const dayOfEra = yearOfEra * 365 + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100) + dayOfYear
   const days = era * 146_097 + dayOfEra - 719_468
-  const wall = days * dayMs + part(4) * 3_600_000 + part(5) * 60_000 + part(6) * 1000 + part(7)
-  // Fields out of range give another instant, which is written differently.
-  return wall >= 0 && wall <= wallMax && isoOf(wall) === text ? wall : undefined
+  return days * dayMs + hours * 3_600_000 + minutes * 60_000 + seconds * 1000 + millis
 }
+
+const hasSeparators = (text: string): boolean =>
+  text.charCodeAt(4) === 0x2d &&
+  text.charCodeAt(7) === 0x2d &&
+  text.charCodeAt(10) === 0x54 &&
+  text.charCodeAt(13) === 0x3a &&
+  text.charCodeAt(16) === 0x3a &&
+  text.charCodeAt(19) === 0x2e &&
+  text.charCodeAt(23) === 0x5a
+
+const daysIn = (year: number, month: number): number => {
+  if (month === 2) return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28
+  return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31
+}
+
+const digit = (text: string, at: number): number => {
+  const value = text.charCodeAt(at) - 0x30
+  return value >= 0 && value <= 9 ? value : Number.NaN
+}
+
+const two = (text: string, at: number): number => digit(text, at) * 10 + digit(text, at + 1)
 
 const pad = (value: number, width: number): string => String(value).padStart(width, "0")
