@@ -94,7 +94,11 @@ export const rows: ReadonlyArray<Row> = [
     goal: { atLeast: 1.5 },
     figures: [
       ...all("mailbox", "credit", 1, batch, credit.one),
-      { arm: "erlang", label: `without credit, ${batch.toLocaleString("en")} at once`, args: ["mailbox", "free", 1, batch, credit.one] }
+      {
+        arm: "erlang",
+        label: `without credit, ${batch.toLocaleString("en")} at once`,
+        args: ["mailbox", "free", 1, batch, credit.one]
+      }
     ],
     absent: {}
   },
@@ -107,7 +111,11 @@ export const rows: ReadonlyArray<Row> = [
     goal: { atLeast: 1.5 },
     figures: [
       ...all("mailbox", "credit", 10, batch, credit.ten),
-      { arm: "erlang", label: `without credit, ${batch.toLocaleString("en")} at once`, args: ["mailbox", "free", 10, batch, credit.ten] }
+      {
+        arm: "erlang",
+        label: `without credit, ${batch.toLocaleString("en")} at once`,
+        args: ["mailbox", "free", 10, batch, credit.ten]
+      }
     ],
     absent: {}
   },
