@@ -127,6 +127,39 @@ describe("Actor", () => {
     }).pipe(Effect.provide(System.layer))
   )
 
+  it.effect(
+    "a kill by the handler itself, before it returns an Effect that waits for ever, ends it; in an init too",
+    () =>
+      Effect.gen(function* () {
+        const waits = Actor.behavior<"Work">()({
+          name: "waits",
+          init: () => Effect.void,
+          receive: (_, _message, self) => {
+            Actor.exitUnsafe(self.ref, ExitReason.killed)
+            return Effect.never
+          }
+        })
+        const ref = yield* Actor.spawn(waits)
+        const down = yield* Monitor.on(ref)
+        Actor.tellUnsafe(ref, "Work")
+        yield* settle
+        assert.isFalse(Actor.isAlive(ref))
+        assert.deepStrictEqual(yield* down, ExitReason.killed)
+        const begins = Actor.behavior<"Work">()({
+          name: "begins",
+          init: (self): Effect.Effect<void> => {
+            Actor.exitUnsafe(self.ref, ExitReason.shutdown)
+            return Effect.never
+          },
+          receive: (state) => state
+        })
+        const starting = yield* Effect.forkChild(Effect.exit(Actor.spawn(begins)))
+        yield* settle
+        assert.isDefined(starting.pollUnsafe())
+        assert.strictEqual((yield* System.System).alive(), 0)
+      }).pipe(Effect.provide(System.layer))
+  )
+
   it.effect("a kill interrupts the running handler at once, and terminate is not called", () =>
     Effect.gen(function* () {
       const calls: Array<string> = []

@@ -467,7 +467,7 @@ export class Process extends Timed implements Holder, Address {
   private start(effect: Effect.Effect<unknown, unknown>, handling: unknown): Exit.Exit<unknown, unknown> | undefined {
     const done = exitOf(effect)
     if (done !== undefined) return done
-    const { phase, stopReason } = this
+    const { phase } = this
     const { noted } = this.runtime
     const fiber = Effect.runForkWith(this.scoped())(noted === undefined ? effect : noted.of(this, effect))
     const exit = fiber.pollUnsafe()
@@ -479,11 +479,9 @@ export class Process extends Timed implements Holder, Address {
       if (phase === "starting") this.onInit(exit)
       else this.onHandled(exit)
     })
-    // Asked to end by itself, before its fiber had a handle.
+    // Asked to end by itself, before its fiber had a handle: by what the handler did before it returned the Effect, too.
     const asked = this.stopReason
-    if (asked !== stopReason && asked !== undefined && (phase === "starting" || asked._tag === "Killed")) {
-      this.interrupt(asked)
-    }
+    if (asked !== undefined && (phase === "starting" || asked._tag === "Killed")) this.interrupt(asked)
     return undefined
   }
 
