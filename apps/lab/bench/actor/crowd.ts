@@ -2,7 +2,8 @@
  * A thousand children of one supervisor under load, quiet (`run MS`) or crashing by turns (`crash MS`).
  *
  * A feeder gives each child credit for some messages; the last of them asks for more. A child that starts says so and gets
- * credit anew, so that whoever lives works all the time. Crashes come at a steady rate, each of a child chosen by a seed.
+ * credit anew, so that whoever lives works all the time. Crashes come at a steady rate, the children taking turns in an
+ * order that a seed has shuffled.
  */
 import { Actor, Registry, Supervisor, System } from "@starling/actor"
 import * as Effect from "effect/Effect"
@@ -70,7 +71,9 @@ const crowd = inSystem((_, [size = 0, perSecond = 0]) =>
       period: "5 seconds",
       children: names.map((name) => Supervisor.childSpec(child(name), { key: Registry.key<Job>(name) }))
     })
-    const random = seeded(1)
+    // In turns, so that two crashes that are due at once are of two children.
+    const turns = shuffled(addresses, seeded(1))
+    let turn = 0
     const round =
       (rate: number): Round =>
       async (ms) => {
@@ -83,15 +86,18 @@ const crowd = inSystem((_, [size = 0, perSecond = 0]) =>
         const heap: Array<number> = []
         const from = millis()
         let crashes = 0
-        for (let now = from; now < from + ms; now = millis()) {
-          // Those that are due, however late this timer is.
-          while (crashes < ((now - from) * rate) / 1000) {
-            crashes++
-            Actor.tellUnsafe(addresses[Math.floor(random() * size)] as Actor.ActorRef<Job>, { _tag: "Crash" })
+        // Those that are due, however late the timer is.
+        const crashUntil = (elapsed: number) => {
+          for (; crashes < (elapsed * rate) / 1000; crashes++) {
+            Actor.tellUnsafe(turns[turn++ % size] as Actor.ActorRef<Job>, { _tag: "Crash" })
           }
+        }
+        for (let now = from; now < from + ms; now = millis()) {
+          crashUntil(now - from)
           if (heap.length < ((now - from) * looks) / ms) heap.push(look())
           await new Promise((resolve) => setTimeout(resolve, Math.min(100, from + ms - now)))
         }
+        crashUntil(ms)
         const seconds = (millis() - from) / 1000
         const work = handled - before.handled
         // What was sent last may still lie in a mailbox.
@@ -112,6 +118,18 @@ const crowd = inSystem((_, [size = 0, perSecond = 0]) =>
 const look = (): number => {
   collect()
   return usedNow()
+}
+
+/** Fisher and Yates. */
+const shuffled = <A>(values: ReadonlyArray<A>, random: () => number): ReadonlyArray<A> => {
+  const out = [...values]
+  for (let i = out.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1))
+    const held = out[i] as A
+    out[i] = out[j] as A
+    out[j] = held
+  }
+  return out
 }
 
 /** Mulberry32. */

@@ -206,8 +206,8 @@ const crowdText = (report: Report.CrowdReport): string => {
   return [
     [
       "One supervisor, one_for_one, with a thousand children under load: each has up to 32 messages waiting, always. In a crashing",
-      "round ten children a second, chosen by a seed, are made to crash. Messages of all children are counted, of those that crash",
-      "too. Heap: in use after a collection, six times in a round."
+      "round ten children a second, in an order that a seed has shuffled, are made to crash. Messages of all children are counted,",
+      "of those that crash too. Heap: in use after a collection, six times in a round."
     ].join("\n"),
     Text.table(
       ["pair", "quiet", "crashing", "ratio", "crashes", "heap, quiet", "heap, crashing"],
