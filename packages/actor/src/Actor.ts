@@ -19,14 +19,15 @@ import * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as ExitReason from "./ExitReason.ts"
-import { Asked, type Result, Token } from "./internal/ask.ts"
+import { Asked, type Refusal, type Result, Token } from "./internal/ask.ts"
 import { CellState } from "./internal/cell.ts"
 import { erase } from "./internal/erase.ts"
 import {
   Ignore as IgnoreError,
   InvalidMailbox as InvalidMailboxError,
   NameTaken as NameTakenError,
-  StartTimeout as StartTimeoutError
+  StartTimeout as StartTimeoutError,
+  withoutStack
 } from "./internal/errors.ts"
 import { NextState } from "./internal/next.ts"
 import type { Address } from "./internal/model.ts"
@@ -308,12 +309,12 @@ export const tell = <Msg>(ref: ActorRef<Msg>, message: NoInfer<Msg>): Effect.Eff
   Effect.suspend(() => {
     const address = addressOf(ref)
     const box = address.resolveBox()
-    if (box === undefined) return Effect.succeed(lost(address, message))
-    if (!box.full || box.policy !== "backpressure") return Effect.succeed(box.offer(message))
+    if (box === undefined) return told(lost(address, message))
+    if (!box.full || box.policy !== "backpressure") return told(box.offer(message))
     const room = Effect.callback<boolean>((resume) => {
       // Others may have run since: who waits for room that is there already, or for an actor that ended, is never told.
-      if (!box.full || box.closed !== undefined) return resume(Effect.succeed(box.offer(message)))
-      const forget = box.wait(message, (delivered) => resume(Effect.succeed(delivered)))
+      if (!box.full || box.closed !== undefined) return resume(told(box.offer(message)))
+      const forget = box.wait(message, (delivered) => resume(told(delivered)))
       return Effect.sync(forget)
     })
     return noting("room", address, room)
@@ -404,6 +405,12 @@ export const isAlive = (ref: ActorRef<never>): boolean => addressOf(ref).resolve
 
 const addressOf = (ref: ActorRef<never>): Address => ref as unknown as Address
 
+const sent: Effect.Effect<boolean> = Exit.succeed(true)
+
+const dropped: Effect.Effect<boolean> = Exit.succeed(false)
+
+const told = (delivered: boolean): Effect.Effect<boolean> => (delivered ? sent : dropped)
+
 const lost = (address: Address, message: unknown): false => {
   address.runtime.deadLetter(address.name, message, "noproc")
   return false
@@ -446,16 +453,19 @@ class Question extends Token {
   }
 
   protected settle(result: Result): void {
+    if (Exit.isExit(result)) this.resume(result)
+    else this.resume(Exit.fail(withoutStack(() => this.errorOf(result))))
+  }
+
+  private errorOf(refusal: Refusal): ActorDown | MailboxFull | AskTimeout {
     const to = this.to.name
-    switch (result._tag) {
+    switch (refusal._tag) {
       case "Down":
-        return this.resume(Exit.fail(new ActorDown({ to, reason: result.reason })))
+        return new ActorDown({ to, reason: refusal.reason })
       case "Full":
-        return this.resume(Exit.fail(new MailboxFull({ to })))
+        return new MailboxFull({ to })
       case "Timeout":
-        return this.resume(Exit.fail(new AskTimeout({ to, timeoutMs: this.timeoutMs })))
-      default:
-        return this.resume(result)
+        return new AskTimeout({ to, timeoutMs: this.timeoutMs })
     }
   }
 }

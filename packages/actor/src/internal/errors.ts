@@ -26,3 +26,18 @@ export class StartTimeout extends Data.TaggedError("StartTimeout")<{
     return `init of ${this.actor} had not returned after ${this.timeoutMs} ms`
   }
 }
+
+/**
+ * For errors that answer a question: their stack would show the run queue and nobody's code, and to capture it costs more
+ * than the question does.
+ */
+export const withoutStack = <E>(make: () => E): E => {
+  const limited = Error as unknown as { stackTraceLimit: number }
+  const { stackTraceLimit } = limited
+  limited.stackTraceLimit = 0
+  try {
+    return make()
+  } finally {
+    limited.stackTraceLimit = stackTraceLimit
+  }
+}

@@ -68,7 +68,7 @@ export class Process extends Timed implements Holder, Address {
   private handling: unknown = nothing
   private fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   private scope: Scope.Closeable | undefined = undefined
-  private services: Context.Context<never> | undefined = undefined
+  private runFork: ((effect: Effect.Effect<unknown, unknown>) => Fiber.Fiber<unknown, unknown>) | undefined = undefined
   private queued = false
   private active = false
   private stopReason: ExitReason.ExitReason | undefined = undefined
@@ -468,8 +468,7 @@ export class Process extends Timed implements Holder, Address {
     const done = exitOf(effect)
     if (done !== undefined) return done
     const { phase } = this
-    const { noted } = this.runtime
-    const fiber = Effect.runForkWith(this.scoped())(noted === undefined ? effect : noted.of(this, effect))
+    const fiber = this.fork(effect)
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return exit
     this.fiber = fiber
@@ -485,11 +484,17 @@ export class Process extends Timed implements Holder, Address {
     return undefined
   }
 
-  private scoped(): Context.Context<never> {
-    const { services } = this
-    if (services !== undefined) return services
+  /** In the services of the start and the Scope of the incarnation, which is made when it is needed. */
+  private fork(effect: Effect.Effect<unknown, unknown>): Fiber.Fiber<unknown, unknown> {
+    const { noted } = this.runtime
+    return this.runner()(noted === undefined ? effect : noted.of(this, effect))
+  }
+
+  private runner(): NonNullable<Process["runFork"]> {
+    const { runFork } = this
+    if (runFork !== undefined) return runFork
     this.scope = Scope.makeUnsafe()
-    return (this.services = Context.add(this.context, Scope.Scope, this.scope))
+    return (this.runFork = Effect.runForkWith(Context.add(this.context, Scope.Scope, this.scope)))
   }
 
   /** `terminate`, the Scope, the reports; without any of them, without a fiber. */
@@ -502,9 +507,7 @@ export class Process extends Timed implements Holder, Address {
         : this.ending(reason, terminate, outcome)
     if (exitOf(ending) !== undefined) return
     const { stopReason } = this
-    const { noted } = this.runtime
-    const masked = Effect.uninterruptible(ending)
-    const fiber = Effect.runForkWith(this.scoped())(noted === undefined ? masked : noted.of(this, masked))
+    const fiber = this.fork(Effect.uninterruptible(ending))
     if (this.isDead || fiber.pollUnsafe() !== undefined) return
     this.fiber = fiber
     if (this.isKilled && this.stopReason !== stopReason) this.interrupt(ExitReason.killed)
@@ -590,7 +593,7 @@ export class Process extends Timed implements Holder, Address {
       const asked = token
       runtime.defer(() => asked.finish({ _tag: "Down", reason }))
     }
-    this.state = this.supervision = this.services = undefined
+    this.state = this.supervision = this.runFork = undefined
     this.endMonitors(reason)
   }
 
