@@ -3,7 +3,9 @@
  *
  * The kinds and their order follow OTP's reports (proc_lib, gen_server, supervisor): a crash gives `Terminated`,
  * `Crashed`, then the supervisor's `ChildTerminated`, then `Progress` of the new incarnation, or `GaveUp`. Ends that are
- * normal or asked for give no crash report. The same reports are written to the log with structured annotations.
+ * normal or asked for give no crash report. The same reports are written to the log with structured annotations; of the
+ * lines that every crash causes (`Crashed`, `ChildTerminated`, `StartFailed`, `Progress`) at most 100 in a second (our
+ * choice), and the next line counts those that were left out.
  *
  * @since 0.1.0
  */
