@@ -19,7 +19,7 @@ import * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as ExitReason from "./ExitReason.ts"
-import { Asked, type Refusal, type Result, Token } from "./internal/ask.ts"
+import { Asked, isAnswer, type Refusal, type Result, Token } from "./internal/ask.ts"
 import { CellState } from "./internal/cell.ts"
 import { erase } from "./internal/erase.ts"
 import {
@@ -453,7 +453,7 @@ class Question extends Token {
   }
 
   protected settle(result: Result): void {
-    if (Exit.isExit(result)) this.resume(result)
+    if (isAnswer(result)) this.resume(result)
     else this.resume(Exit.fail(withoutStack(() => this.errorOf(result))))
   }
 

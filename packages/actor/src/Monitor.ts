@@ -16,24 +16,26 @@ import type { Address } from "./internal/model.ts"
  *
  * @since 0.1.0
  */
-export const on: (ref: ActorRef<never>) => Effect.Effect<Effect.Effect<ExitReason.DownReason>, never, Scope.Scope> =
-  Effect.fnUntraced(function* (ref: ActorRef<never>) {
+export const on = (
+  ref: ActorRef<never>
+): Effect.Effect<Effect.Effect<ExitReason.DownReason>, never, Scope.Scope> =>
+  Effect.suspend(() => {
     const process = (ref as unknown as Address).resolveProcess()
-    if (process === undefined || process.isDead) return Effect.succeed(ExitReason.noProc)
+    if (process === undefined || process.isDead) return Effect.succeed(Effect.succeed(ExitReason.noProc))
     let down: ExitReason.DownReason | undefined
-    const waiting = new Set<(reason: ExitReason.DownReason) => void>()
+    const waiting: Array<(reason: ExitReason.DownReason) => void> = []
     const monitor = process.watch((reason) => {
       down = reason
       for (const resume of waiting) process.runtime.defer(() => resume(reason))
-      waiting.clear()
     })
-    yield* Effect.addFinalizer(() => Effect.sync(() => process.unwatch(monitor)))
-    return Effect.callback<ExitReason.DownReason>((resume) => {
+    const wait = Effect.callback<ExitReason.DownReason>((resume) => {
       if (down !== undefined) return resume(Effect.succeed(down))
       const settle = (reason: ExitReason.DownReason): void => resume(Effect.succeed(reason))
-      waiting.add(settle)
-      return Effect.sync(() => {
-        waiting.delete(settle)
-      })
+      waiting.push(settle)
+      return Effect.sync(() => void waiting.splice(waiting.indexOf(settle), 1))
     })
+    return Effect.as(
+      Effect.addFinalizer(() => Effect.sync(() => process.unwatch(monitor))),
+      wait
+    )
   })

@@ -63,7 +63,7 @@ export const render = (nodes: ReadonlyArray<Node>): string =>
 
 const rootNode = (process: Process): Node => ({
   path: process.path,
-  id: process.path.at(-1) ?? process.name,
+  id: process.segment,
   type: process.supervision === undefined ? "worker" : "supervisor",
   strategy: strategyOf(process),
   state: "running",

@@ -17,6 +17,9 @@ export type Refusal =
 
 export type Result = Exit.Exit<unknown, unknown> | Refusal
 
+export const isAnswer = (result: Result): result is Exit.Exit<unknown, unknown> =>
+  result._tag === "Success" || result._tag === "Failure"
+
 /** Settles once; whatever comes later is dropped, so there are no late replies. */
 export abstract class Token {
   done = false

@@ -46,6 +46,8 @@ class Signalled {
 export class Process extends Timed implements Holder, Address {
   readonly id: number
   readonly name: string
+  /** Its id under its supervisor; of a root, its name. */
+  readonly segment: string
   readonly parent: Process | undefined
   readonly incarnation: number
   readonly startedAt: number
@@ -60,7 +62,6 @@ export class Process extends Timed implements Holder, Address {
   outcome: Outcome | undefined = undefined
   private readonly behavior: ErasedBehavior
   private readonly cell: CellState | undefined
-  private readonly segment: string
   private readonly key: string | undefined
   private readonly keep: boolean
   private mailbox: Box | undefined

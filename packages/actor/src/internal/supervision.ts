@@ -188,7 +188,7 @@ export class Supervision {
     switch (outcome._tag) {
       case "Running": {
         child.state = "running"
-        child.runningSince = runtime.monotonic()
+        if (this.options.backoff !== undefined) child.runningSince = runtime.monotonic()
         process.watch((reason) => this.tell({ _tag: "Ended", child, process, reason }))
         const { incarnation } = child
         const report = { at: runtime.now(), supervisor: this.name, child: spec.id, incarnation }
@@ -396,8 +396,7 @@ export class Supervision {
   })
 
   childOf(process: Process): Child | undefined {
-    const id = process.path.at(-1)
-    const child = id === undefined ? undefined : this.children.get(id)
+    const child = this.children.get(process.segment)
     return child?.process === process ? child : undefined
   }
 

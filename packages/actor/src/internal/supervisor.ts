@@ -7,7 +7,8 @@ import * as Exit from "effect/Exit"
 import type * as Option from "effect/Option"
 import * as ExitReason from "../ExitReason.ts"
 import { unbounded } from "../Mailbox.ts"
-import { Asked, type Result, Token } from "./ask.ts"
+import { after } from "./after.ts"
+import { Asked, isAnswer, type Result, Token } from "./ask.ts"
 import { exitOf } from "./exitOf.ts"
 import type { Address, ErasedBehavior } from "./model.ts"
 import type { Process } from "./process.ts"
@@ -61,10 +62,8 @@ export const supervisorBehavior = (options: Options): ErasedBehavior => ({
 
 const onRequest = (state: Supervision, request: Request): Effect.Effect<unknown> => {
   switch (request._tag) {
-    case "Call": {
-      const done = request.run(state)
-      return Exit.isExit(done) ? Exit.succeed(state) : Effect.as(done, state)
-    }
+    case "Call":
+      return after(request.run(state), () => Exit.succeed(state))
     case "Ended":
       return state.onEnded(request.child, request.process, request.reason)
     case "Retry":
@@ -115,7 +114,7 @@ class Call extends Token {
   }
 
   protected settle(result: Result): void {
-    if (Exit.isExit(result)) return this.resume(result)
+    if (isAnswer(result)) return this.resume(result)
     const { supervisor } = this
     const reason = result._tag === "Down" ? result.reason : ExitReason.noProc
     this.resume(Exit.fail(new SupervisorDown({ supervisor, reason })))
