@@ -16,9 +16,7 @@ import type { Address } from "./internal/model.ts"
  *
  * @since 0.1.0
  */
-export const on = (
-  ref: ActorRef<never>
-): Effect.Effect<Effect.Effect<ExitReason.DownReason>, never, Scope.Scope> =>
+export const on = (ref: ActorRef<never>): Effect.Effect<Effect.Effect<ExitReason.DownReason>, never, Scope.Scope> =>
   Effect.suspend(() => {
     const process = (ref as unknown as Address).resolveProcess()
     if (process === undefined || process.isDead) return Effect.succeed(Effect.succeed(ExitReason.noProc))

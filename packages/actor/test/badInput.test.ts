@@ -452,38 +452,41 @@ describe("too many crashes", () => {
     }).pipe(...quiet)
   )
 
-  it.effect("a thousand in one second of the clock leave a hundred lines in the log, and the next line counts the rest", () => {
-    const lines: Array<string> = []
-    const logger = Logger.make<unknown, void>(({ message }) => void lines.push(String(message)))
-    return Effect.gen(function* () {
-      const system = yield* System.System
-      const crashes = 1000
-      const top = yield* DynamicSupervisor.start({ name: "top", intensity: crashes })
-      const crashing = Actor.behavior<"go">()({
-        name: "crashing",
-        init: (self) =>
-          Effect.sync(() => {
-            if (self.incarnation < crashes) Actor.tellUnsafe(self.ref, "go")
-            return 0
-          }),
-        receive: () => {
-          throw "again"
-        }
-      })
-      const first = Option.getOrThrow(yield* top.startChild(crashing, { key: Registry.key<"go">("crashing") }))
-      while (system.counters().restarts < crashes - 1) yield* Effect.yieldNow
-      yield* settle
-      assert.isFalse(Actor.isAlive(first))
-      assert.strictEqual(lines.length, 100)
-      yield* TestClock.adjust("1 second")
-      Actor.tellUnsafe(yield* Registry.via(Registry.key<"go">("crashing")), "go")
-      yield* settle
-      // Two lines for each crash: its own, and its supervisor's.
-      assert.deepStrictEqual(lines.slice(100), [
-        `${2 * (crashes - 1) - 100} reports were not logged: more than 100 in a second`,
-        "top/crashing crashed: failed: again",
-        "crashing ended: failed: again"
-      ])
-    }).pipe(Effect.provide(System.layer), Effect.provide(Logger.layer([logger])))
-  })
+  it.effect(
+    "a thousand in one second of the clock leave a hundred lines in the log, and the next line counts the rest",
+    () => {
+      const lines: Array<string> = []
+      const logger = Logger.make<unknown, void>(({ message }) => void lines.push(String(message)))
+      return Effect.gen(function* () {
+        const system = yield* System.System
+        const crashes = 1000
+        const top = yield* DynamicSupervisor.start({ name: "top", intensity: crashes })
+        const crashing = Actor.behavior<"go">()({
+          name: "crashing",
+          init: (self) =>
+            Effect.sync(() => {
+              if (self.incarnation < crashes) Actor.tellUnsafe(self.ref, "go")
+              return 0
+            }),
+          receive: () => {
+            throw "again"
+          }
+        })
+        const first = Option.getOrThrow(yield* top.startChild(crashing, { key: Registry.key<"go">("crashing") }))
+        while (system.counters().restarts < crashes - 1) yield* Effect.yieldNow
+        yield* settle
+        assert.isFalse(Actor.isAlive(first))
+        assert.strictEqual(lines.length, 100)
+        yield* TestClock.adjust("1 second")
+        Actor.tellUnsafe(yield* Registry.via(Registry.key<"go">("crashing")), "go")
+        yield* settle
+        // Two lines for each crash: its own, and its supervisor's.
+        assert.deepStrictEqual(lines.slice(100), [
+          `${2 * (crashes - 1) - 100} reports were not logged: more than 100 in a second`,
+          "top/crashing crashed: failed: again",
+          "crashing ended: failed: again"
+        ])
+      }).pipe(Effect.provide(System.layer), Effect.provide(Logger.layer([logger])))
+    }
+  )
 })
