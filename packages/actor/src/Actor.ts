@@ -334,7 +334,7 @@ export const tellUnsafe = <Msg>(ref: ActorRef<Msg>, message: NoInfer<Msg>): bool
 
 /**
  * Sends a question and waits for the answer: 5 s at most, OTP's default, unless said otherwise. Waiting for room in the
- * mailbox counts.
+ * mailbox counts. The time begins when the actors give the loop back, so it can last up to 5 ms longer, never less.
  *
  * @since 0.1.0
  * @category messages

@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
@@ -486,7 +487,7 @@ describe("too many crashes", () => {
           "top/crashing crashed: failed: again",
           "crashing ended: failed: again"
         ])
-      }).pipe(Effect.provide(System.layer), Effect.provide(Logger.layer([logger])))
+      }).pipe(Effect.provide(Layer.merge(System.layer, Logger.layer([logger]))))
     }
   )
 })

@@ -22,6 +22,7 @@ import type { CellState } from "./cell.ts"
 import { reportCrash } from "./crash.ts"
 import { InvalidMailbox, NameTaken } from "./errors.ts"
 import { exitOf, isEffect } from "./exitOf.ts"
+import { nothing, opened, Signalled } from "./handled.ts"
 import { instrumented } from "./instruments.ts"
 import type { Address, ErasedBehavior, LaunchOptions, Signal } from "./model.ts"
 import { NextState } from "./next.ts"
@@ -31,17 +32,6 @@ import { Timed } from "./timed.ts"
 
 /** Between two looks at whether it is somebody else's turn. */
 const batchMax = 200
-
-const nothing = Symbol("nothing")
-
-/** A signal that is handled; a message can be a signal too, which somebody passed on. */
-class Signalled {
-  readonly signal: Signal
-
-  constructor(signal: Signal) {
-    this.signal = signal
-  }
-}
 
 export class Process extends Timed implements Holder, Address {
   readonly id: number
@@ -618,11 +608,4 @@ export class Process extends Timed implements Holder, Address {
   resolveProcess(): Process | undefined {
     return this
   }
-}
-
-/** What was handled, out of its envelope; undefined if it was nothing. */
-const opened = (handled: unknown): { readonly value: unknown } | undefined => {
-  if (handled === nothing) return undefined
-  if (handled instanceof Signalled) return { value: handled.signal }
-  return { value: handled instanceof Asked ? handled.message : handled }
 }
