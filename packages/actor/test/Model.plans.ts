@@ -141,7 +141,9 @@ const supervisorOf = {
 const dynamic: fc.Arbitrary<DynamicPlan> = fc.record({
   ...supervisorOf,
   kind: fc.constant("dynamic" as const),
-  maxChildren: fc.integer({ min: 1, max: 4 })
+  // Full soon, and with children that wait.
+  backoffMs: fc.constantFrom(undefined, 1000),
+  maxChildren: fc.constantFrom(1, 2, 3)
 })
 
 const tree = (depth: number, childrenMin: number = 0, intensity = supervisorOf.intensity): fc.Arbitrary<StaticPlan> =>
