@@ -168,7 +168,7 @@ const anyPlan = (depth: number): fc.Arbitrary<Plan> =>
     : fc.oneof(
         { weight: 5, arbitrary: worker },
         { weight: 2, arbitrary: tree(depth - 1, 1) },
-        { weight: 1, arbitrary: dynamic }
+        { weight: 2, arbitrary: dynamic }
       )
 
 const sup = fc.nat({ max: 7 })
