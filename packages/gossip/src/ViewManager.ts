@@ -39,6 +39,7 @@ import {
   linksWith,
   numberAfter,
   ping,
+  putLink,
   rememberedMax,
   send,
   type Turn
@@ -293,7 +294,7 @@ const startClockwork = (turn: Turn): void => {
   const [wait, rng] = Rng.jitter(turn.state.rng, config.probeMs, 0.5)
   turn.state.rng = rng
   turn.state.started = true
-  turn.state.links = links.map((link) => ({ ...link, since: now, heardAt: now }))
+  for (const link of links) putLink(turn, { ...link, since: now, heardAt: now })
   turn.state.label = Label.initial(config, now)
   turn.state.forced = { tokens: config.forcedBurst, at: now }
   turn.state.resort = { tried: [], failures: 0, notBefore: now }

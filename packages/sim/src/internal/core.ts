@@ -67,9 +67,10 @@ export interface End<P extends Protocol> {
   readonly address: string
   /** Undefined if nobody has the address that was dialled. */
   other: End<P> | undefined
-  /** Travelling packets, in order; those before `head` have arrived. */
-  packets: Array<Packet<P>>
-  head: number
+  /** Travelling packets, in order, from the first to the last. */
+  first: Packet<P> | undefined
+  last: Packet<P> | undefined
+  travelling: number
   /** The agenda holds the arrival of the first packet. */
   scheduled: boolean
   readonly latencyMs: number
@@ -79,6 +80,8 @@ export interface End<P extends Protocol> {
 export interface Packet<P extends Protocol> {
   readonly at: number
   readonly content: Content<P>
+  /** The one behind it. */
+  next: Packet<P> | undefined
 }
 
 export type Content<P extends Protocol> =

@@ -62,7 +62,8 @@ const walk = (digest: Digest, value: unknown, leaves: number): number => {
       // Plain data has own fields only, and they need not be listed first.
       for (const key in value) {
         if (left <= 0) break
-        addText(digest, key)
+        // Which fields there can be follows from what was added before: enough to tell them apart is enough.
+        word(digest, (key.length << 16) ^ (key.charCodeAt(0) << 8) ^ key.charCodeAt(key.length - 1))
         left = walk(digest, (value as Readonly<Record<string, unknown>>)[key], left)
       }
       return left

@@ -7,7 +7,18 @@
  */
 import { type Machine, Rng } from "@starling/machine"
 import type { Protocol } from "../World.ts"
-import { between, type Content, type Core, draw, type End, enter, type Host, type Run, tell } from "./core.ts"
+import {
+  between,
+  type Content,
+  type Core,
+  draw,
+  type End,
+  enter,
+  type Host,
+  type Packet,
+  type Run,
+  tell
+} from "./core.ts"
 
 export const dial = <P extends Protocol>(core: Core<P>, run: Run<P>, attempt: number, address: string): void => {
   core.counters.dials++
@@ -40,7 +51,7 @@ export const send = <P extends Protocol>(
     counters.dropped++
     return
   }
-  if (end.packets.length - end.head >= network.queueMax) {
+  if (end.travelling >= network.queueMax) {
     counters.overflows++
     goDown(end)
     transmit(core, end, { _tag: "Reset" })
@@ -98,21 +109,16 @@ export const onDialTimeout = <P extends Protocol>(core: Core<P>, end: End<P>): v
 /** The first packet of a pipe is due. */
 export const onArrival = <P extends Protocol>(core: Core<P>, from: End<P>): void => {
   from.scheduled = false
-  const packet = from.packets[from.head]
+  const packet = from.first
   const to = from.other
   if (packet === undefined || to === undefined) return
   if (from.host.blocked.has(to.host)) {
     core.stalled.add(from)
     return
   }
-  from.head++
-  if (from.head === from.packets.length) {
-    from.packets = []
-    from.head = 0
-  } else if (from.head >= 64 && from.head * 2 >= from.packets.length) {
-    from.packets = from.packets.slice(from.head)
-    from.head = 0
-  }
+  from.first = packet.next
+  if (packet.next === undefined) from.last = undefined
+  from.travelling--
   receive(core, to, from, packet.content)
   flow(core, from, 0)
 }
@@ -253,13 +259,17 @@ const transmit = <P extends Protocol>(core: Core<P>, from: End<P>, content: Cont
   const { jitterMs } = core.network
   const at = core.now + from.latencyMs + delayMs + (jitterMs > 0 ? draw(core) * jitterMs : 0)
   from.lastArrival = Math.max(at, from.lastArrival)
-  from.packets.push({ at: from.lastArrival, content })
+  const packet: Packet<P> = { at: from.lastArrival, content, next: undefined }
+  if (from.last === undefined) from.first = packet
+  else from.last.next = packet
+  from.last = packet
+  from.travelling++
   if (!core.stalled.has(from)) flow(core, from, 0)
 }
 
 /** Puts the arrival of the first packet on the agenda, not before `delayMs` from now. */
 const flow = <P extends Protocol>(core: Core<P>, from: End<P>, delayMs: number): void => {
-  const first = from.packets[from.head]
+  const { first } = from
   if (from.scheduled || first === undefined) return
   from.scheduled = true
   enter(core, Math.max(first.at, core.now + delayMs), { _tag: "Arrival", from })
@@ -267,8 +277,9 @@ const flow = <P extends Protocol>(core: Core<P>, from: End<P>, delayMs: number):
 
 const discard = <P extends Protocol>(core: Core<P>, end: End<P>): void => {
   core.stalled.delete(end)
-  end.packets = []
-  end.head = 0
+  end.first = undefined
+  end.last = undefined
+  end.travelling = 0
 }
 
 /** TCP waits longer and longer before it sends again what was not acknowledged. */
@@ -298,8 +309,9 @@ const makeEnd = <P extends Protocol>(
   attempt,
   address,
   other: undefined,
-  packets: [],
-  head: 0,
+  first: undefined,
+  last: undefined,
+  travelling: 0,
   scheduled: false,
   latencyMs,
   lastArrival: 0
