@@ -32,6 +32,7 @@ import { type Machine, type NodeId, type Peer, Rng } from "@starling/machine"
 import * as Agenda from "./internal/agenda.ts"
 import { type Core, enter, type Host, tell } from "./internal/core.ts"
 import * as Digest from "./internal/digest.ts"
+import * as Fork from "./internal/fork.ts"
 import * as Links from "./internal/network.ts"
 import * as Process from "./internal/process.ts"
 
@@ -252,6 +253,19 @@ export const make = <P extends Protocol>(options: Options<P>): World<P> => {
   }
   return { core }
 }
+
+/**
+ * A second world with the same past, that goes its own way: settle a fleet once, then try one fault after the other on
+ * it. Without `alter` it has the same future too, as long as nothing else is done to it. `alter` changes what every node
+ * holds, for instance a setting of its machine. Throws if a call of `at` is still ahead.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fork = <P extends Protocol>(
+  world: World<P>,
+  options: { readonly observer?: Observer<P>; readonly alter?: (state: P["state"]) => P["state"] } = {}
+): World<P> => ({ core: Fork.fork(world.core, options.observer ?? {}, options.alter) })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // Nodes
