@@ -1,7 +1,8 @@
 #!/usr/bin/env node
-/** Where the laboratory begins: `lab list`, `lab run`, `lab soak`. */
+/** Where the laboratory begins: `lab clock`, `lab list`, `lab run`, `lab soak`. */
 import * as Command from "effect/cli/Command"
 import { runMain } from "./cli.ts"
+import { clock } from "./commands/clock.ts"
 import { list } from "./commands/list.ts"
 import { run } from "./commands/run.ts"
 import { soak } from "./commands/soak.ts"
@@ -9,6 +10,6 @@ import { soak } from "./commands/soak.ts"
 runMain(
   Command.make("lab").pipe(
     Command.withDescription("Runs the scenarios of @starling/testing: whole fleets in virtual time, by a seed."),
-    Command.withSubcommands([list, run, soak])
+    Command.withSubcommands([clock, list, run, soak])
   )
 )
