@@ -95,18 +95,25 @@ export const defaults: Omit<Config, "self"> = {
   time: EffectiveTime.defaults
 }
 
-/** A neighbour, and when it was sent a block last. @since 0.1.0 @category models */
-export interface Neighbor extends Machine.Neighbor {
+/**
+ * A neighbour, and when it was sent a block last. `held`: its first block, until it can be told how long that was under
+ * way.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Neighbor<Block> extends Machine.Neighbor {
   readonly sentAt: Machine.Instant | undefined
   readonly way: delay.Way
+  readonly held: { readonly message: Message<Block>; readonly at: Machine.Instant } | undefined
 }
 
 /** @since 0.1.0 @category models */
-export interface State<Estimator> {
+export interface State<Estimator, Block> {
   readonly config: Config
   readonly round: number
   readonly version: number
-  readonly neighbors: ReadonlyArray<Neighbor>
+  readonly neighbors: ReadonlyArray<Neighbor<Block>>
   readonly size: number | undefined
   readonly estimator: Estimator
   /** The estimate of the last round. */
@@ -147,12 +154,15 @@ export interface Status {
 
 /** The protocol with one estimator. @since 0.1.0 @category models */
 export interface Protocol<Estimator, Block> {
-  readonly make: (config: Config, seed: number | string, now: Machine.Instant) => State<Estimator>
-  readonly step: (state: State<Estimator>, input: Input<Block>) => Machine.Step<State<Estimator>, Action<Block>>
-  readonly status: (state: State<Estimator>, at: Moment) => Status
+  readonly make: (config: Config, seed: number | string, now: Machine.Instant) => State<Estimator, Block>
+  readonly step: (
+    state: State<Estimator, Block>,
+    input: Input<Block>
+  ) => Machine.Step<State<Estimator, Block>, Action<Block>>
+  readonly status: (state: State<Estimator, Block>, at: Moment) => Status
   readonly encode: (message: Message<Block>) => ReadonlyArray<unknown>
   readonly decode: Codec.Decoder<Message<Block>>
-  readonly invariants: (state: State<Estimator>) => ReadonlyArray<string>
+  readonly invariants: (state: State<Estimator, Block>) => ReadonlyArray<string>
 }
 
 /** @since 0.1.0 @category constructors */
@@ -185,15 +195,15 @@ export const median = make(MedianEstimator.estimator())
 interface Turn<E, B> {
   readonly estimator: ClockEstimator<E, B>
   readonly at: Moment
-  state: State<E>
+  state: State<E, B>
   readonly actions: Array<Action<B>>
 }
 
 const step = <E, B>(
   estimator: ClockEstimator<E, B>,
-  state: State<E>,
+  state: State<E, B>,
   { event, now, wall }: Input<B>
-): Machine.Step<State<E>, Action<B>> => {
+): Machine.Step<State<E, B>, Action<B>> => {
   const turn: Turn<E, B> = { estimator, at: { now, wall }, state, actions: [] }
   look(turn)
   switch (event._tag) {
@@ -229,7 +239,7 @@ const look = <E, B>(turn: Turn<E, B>): void => {
     estimator: turn.estimator.restart(state.estimator),
     estimate: undefined,
     fleet: FleetTime.restart(state.fleet, at.now),
-    neighbors: state.neighbors.map((neighbor) => ({ ...neighbor, way: delay.unknown })),
+    neighbors: state.neighbors.map((neighbor) => ({ ...neighbor, way: delay.unknown, held: undefined })),
     era: (state.era + 1) % eras,
     counters: { ...state.counters, restarts: state.counters.restarts + 1 }
   }
@@ -250,8 +260,8 @@ const onRound = <E, B>(turn: Turn<E, B>): void => {
 }
 
 /** Whose turn it is: who was sent a block longest ago. */
-const longestUnheard = <E>({ neighbors }: State<E>): Neighbor | undefined => {
-  let first: Neighbor | undefined = undefined
+const longestUnheard = <E, B>({ neighbors }: State<E, B>): Neighbor<B> | undefined => {
+  let first: Neighbor<B> | undefined = undefined
   for (const neighbor of neighbors) {
     if (first === undefined || (neighbor.sentAt ?? -Infinity) < (first.sentAt ?? -Infinity)) first = neighbor
   }
@@ -262,7 +272,8 @@ const onNeighbors = <E, B>(turn: Turn<E, B>, version: number, named: ReadonlyArr
   if (version <= turn.state.version) return
   const known = new Map(turn.state.neighbors.map((neighbor) => [neighbor.link, neighbor]))
   const neighbors = named.map(
-    ({ link, peer }): Neighbor => known.get(link) ?? { link, peer, sentAt: undefined, way: delay.unknown }
+    ({ link, peer }): Neighbor<B> =>
+      known.get(link) ?? { link, peer, sentAt: undefined, way: delay.unknown, held: undefined }
   )
   const estimator = turn.estimator.neighbors(
     turn.state.estimator,
@@ -273,21 +284,43 @@ const onNeighbors = <E, B>(turn: Turn<E, B>, version: number, named: ReadonlyArr
 }
 
 const onReceived = <E, B>(turn: Turn<E, B>, link: Machine.LinkId, message: Message<B>): void => {
-  const { at, estimator, state } = turn
+  const { at, state } = turn
   const from = state.neighbors.find((neighbor) => neighbor.link === link)
   if (from === undefined) {
     turn.state = { ...state, counters: { ...state.counters, strangers: state.counters.strangers + 1 } }
     return
   }
   const way = delay.learn(from.way, message, at.now, state.era)
+  const { toleranceMs } = state.config.time
+  const isKnown = delay.oneWay(way, 0, toleranceMs) !== undefined
+  // Until it is known how long they take, the first block of a link waits: it tells most.
+  const held = isKnown ? undefined : (from.held ?? { message, at: at.now })
   turn.state = {
-    ...withNeighbor(state, { ...from, way }),
-    estimator: estimator.absorb(state.estimator, from.peer.id, message.block, delay.oneWay(way), at),
+    ...withNeighbor(state, { ...from, way, held }),
     counters: { ...state.counters, received: state.counters.received + 1 }
   }
+  if (!isKnown) return
+  if (from.held !== undefined) absorb(turn, from.peer.id, way, from.held.message, from.held.at)
+  absorb(turn, from.peer.id, way, message, at.now)
 }
 
-const send = <E, B>(turn: Turn<E, B>, to: Neighbor, kind: BlockKind): void => {
+/** A block that came at `arrivedAt`, as if it had been under way until now. */
+const absorb = <E, B>(
+  turn: Turn<E, B>,
+  from: NodeId.NodeId,
+  way: delay.Way,
+  message: Message<B>,
+  arrivedAt: Machine.Instant
+): void => {
+  const { at, estimator, state } = turn
+  if (message.era !== way.era) return
+  const oneWay = delay.oneWay(way, arrivedAt - message.sentAt, state.config.time.toleranceMs)
+  if (oneWay === undefined) return
+  const absorbed = estimator.absorb(state.estimator, from, message.block, oneWay + at.now - arrivedAt, at)
+  turn.state = { ...state, estimator: absorbed }
+}
+
+const send = <E, B>(turn: Turn<E, B>, to: Neighbor<B>, kind: BlockKind): void => {
   const { at, state } = turn
   if (to.sentAt !== undefined && at.now - to.sentAt < state.config.gapMs) return
   const [estimator, block] = turn.estimator.block(state.estimator, kind, at)
@@ -325,7 +358,7 @@ const tell = <E, B>(turn: Turn<E, B>): void => {
   turn.actions.push({ _tag: "Emit", output })
 }
 
-const status = <E, B>(estimator: ClockEstimator<E, B>, state: State<E>, at: Moment): Status => {
+const status = <E, B>(estimator: ClockEstimator<E, B>, state: State<E, B>, at: Moment): Status => {
   const { config, estimate, fleet } = state
   const time = FleetTime.at(fleet, at.now)
   const ahead = time === undefined ? Number.NaN : at.wall - time
@@ -385,7 +418,7 @@ const tenths = (ms: number): number => Math.round(ms * 10) + 0
 
 const isTenths = (input: unknown): input is number => Number.isSafeInteger(input) && !Object.is(input, -0)
 
-const invariants = <E, B>(estimator: ClockEstimator<E, B>, state: State<E>): ReadonlyArray<string> => {
+const invariants = <E, B>(estimator: ClockEstimator<E, B>, state: State<E, B>): ReadonlyArray<string> => {
   const broken = estimator.invariants(state.estimator).map((name) => `clocks: ${name}`)
   const { fleet } = state
   if (fleet.offset !== undefined && fleet.candidate !== undefined) broken.push("clocks: settled, and yet a candidate")
@@ -395,18 +428,18 @@ const invariants = <E, B>(estimator: ClockEstimator<E, B>, state: State<E>): Rea
   return broken
 }
 
-const withNeighbor = <E>(state: State<E>, changed: Neighbor): State<E> => ({
+const withNeighbor = <E, B>(state: State<E, B>, changed: Neighbor<B>): State<E, B> => ({
   ...state,
   neighbors: state.neighbors.map((neighbor) => (neighbor.link === changed.link ? changed : neighbor))
 })
 
-const aroundOf = <E>({ config, neighbors, size }: State<E>): FleetTime.Surroundings => ({
+const aroundOf = <E, B>({ config, neighbors, size }: State<E, B>): FleetTime.Surroundings => ({
   neighbors: neighbors.length,
   size,
   hasContacts: config.hasContacts
 })
 
-const demandOf = <E>(state: State<E>, now: Machine.Instant): Demand => ({
+const demandOf = <E, B>(state: State<E, B>, now: Machine.Instant): Demand => ({
   need: FleetTime.need(state.fleet, aroundOf(state), now, state.config.fleet),
   size: state.size
 })

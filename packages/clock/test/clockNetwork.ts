@@ -34,6 +34,8 @@ export class Node {
   /** True time minus monotonic time: a suspended machine's grows. */
   zero: number
   isDead = false
+  /** What happens to a suspended machine when it wakes, if it is suspended. */
+  backlog: Array<() => void> | undefined = undefined
   offset: number | undefined
   alone = false
   refused = 0
@@ -110,6 +112,17 @@ export class Network {
     this.connect(this.edges.filter(([a, b]) => a !== node.index && b !== node.index))
   }
 
+  /** The machine sleeps, and its monotonic clock with it; frames and timers wait. */
+  suspend(node: Node, ms: number): void {
+    node.backlog = []
+    this.after(ms, () => {
+      const backlog = node.backlog ?? []
+      node.backlog = undefined
+      node.zero += ms
+      for (const happen of backlog) happen()
+    })
+  }
+
   /** Time passes. */
   run(ms: number, each?: () => void): void {
     const end = this.now + ms
@@ -136,6 +149,10 @@ export class Network {
 
   feed(node: Node, event: Parameters<typeof Population.median.step>[1]["event"]): void {
     if (node.isDead) return
+    if (node.backlog !== undefined) {
+      node.backlog.push(() => this.feed(node, event))
+      return
+    }
     const now = this.now - node.zero
     const [machine, actions] = Population.median.step(node.machine, { now, wall: node.wall(this.now), event })
     node.machine = machine

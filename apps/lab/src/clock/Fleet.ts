@@ -63,11 +63,11 @@ export interface Setup<E, B> {
 
 const rejectMs = 500
 
-interface Node<E> {
+interface Node<E, B> {
   readonly index: number
   generation: number
   id: string
-  state: Population.State<E> | undefined
+  state: Population.State<E, B> | undefined
   cell: HlcCell.HlcCell
   error: number
   isBad: boolean
@@ -82,7 +82,7 @@ interface Node<E> {
 /** @since 0.1.0 @category models */
 export interface Fleet<E, B> {
   readonly setup: Setup<E, B>
-  readonly nodes: ReadonlyArray<Node<E>>
+  readonly nodes: ReadonlyArray<Node<E, B>>
   now: number
   frames: number
   bytes: number
@@ -110,7 +110,7 @@ export const make = <E, B>(setup: Setup<E, B>): Fleet<E, B> => {
   const { rule } = setup
   const fleet: Fleet<E, B> = {
     setup,
-    nodes: setup.graph.map((_, index): Node<E> => ({
+    nodes: setup.graph.map((_, index): Node<E, B> => ({
       index,
       generation: 0,
       id: "",
@@ -233,8 +233,8 @@ export const look = <E, B>(fleet: Fleet<E, B>): Look => {
 
 /** An operator resets the epoch at one node. @since 0.1.0 */
 export const reset = <E, B>(fleet: Fleet<E, B>, index: number): void => {
-  const { cell } = fleet.nodes[index] as Node<E>
-  const next = Hlc.reset(HlcCell.read(cell), cell.epoch, physical(fleet, fleet.nodes[index] as Node<E>))
+  const { cell } = fleet.nodes[index] as Node<E, B>
+  const next = Hlc.reset(HlcCell.read(cell), cell.epoch, physical(fleet, fleet.nodes[index] as Node<E, B>))
   if (next !== undefined) HlcCell.write(cell, next)
 }
 
@@ -251,7 +251,7 @@ export const mend = <E, B>(fleet: Fleet<E, B>): void => {
 // Nodes
 // ---------------------------------------------------------------------------------------------------------------------
 
-const boot = <E, B>(fleet: Fleet<E, B>, node: Node<E>): void => {
+const boot = <E, B>(fleet: Fleet<E, B>, node: Node<E, B>): void => {
   const { core, now, setup } = fleet
   const { rule } = setup
   const { generation, index } = node
@@ -277,7 +277,7 @@ const boot = <E, B>(fleet: Fleet<E, B>, node: Node<E>): void => {
 }
 
 const replaceNext = <E, B>(fleet: Fleet<E, B>): void => {
-  const node = fleet.nodes[Math.floor(chance(fleet) * fleet.nodes.length)] as Node<E>
+  const node = fleet.nodes[Math.floor(chance(fleet) * fleet.nodes.length)] as Node<E, B>
   if (!node.isGone) {
     node.isGone = true
     node.generation++
@@ -304,13 +304,13 @@ const jump = <E, B>(fleet: Fleet<E, B>): void => {
   measureMedian(fleet)
 }
 
-const neighborsOf = <E, B>(fleet: Fleet<E, B>, node: Node<E>): ReadonlyArray<Node<E>> =>
-  (fleet.setup.graph[node.index] ?? []).map((index) => fleet.nodes[index] as Node<E>).filter(({ isGone }) => !isGone)
+const neighborsOf = <E, B>(fleet: Fleet<E, B>, node: Node<E, B>): ReadonlyArray<Node<E, B>> =>
+  (fleet.setup.graph[node.index] ?? []).map((index) => fleet.nodes[index] as Node<E, B>).filter(({ isGone }) => !isGone)
 
 /** A link is numbered by who is at its other end, and by which run of it. */
-const linkOf = <E>({ generation, index }: Node<E>): number => generation * 0x1000000 + index
+const linkOf = <E, B>({ generation, index }: Node<E, B>): number => generation * 0x1000000 + index
 
-const tellNeighbors = <E, B>(fleet: Fleet<E, B>, node: Node<E>): void => {
+const tellNeighbors = <E, B>(fleet: Fleet<E, B>, node: Node<E, B>): void => {
   if (node.isGone || node.state === undefined) return
   node.version++
   const neighbors = neighborsOf(fleet, node).map((other) => ({
@@ -320,16 +320,16 @@ const tellNeighbors = <E, B>(fleet: Fleet<E, B>, node: Node<E>): void => {
   feed(fleet, node, node.generation, { _tag: "Neighbors", version: node.version, neighbors })
 }
 
-const wallOf = <E, B>({ now }: Fleet<E, B>, { error }: Node<E>): number => Math.floor(epochMs + now + error)
+const wallOf = <E, B>({ now }: Fleet<E, B>, { error }: Node<E, B>): number => Math.floor(epochMs + now + error)
 
-const fleetTime = <E, B>({ now }: Fleet<E, B>, { offset }: Node<E>): number => offset + now
+const fleetTime = <E, B>({ now }: Fleet<E, B>, { offset }: Node<E, B>): number => offset + now
 
-const physical = <E, B>(fleet: Fleet<E, B>, node: Node<E>): number =>
+const physical = <E, B>(fleet: Fleet<E, B>, node: Node<E, B>): number =>
   fleet.setup.rule._tag === "population"
     ? EffectiveTime.physical(wallOf(fleet, node), fleetTime(fleet, node), node.alone, EffectiveTime.defaults)
     : wallOf(fleet, node)
 
-const feed = <E, B>(fleet: Fleet<E, B>, node: Node<E>, generation: number, event: Population.Event<B>): void => {
+const feed = <E, B>(fleet: Fleet<E, B>, node: Node<E, B>, generation: number, event: Population.Event<B>): void => {
   const { protocol } = fleet.core
   if (node.generation !== generation || protocol === undefined || node.state === undefined) return
   const [state, actions] = protocol.step(node.state, { now: fleet.now, wall: wallOf(fleet, node), event })
@@ -337,7 +337,7 @@ const feed = <E, B>(fleet: Fleet<E, B>, node: Node<E>, generation: number, event
   for (const action of actions) {
     switch (action._tag) {
       case "Send":
-        send(fleet, node, fleet.nodes[action.link % 0x1000000] as Node<E>, action.message)
+        send(fleet, node, fleet.nodes[action.link % 0x1000000] as Node<E, B>, action.message)
         break
       case "SetTimer":
         after(fleet, action.delayMs, () => feed(fleet, node, generation, { _tag: "TimerFired", timer: action.timer }))
@@ -352,7 +352,7 @@ const feed = <E, B>(fleet: Fleet<E, B>, node: Node<E>, generation: number, event
 }
 
 /** Without a population protocol: a stamp to one neighbour after the other. */
-const plainRound = <E, B>(fleet: Fleet<E, B>, node: Node<E>, generation: number): void => {
+const plainRound = <E, B>(fleet: Fleet<E, B>, node: Node<E, B>, generation: number): void => {
   if (node.generation !== generation || node.isGone) return
   const neighbors = neighborsOf(fleet, node)
   const to = neighbors[node.turn++ % Math.max(neighbors.length, 1)]
@@ -368,8 +368,8 @@ const stampBytes = 8
 
 const send = <E, B>(
   fleet: Fleet<E, B>,
-  from: Node<E>,
-  to: Node<E>,
+  from: Node<E, B>,
+  to: Node<E, B>,
   message: Population.Message<B> | undefined
 ): void => {
   const { core, setup } = fleet
@@ -395,7 +395,7 @@ const send = <E, B>(
 
 const receive = <E, B>(
   fleet: Fleet<E, B>,
-  to: Node<E>,
+  to: Node<E, B>,
   generation: number,
   link: number,
   stamp: Stamp.Stamp,
@@ -407,7 +407,7 @@ const receive = <E, B>(
   if (message !== undefined) feed(fleet, to, generation, { _tag: "Received", link, message })
 }
 
-const isFollowed = <E, B>(fleet: Fleet<E, B>, to: Node<E>, stamp: Stamp.Stamp): boolean => {
+const isFollowed = <E, B>(fleet: Fleet<E, B>, to: Node<E, B>, stamp: Stamp.Stamp): boolean => {
   const { rule } = fleet.setup
   switch (rule._tag) {
     case "plain":
@@ -437,7 +437,7 @@ const chance = <E, B>({ core }: Fleet<E, B>): number => {
   return unit
 }
 
-const shuffled = <E, B>(fleet: Fleet<E, B>, nodes: ReadonlyArray<Node<E>>): ReadonlyArray<Node<E>> => {
+const shuffled = <E, B>(fleet: Fleet<E, B>, nodes: ReadonlyArray<Node<E, B>>): ReadonlyArray<Node<E, B>> => {
   const [mixed, rng] = Rng.sample(fleet.core.rng, nodes, nodes.length)
   fleet.core.rng = rng
   return mixed

@@ -51,31 +51,38 @@ export interface Way {
   readonly transit: Least
   /** The least transit of the way back; undefined until it was told. */
   readonly back: number | undefined
-  /** The transit of the last message. */
-  readonly last: number
+  /** Messages that were learned from. */
+  readonly count: number
 }
 
-export const unknown: Way = { era: undefined, transit: nothing, back: undefined, last: 0 }
+export const unknown: Way = { era: undefined, transit: nothing, back: undefined, count: 0 }
 
 /** Learns from a message that came now. */
 export const learn = (known: Way, timed: Timed, now: number, ownEra: number): Way => {
   const way = known.era === timed.era ? known : unknown
   const { back } = timed
-  const last = now - timed.sentAt
   return {
     era: timed.era,
-    transit: see(way.transit, last, now),
+    transit: see(way.transit, now - timed.sentAt, now),
     back: back !== undefined && back.era === ownEra ? back.transit : way.back,
-    last
+    count: way.count + 1
   }
 }
 
-/** How long the message that was learned from last was under way; until the way back is known, only what it was late. */
-export const oneWay = (way: Way): number => {
+/**
+ * How long a message of this transit was under way, or undefined while that cannot be told: the way back is not known, or
+ * all messages of a young link were so slow that half of their round trip says nothing. (The first may have been the one
+ * that TCP had to send again.)
+ */
+export const oneWay = (way: Way, transit: number, toleranceMs: number): number | undefined => {
+  if (way.back === undefined) return undefined
   const quickest = least(way.transit)
-  const trip = way.back === undefined ? 0 : Math.max(quickest + way.back, 0)
-  return Math.min(trip / 2 + way.last - quickest, delayMax)
+  const half = Math.max(quickest + way.back, 0) / 2
+  return half > toleranceMs && way.count < settledCount ? undefined : Math.min(half + transit - quickest, delayMax)
 }
+
+/** Our choice: of so many messages one was not late. */
+const settledCount = 8
 
 /** What to tell the neighbour of its messages. */
 export const backOf = ({ era, transit }: Way): Timed["back"] =>

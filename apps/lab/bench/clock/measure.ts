@@ -1,0 +1,82 @@
+/**
+ * Nanoseconds and bytes for each call. All arms of a row take turns, round by round in one process, so that what else the
+ * machine does meets all of them; of the rounds the median stands, with the least and the greatest.
+ */
+import { hrtime } from "node:process"
+import { getHeapStatistics } from "node:v8"
+import { type Arm, type Row, rows } from "./rows.ts"
+
+export interface Settings {
+  readonly rounds: number
+  /** How long a round of one arm takes about. */
+  readonly roundMs: number
+}
+
+export const defaults: Settings = { rounds: 7, roundMs: 100 }
+
+export interface Figure {
+  readonly name: string
+  readonly median: number
+  readonly least: number
+  readonly greatest: number
+  /** Allocated by one call. */
+  readonly bytes: number
+}
+
+export interface Measured {
+  readonly name: string
+  readonly figures: ReadonlyArray<Figure>
+}
+
+export const measure = (settings: Settings = defaults): ReadonlyArray<Measured> =>
+  rows.map((row) => ({ name: row.name, figures: measureRow(row, settings) }))
+
+const measureRow = ({ arms }: Row, { roundMs, rounds }: Settings): ReadonlyArray<Figure> => {
+  const running = arms.map((arm) => start(arm, roundMs))
+  for (let round = 0; round < rounds; round++) {
+    for (const { run, times, values } of running) values.push(nanoseconds(run, times) / times)
+  }
+  return running.map(({ name, run, times, values }) => {
+    const sorted = values.toSorted((a, b) => a - b)
+    return {
+      name,
+      median: sorted[(sorted.length - 1) >> 1] as number,
+      least: sorted[0] as number,
+      greatest: sorted.at(-1) as number,
+      bytes: allocated(run, times)
+    }
+  })
+}
+
+/** Warm, and with as many calls as fill a round. */
+const start = ({ name, start }: Arm, roundMs: number) => {
+  const run = start()
+  let times = 1024
+  while (nanoseconds(run, times) < roundMs * 1e6) times *= 2
+  const values: Array<number> = []
+  return { name, run, times, values }
+}
+
+let kept = 0
+
+const nanoseconds = (run: (times: number) => number, times: number): number => {
+  const from = hrtime.bigint()
+  // What was computed is used, so that computing it is not left out.
+  kept += run(times)
+  return Number(hrtime.bigint() - from)
+}
+
+const allocated = (run: (times: number) => number, times: number): number => {
+  const before = bytesOf(getHeapStatistics())
+  kept += run(times)
+  return (bytesOf(getHeapStatistics()) - before) / times
+}
+
+/** In the types of later versions of Node only. */
+const bytesOf = (statistics: object): number => {
+  const { total_allocated_bytes: bytes } = statistics as { readonly total_allocated_bytes?: number }
+  return bytes ?? Number.NaN
+}
+
+/** The sum of all that was computed: shown by nobody, but it could be. */
+export const checksum = (): number => kept
