@@ -90,7 +90,9 @@ class Comparison {
       case "Call":
         return this.call(op, plan, sup)
       case "Start": {
-        const dynamic = this.supervisors.filter(({ id, kind }) => kind === "dynamic" && model.supervisor(id) !== undefined)
+        const dynamic = this.supervisors.filter(
+          ({ id, kind }) => kind === "dynamic" && model.supervisor(id) !== undefined
+        )
         const home = op.dynamic && dynamic.length > 0 ? (dynamic[op.sup % dynamic.length] as SupervisorPlan) : plan
         const copies = op.reuse === undefined ? op.copies : 1
         for (let n = 0; n < copies && !model.ambiguous; n++) this.startChild(op, home, model.supervisor(home.id))

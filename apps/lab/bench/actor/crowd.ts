@@ -103,7 +103,7 @@ const crowd = inSystem((_, [size = 0, perSecond = 0]) =>
         // What was sent last may still lie in a mailbox.
         const crashed = () => system.counters().crashes - before.crashes
         const restarted = () => crashed() === crashes && system.alive() === before.alive
-        for (const end = millis() + 5000; !restarted() && millis() < end; ) {
+        for (const end = millis() + 5000; !restarted() && millis() < end;) {
           await new Promise((resolve) => setTimeout(resolve, 10))
         }
         if (crashed() !== crashes) throw new Error(`${crashes} were to crash, ${crashed()} did`)
