@@ -39,6 +39,9 @@ const endingOf = (text: string): string => {
 
 const keyOf = (id: string): Registry.RegistryKey<Ending> => Registry.key<Ending>(id)
 
+/** Longer than any scenario. */
+export const stubbornMs = 10_000_000
+
 export class Real {
   readonly events: Array<string> = []
   readonly reports: Array<string> = []
@@ -212,7 +215,7 @@ export class Real {
       receive,
       terminate: (_, reason) => {
         if (cleanup.outcome === "hangs") return Effect.never
-        if (cleanup.outcome === "stubborn") return Effect.uninterruptible(Effect.never)
+        if (cleanup.outcome === "stubborn") return Effect.uninterruptible(Effect.sleep(stubbornMs))
         const ended = Effect.andThen(ends, note(`terminate ${id} ${textOf(reason)}`))
         return cleanup.outcome === "fails" ? Effect.andThen(ended, Effect.die("terminate")) : Effect.asVoid(ended)
       }
