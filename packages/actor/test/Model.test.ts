@@ -193,7 +193,7 @@ class Comparison {
 
   /** Nothing is left. */
   private over(): void {
-    const { model, real } = this
+    const { real } = this
     real.close()
     // Beyond every time that anything may take to stop, one after another; what was abandoned ends after all.
     real.virtual.advance(real.virtual.now + 2 * stubbornMs)
