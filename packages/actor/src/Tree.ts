@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ExitReason from "./ExitReason.ts"
 import type { Process } from "./internal/process.ts"
@@ -50,16 +51,19 @@ export const snapshotUnsafe = (system: System["Service"]): ReadonlyArray<Node> =
 export const flatten = (nodes: ReadonlyArray<Node>): ReadonlyArray<Node> =>
   nodes.flatMap((node) => [node, ...flatten(node.children)])
 
-/** The tree as text, one child a line. @since 0.1.0 */
-export const render = (nodes: ReadonlyArray<Node>): string =>
+/** The tree as text, one child a line; `now`, an instant of Effect's Clock, adds for how long each is up. @since 0.1.0 */
+export const render = (nodes: ReadonlyArray<Node>, now?: number): string =>
   flatten(nodes)
     .map((node) => {
       const kind = node.strategy === null ? "" : ` (${node.strategy})`
       const last = node.lastReason === null ? "" : `, last: ${node.lastReason}`
+      const up = now === undefined || node.startedAt === null ? "" : `, up ${uptime(now - node.startedAt)}`
       const counts = `restarts ${node.restarts}, mailbox ${node.mailbox}, handled ${node.handled}`
-      return `${"  ".repeat(node.path.length - 1)}${node.id}${kind} ${node.state} · ${counts}${last}`
+      return `${"  ".repeat(node.path.length - 1)}${node.id}${kind} ${node.state} · ${counts}${up}${last}`
     })
     .join("\n")
+
+const uptime = (ms: number): string => Duration.format(Duration.seconds(Math.floor(ms / 1000)))
 
 const rootNode = (process: Process): Node => ({
   path: process.path,

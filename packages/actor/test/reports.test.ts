@@ -122,12 +122,12 @@ describe("reports", () => {
         ]
       )
       assert.strictEqual(
-        Tree.render(yield* Tree.snapshot),
+        Tree.render(yield* Tree.snapshot, 90_500),
         [
-          "shop (one_for_one) running · restarts 0, mailbox 0, handled 1",
-          "  till (one_for_one) running · restarts 1, mailbox 0, handled 2, last: shutdown",
-          "    counter running · restarts 0, mailbox 0, handled 0",
-          "  late (one_for_one) running · restarts 0, mailbox 0, handled 0"
+          "shop (one_for_one) running · restarts 0, mailbox 0, handled 1, up 1m 30s",
+          "  till (one_for_one) running · restarts 1, mailbox 0, handled 2, up 30s, last: shutdown",
+          "    counter running · restarts 0, mailbox 0, handled 0, up 30s",
+          "  late (one_for_one) running · restarts 0, mailbox 0, handled 0, up 1m 30s"
         ].join("\n")
       )
     }).pipe(Effect.provide([System.layer, Logger.layer([])]))
