@@ -100,10 +100,11 @@ const reasonText = (reason: Cause.Reason<unknown>): string => {
 const short = (value: unknown): string => {
   let text: string
   try {
-    if (value instanceof Error) text = value.message === "" ? value.name : `${value.name}: ${value.message}`
+    if (value instanceof Error) text = value.message === "" ? `${value.name}` : `${value.name}: ${value.message}`
     else text = typeof value === "string" ? value : (JSON.stringify(value) ?? String(value))
   } catch {
-    text = Object.prototype.toString.call(value)
+    // Whatever was thrown: even to ask it for its tag may throw.
+    text = `<not printable: ${typeof value}>`
   }
   return text.length > 200 ? `${text.slice(0, 200)}…` : text
 }

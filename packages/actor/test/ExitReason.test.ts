@@ -51,7 +51,7 @@ describe("ExitReason", () => {
         "killed",
         "no such actor",
         "failed: TypeError: no",
-        "failed: [object Object]"
+        "failed: <not printable: object>"
       ]
     )
     assert.isAtMost(toText(failure("x".repeat(10_000))).length, 250)

@@ -66,6 +66,85 @@ describe("reports", () => {
       }).pipe(Effect.provide([System.layer, Logger.layer([])]))
   )
 
+  it.effect.each([
+    ["an error without a name", () => Object.assign(new Error(""), { name: undefined })],
+    ["an error whose message is a symbol", () => Object.assign(new Error("x"), { message: Symbol("message") })],
+    ["an object without a prototype", () => Object.create(null) as unknown],
+    [
+      "an error whose stack throws",
+      () =>
+        Object.defineProperty(new Error("x"), "stack", {
+          get: (): never => {
+            throw new Error("no stack")
+          }
+        })
+    ],
+    [
+      "a proxy that refuses everything",
+      () =>
+        new Proxy(
+          {},
+          {
+            get: (): never => {
+              throw new Error("no")
+            }
+          }
+        )
+    ]
+  ] as const)("what cannot be printed is a crash like any other, thrown or in the state: %s", ([, make]) =>
+    Effect.gen(function* () {
+      const key = Registry.key<"crash">("hostile")
+      const state = {
+        get field(): never {
+          throw make()
+        }
+      }
+      const hostile = Actor.behavior<"crash">()({
+        name: "hostile",
+        init: () => Effect.succeed(state),
+        receive: () => {
+          throw make()
+        }
+      })
+      const top = yield* Supervisor.start({ name: "top", children: [Supervisor.childSpec(hostile, { key })] })
+      Actor.tellUnsafe(yield* Registry.via(key), "crash")
+      yield* settle
+      const crashed = (yield* Report.recent).find((report) => report._tag === "Crashed")
+      assert.ok(crashed?._tag === "Crashed")
+      assert.isString(crashed.cause)
+      assert.match(crashed.state ?? "", /not printable/)
+      assert.strictEqual((yield* top.countChildren).active, 1)
+    }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("a picture of a wide and deep state stops where it would be cut", () =>
+    Effect.gen(function* () {
+      let looks = 0
+      const leaf = {
+        get looked(): number {
+          return ++looks
+        }
+      }
+      const wide = (depth: number): unknown =>
+        depth === 0 ? [leaf, "x".repeat(100)] : Array.from({ length: 16 }, () => wide(depth - 1))
+      const ref = yield* Actor.spawn(
+        Actor.behavior<"crash">()({
+          name: "wide",
+          init: () => Effect.succeed(wide(2)),
+          receive: () => {
+            throw new Error("oops")
+          }
+        })
+      )
+      Actor.tellUnsafe(ref, "crash")
+      yield* Actor.awaitExit(ref)
+      assert.isBelow(looks, 20)
+      const crashed = (yield* Report.recent).find((report) => report._tag === "Crashed")
+      assert.ok(crashed?._tag === "Crashed")
+      assert.strictEqual(crashed.state?.length, 1001)
+    }).pipe(Effect.provide([System.layer, Logger.layer([])]))
+  )
+
   it.effect("each is a log line at its level, with the report as annotations, and an element of the stream", () =>
     Effect.gen(function* () {
       const lines: Array<readonly [level: string, report: unknown, child: unknown]> = []

@@ -27,12 +27,21 @@ export const reportCrash = (
     ...shared,
     // A stack takes longer to print than a restart takes: not before somebody reads it.
     get cause() {
-      return (text ??= Cause.pretty(cause).slice(0, causeMax))
+      return (text ??= pretty(cause).slice(0, causeMax))
     },
     ancestors: ancestors(process),
     waiting: process.waiting
   }
   return after(runtime.report({ _tag: "Terminated", ...shared }, context), () => runtime.report(crashed, context))
+}
+
+/** What a handler throws need not be printable: an error's stack may be a getter that throws. */
+const pretty = (cause: Cause.Cause<unknown>): string => {
+  try {
+    return Cause.pretty(cause)
+  } catch {
+    return ExitReason.toText(ExitReason.failed(cause))
+  }
 }
 
 /** Our choice: characters of a cause with its stack. */

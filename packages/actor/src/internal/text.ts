@@ -9,8 +9,9 @@ export const describe = (value: unknown): string => {
   let text: string
   try {
     text = show(value, 0)
-  } catch (error) {
-    text = `<not printable: ${String(error)}>`
+  } catch {
+    // What was thrown may not be printable either.
+    text = `<not printable: ${typeof value}>`
   }
   return text.length > textMax ? `${text.slice(0, textMax)}…` : text
 }
@@ -51,6 +52,14 @@ const showInstance = (value: object, depth: number): string => {
 }
 
 const list = <A>(items: ReadonlyArray<A>, text: (item: A) => string): string => {
-  const shown = items.slice(0, entriesMax).map(text).join(", ")
-  return items.length > entriesMax ? `${shown}, … ${items.length - entriesMax} more` : shown
+  const shown: Array<string> = []
+  let length = 0
+  // What comes after so much is cut off anyway, and a crash should not wait for it.
+  while (shown.length < Math.min(items.length, entriesMax) && length <= textMax) {
+    const one = text(items[shown.length] as A)
+    shown.push(one)
+    length += one.length
+  }
+  const joined = shown.join(", ")
+  return items.length > shown.length ? `${joined}, … ${items.length - shown.length} more` : joined
 }
