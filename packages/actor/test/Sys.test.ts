@@ -109,4 +109,25 @@ describe("Sys", () => {
       yield* Fiber.join(spawning)
     }).pipe(Effect.provide(System.layer))
   )
+
+  it.effect("an actor that suspends itself handles nothing more after the message at hand", () =>
+    Effect.gen(function* () {
+      const ref = yield* Actor.spawn(
+        Actor.behavior<"pause" | "count">()({
+          name: "pausing",
+          init: () => Effect.succeed(0),
+          receive: (n, message, self) => {
+            if (message === "pause") Effect.runSync(Sys.suspend(self.ref))
+            return n + 1
+          }
+        })
+      )
+      for (const message of ["count", "pause", "count", "count"] as const) Actor.tellUnsafe(ref, message)
+      yield* settle
+      assert.deepStrictEqual(yield* Sys.getState(ref), Option.some(2))
+      yield* Sys.resume(ref)
+      yield* settle
+      assert.deepStrictEqual(yield* Sys.getState(ref), Option.some(4))
+    }).pipe(Effect.provide(System.layer))
+  )
 })

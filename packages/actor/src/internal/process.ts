@@ -199,6 +199,11 @@ export class Process extends Timed implements Holder, Address {
     )
   }
 
+  /** By what the handler did, too. */
+  private get isSuspended(): boolean {
+    return this.phase === "suspended"
+  }
+
   /** At the next message boundary; an init that still runs has no state to tear and is interrupted. The first request counts. */
   stop(reason: ExitReason.ExitReason): void {
     if (this.isDead || this.stopReason !== undefined) return
@@ -319,7 +324,7 @@ export class Process extends Timed implements Holder, Address {
         return false
       }
       if (!this.handleNext()) return false
-      if (!this.ready) return false
+      if (!this.ready || this.isSuspended) return false
       if (runtime.isOver()) return true
     }
     return true
