@@ -6,7 +6,9 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Logger from "effect/Logger"
 import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 import { settle } from "./settle.ts"
 
@@ -407,5 +409,26 @@ describe("Actor", () => {
       yield* Actor.spawn(counter(), { key })
       assert.strictEqual(yield* Actor.ask(address, get), 0)
     }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("a spawn whose Scope closes meanwhile ends, even if the init cannot be interrupted", () =>
+    Effect.gen(function* () {
+      const stuck = Actor.behavior<never>()({
+        name: "stuck",
+        init: () => Effect.uninterruptible(Effect.never),
+        receive: (n) => n
+      })
+      const scope = yield* Scope.make()
+      const spawning = yield* Effect.forkChild(Actor.spawn(stuck).pipe(Scope.provide(scope)))
+      yield* settle
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* settle
+      yield* TestClock.adjust("6 seconds")
+      yield* settle
+      yield* Fiber.join(closing)
+      const exit = spawning.pollUnsafe()
+      assert.ok(exit !== undefined && Exit.isFailure(exit))
+      assert.isTrue(Cause.hasInterruptsOnly(exit.cause))
+    }).pipe(Effect.provide([System.layer, Logger.layer([])]))
   )
 })

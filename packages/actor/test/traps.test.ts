@@ -2,7 +2,7 @@
  * The traps that a sibling of ours found in itself (pathosDev/actor-ts#913), and what holds here instead. Those that
  * other files hold are named in docs/actor/rules.md.
  */
-import { Actor, ExitReason, Mailbox, Monitor, Registry, Supervisor, System, Tree } from "@starling/actor"
+import { Actor, ExitReason, Mailbox, Monitor, Registry, Report, Supervisor, System, Tree } from "@starling/actor"
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -251,4 +251,35 @@ describe("traps", () => {
           }).pipe(Effect.scoped, ...quiet, Effect.runPromise)
       )
     ))
+})
+
+describe("an init that neither ends nor can be interrupted", () => {
+  const stuck = (from: number) =>
+    Actor.behavior<"crash">()({
+      name: "stuck",
+      init: (self) => (self.incarnation < from ? Effect.succeed(0) : Effect.uninterruptible(Effect.never)),
+      receive: () => {
+        throw new Error("oops")
+      }
+    })
+
+  it.effect.each([1, 2])("keeps its supervisor no longer than a running child would: at start %i", (from) =>
+    Effect.gen(function* () {
+      const key = Registry.key<"crash">("stuck")
+      const scope = yield* Scope.make()
+      const children = [Supervisor.childSpec(stuck(from), { key, shutdown: "1 second" })]
+      yield* Effect.forkChild(Supervisor.start({ name: "top", children }).pipe(Scope.provide(scope)))
+      yield* settle
+      Actor.tellUnsafe(yield* Registry.via(key), "crash")
+      yield* settle
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* settle
+      yield* TestClock.adjust("2 seconds")
+      yield* settle
+      assert.isDefined(closing.pollUnsafe())
+      const system = yield* System.System
+      assert.deepStrictEqual([system.counters().abandoned, system.alive()], [1, 0])
+      assert.strictEqual((yield* Report.recent).filter((report) => report._tag === "Abandoned").length, 1)
+    }).pipe(...quiet)
+  )
 })

@@ -283,6 +283,8 @@ export class Process extends Timed implements Holder, Address {
     this.runtime.counts.abandoned++
     this.runtime.counts.abandonedNow++
     this.finish(ExitReason.killed)
+    // In its init: who waits for the start would wait for ever.
+    this.settle(failedInit(Cause.interrupt()))
   }
 
   // ---- messages

@@ -28,9 +28,11 @@ export const stopProcess: (process: Process, shutdown: Shutdown) => Effect.Effec
     process.kill()
     const killed = yield* noting("end", process, endWithin(process, abandonAfterMs), abandonAfterMs)
     if (killed !== undefined) return killed
+    // Somebody else may have waited as long.
+    if (process.ended !== undefined) return process.ended
+    process.abandon()
     const report = { at: process.runtime.now(), actor: process.pathText, afterMs: abandonAfterMs }
     yield* process.runtime.report({ _tag: "Abandoned", ...report }, process.context)
-    process.abandon()
     return ExitReason.killed
   })
 

@@ -175,8 +175,9 @@ export class Supervision {
   }
 
   private readonly awaitStart = Effect.fnUntraced(function* (this: Supervision, child: Child, process: Process) {
-    // An init that never ends must not keep this supervisor from its own end.
-    const forget = this.process.onStop(() => process.stop(ExitReason.shutdown))
+    // An init that never ends must not keep this supervisor from its own end: it has the child's time to end, as one that runs.
+    const ended = stopProcess(process, child.spec.shutdown)
+    const forget = this.process.onStop(() => void Effect.runForkWith(this.process.context)(ended))
     const outcome = yield* startWithin(process, child.spec.startTimeoutMs)
     forget()
     return yield* this.started(child, process, outcome)
