@@ -217,6 +217,22 @@ describe("an exploration", () => {
     assert.throws(() => ActorTest.check(lostUpdate), `replay: ActorTest.run(program, { seed: ${found.seed} })`)
   })
 
+  it("a timeout is over at its millisecond, whatever the instant", () => {
+    const silent = Actor.behavior<Actor.ReplyTo<number>>()({
+      name: "silent",
+      init: () => Effect.void,
+      receive: () => undefined
+    })
+    for (let i = 0; i < 60; i++) {
+      const asking = Effect.gen(function* () {
+        const ref = yield* Actor.spawn(silent)
+        yield* Effect.sleep(i)
+        yield* Effect.exit(Actor.ask(ref, (to: Actor.ReplyTo<number>) => to, 1001 + (i % 7)))
+      })
+      assert.strictEqual(ActorTest.run(asking, { seed: 1 }).virtualMs, i + 1001 + (i % 7))
+    }
+  })
+
   it("finds two actors that wait on each other's full mailboxes, while timers run elsewhere", () => {
     const found = failureOf(ActorTest.explore(ring(Mailbox.bounded(1))))
     assert.ok(found._tag === "Deadlock")
