@@ -10,6 +10,9 @@
  * whatever timers still run elsewhere, when actors wait for each other in a ring; **livelock**, when steps go on and on
  * at one instant.
  *
+ * Two things the seed does not choose: timers of one instant fire in the order in which they were set, each before the
+ * next; and an asker goes on in the same step in which its answer is settled, as it does outside of tests.
+ *
  * Promises are the hole: what settles outside looks like a deadlock, so nothing that runs here may use one. State that a
  * program shares between its runs makes them differ; make all of it inside the program. No test runner is needed, nor
  * assumed.

@@ -6,6 +6,7 @@ import {
   Registry,
   Report,
   Supervisor,
+  Sys,
   System,
   Tree
 } from "@starling/actor"
@@ -246,6 +247,34 @@ describe("Supervisor", () => {
       yield* settle
       assert.strictEqual(system.counters().abandonedNow, 0)
       assert.strictEqual(system.counters().abandoned, 1)
+    }).pipe(Effect.provide(System.layer))
+  )
+
+  it.effect("a kill from anybody that no fiber hears is given up after a second, and the child is restarted", () =>
+    Effect.gen(function* () {
+      const system = yield* System.System
+      const stuck = Actor.behavior<"go">()({
+        name: "stuck",
+        init: (self) => Effect.succeed(self.incarnation),
+        receive: (n) => Effect.as(Effect.uninterruptible(Effect.sleep("1 hour")), n)
+      })
+      const key = Registry.key<"go">("stuck")
+      yield* Supervisor.start({ name: "top", children: [Supervisor.childSpec(stuck, { key })] })
+      Actor.tellUnsafe(yield* Registry.via(key), "go")
+      yield* settle
+      yield* Actor.exit(yield* Registry.via(key), ExitReason.killed)
+      yield* TestClock.adjust(999)
+      yield* settle
+      assert.strictEqual(system.counters().abandoned, 0)
+      yield* TestClock.adjust(1)
+      yield* settle
+      assert.deepStrictEqual([system.counters().abandoned, system.counters().restarts], [1, 1])
+      assert.isTrue((yield* Report.recent).some((report) => report._tag === "Abandoned"))
+      const next = Option.getOrThrow(yield* Registry.whereIs(key))
+      assert.deepStrictEqual(yield* Sys.getState(next), Option.some(2))
+      yield* TestClock.adjust("1 hour")
+      yield* settle
+      assert.strictEqual(system.counters().abandonedNow, 0)
     }).pipe(Effect.provide(System.layer))
   )
 

@@ -1,7 +1,7 @@
 /**
- * The log lines of reports. A storm of crashes must not drown the log, nor the process that writes it: the lines that a
- * single crash causes are limited, and what was left out is counted in the next line. OTP's logger does the same to all
- * lines (logger_std_h, burst limit: 500 events in a second).
+ * The log lines of reports. A storm of crashes must not drown the log, nor the process that writes it: the lines of each
+ * kind are limited, so that many of one kind never hide another, and what was left out is counted in the next line. OTP's
+ * logger does the same to all lines together (logger_std_h, burst limit: 500 events in a second).
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -10,13 +10,13 @@ import * as LogLevel from "effect/LogLevel"
 import * as References from "effect/References"
 import type { Report } from "../Report.ts"
 
-/** Our choice: a person reads no more; a hundredth of what a system can crash in a second. */
+/** Of one kind. Our choice: a person reads no more; a hundredth of what a system can crash in a second. */
 const linesPerSecond = 100
 
 export class Log {
   private readonly now: () => number
   private second = Number.NEGATIVE_INFINITY
-  private lines = 0
+  private readonly lines = new Map<Report["_tag"], number>()
   private leftOut = 0
 
   constructor(now: () => number) {
@@ -29,28 +29,25 @@ export class Log {
     if (level === undefined || LogLevel.isGreaterThan(Context.get(context, References.MinimumLogLevel), level)) {
       return Exit.void
     }
-    if (!limited.has(report._tag)) return written(report, level)
     const now = this.now()
     // A clock that was set back begins anew, too.
     if (Math.abs(now - this.second) >= 1000) {
       this.second = now
-      this.lines = 0
+      this.lines.clear()
     }
-    if (this.lines === linesPerSecond) {
+    const lines = this.lines.get(report._tag) ?? 0
+    if (lines === linesPerSecond) {
       this.leftOut++
       return Exit.void
     }
-    this.lines++
+    this.lines.set(report._tag, lines + 1)
     const { leftOut } = this
     this.leftOut = 0
     if (leftOut === 0) return written(report, level)
-    const missing = `${leftOut} reports were not logged: more than ${linesPerSecond} in a second`
+    const missing = `${leftOut} reports were not logged: more than ${linesPerSecond} of a kind in a second`
     return Effect.andThen(Effect.annotateLogs(Effect.logWarning(missing), { leftOut }), written(report, level))
   }
 }
-
-/** What every crash causes, and every restart. */
-const limited: ReadonlySet<Report["_tag"]> = new Set(["Progress", "Crashed", "ChildTerminated", "StartFailed"])
 
 const levelOf: { readonly [Tag in Report["_tag"]]: LogLevel.Severity | undefined } = {
   Progress: "Debug",

@@ -27,6 +27,7 @@ import { instrumented } from "./instruments.ts"
 import type { Address, ErasedBehavior, LaunchOptions, Signal } from "./model.ts"
 import { NextState } from "./next.ts"
 import { failedInit, type Outcome, worse } from "./outcome.ts"
+import { stopProcess } from "./stopping.ts"
 import type { Supervision } from "./supervision.ts"
 import { Timed } from "./timed.ts"
 
@@ -260,8 +261,11 @@ export class Process extends Timed implements Holder, Address {
   }
 
   exit(reason: ExitReason.ExitReason): void {
-    if (reason._tag === "Killed") this.kill()
-    else this.stop(reason)
+    if (reason._tag !== "Killed") return this.stop(reason)
+    this.kill()
+    // It may be where no fiber can be interrupted. A supervisor kills its children first, each with a time of its own.
+    if (this.fiber === undefined || this.supervision !== undefined) return
+    Effect.runForkWith(this.context)(stopProcess(this, "brutal"))
   }
 
   /** From the next message boundary on it handles nothing, until it is resumed; what ends it still does. */
