@@ -49,8 +49,11 @@ export interface Line {
 
 const root = new URL("../../../", import.meta.url)
 
+/** Where results are kept. @since 0.1.0 */
+export const folder = fileURLToPath(new URL("docs/results/", root))
+
 /** @since 0.1.0 */
-export const path = fileURLToPath(new URL("docs/results/soak.jsonl", root))
+export const path = `${folder}soak.jsonl`
 
 /** @since 0.1.0 */
 export const machine: Line["machine"] = {
@@ -80,6 +83,13 @@ export const revision = (
     return { commit, code, known: code !== "" }
   }).pipe(Effect.orElseSucceed(() => ({ commit: "unknown", code: "unknown", known: false })))
 
+/** What is checked out, and whether sources differ from it. Without git nothing is known. @since 0.1.0 */
+export const commit: Effect.Effect<string, never, Spawner> = Effect.gen(function* () {
+  const head = yield* git("rev-parse", "--short=12", "HEAD")
+  const changed = yield* git("status", "--porcelain", "--", "packages", "apps/lab", "pnpm-lock.yaml")
+  return changed === "" ? head : `${head}-dirty`
+}).pipe(Effect.orElseSucceed(() => "unknown"))
+
 type Spawner = ChildProcessSpawner.ChildProcessSpawner
 
 const git = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
@@ -100,7 +110,7 @@ export const read: Effect.Effect<ReadonlyArray<Line>, PlatformError.PlatformErro
 /** @since 0.1.0 */
 export const append = Effect.fnUntraced(function* (line: Line) {
   const files = yield* FileSystem.FileSystem
-  yield* files.makeDirectory(fileURLToPath(new URL("docs/results/", root)), { recursive: true })
+  yield* files.makeDirectory(folder, { recursive: true })
   yield* files.writeFileString(path, `${JSON.stringify(line)}\n`, { flag: "a" })
 })
 

@@ -1,15 +1,16 @@
 #!/usr/bin/env node
-/** Where the laboratory begins: `lab clock`, `lab list`, `lab run`, `lab soak`. */
+/** Where the laboratory begins: `lab clock`, `lab list`, `lab papers`, `lab run`, `lab soak`. */
 import * as Command from "effect/cli/Command"
 import { runMain } from "./cli.ts"
 import { clock } from "./commands/clock.ts"
 import { list } from "./commands/list.ts"
+import { papers } from "./commands/papers.ts"
 import { run } from "./commands/run.ts"
 import { soak } from "./commands/soak.ts"
 
 runMain(
   Command.make("lab").pipe(
     Command.withDescription("Runs the scenarios of @starling/testing: whole fleets in virtual time, by a seed."),
-    Command.withSubcommands([clock, list, run, soak])
+    Command.withSubcommands([clock, list, papers, run, soak])
   )
 )

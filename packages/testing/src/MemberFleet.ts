@@ -11,6 +11,7 @@ import { MessageId, ViewManager } from "@starling/gossip"
 import { type NodeId, type Peer, Rng } from "@starling/machine"
 import { Component, Member, type Parts, Wiring } from "@starling/member"
 import { World } from "@starling/sim"
+import { peerOf } from "./internal/peers.ts"
 
 /** What the world is told of a member. @since 0.1.0 @category models */
 export interface Protocol extends World.Protocol {
@@ -257,19 +258,6 @@ export const choose = (fleet: MemberFleet, label: string, count: number): Readon
     World.running(fleet.world).map(({ peer }) => peer.id),
     count
   )[0]
-
-const peerOf = (seed: number | string, index: number): Peer.Peer => {
-  const [word] = Rng.next(Rng.make(`${seed}/id/${index}`))
-  // The index makes ids unique, the random word spreads them.
-  const id = intern(word.toString(16).padStart(8, "0") + index.toString(16).padStart(4, "0"))
-  return { id, incarnation: 1, address: `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}:7740` }
-}
-
-/**
- * The same text as the engine keeps names of fields: two of those differ if they are not one object, so that members
- * which compare ids all day need not look at their letters.
- */
-const intern = (text: string): string => Object.keys({ [text]: 0 })[0] ?? text
 
 const record = (delivered: MemberFleet["delivered"], id: string, member: NodeId.NodeId): void => {
   const counts = delivered.get(id) ?? new Map<NodeId.NodeId, number>()
