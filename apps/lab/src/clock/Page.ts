@@ -125,7 +125,8 @@ const bandsPage = (stored: Stored): ReadonlyArray<string> => {
       ["", "rounds to all", "bias, ms", "p50 error, ms", "max, ms", "wrong", "of the wrong, younger than 10 rounds"],
       median((cell) => cell.delayMs > 0 || cell.loss > 0 || cell.churn > 0).map(([cell, { numbers: n }]) => [
         conditionsOf(cell),
-        number(n["all"]),
+        // Who is young has no estimate yet: there is no round in which all are right.
+        cell.churn > 0 ? "–" : number(n["all"]),
         ms(n["bias"]),
         ms(n["p50"]),
         ms(n["max"]),
