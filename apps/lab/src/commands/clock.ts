@@ -51,14 +51,15 @@ export const clock = Command.make(
   },
   Effect.fnUntraced(function* ({ only, seeds }) {
     const sections = Option.match(only, { onNone: () => Plan.sections, onSome: (section) => [section] })
-    const stored = { ...(yield* read) }
     for (const section of sections) {
-      stored[section] = yield* runSection(
-        section,
-        Option.getOrElse(seeds, () => seedsDefault)
-      )
       // After each: an interrupted run keeps what it has.
-      yield* write(stored)
+      yield* write(
+        section,
+        yield* runSection(
+          section,
+          Option.getOrElse(seeds, () => seedsDefault)
+        )
+      )
     }
     yield* Console.log("docs/results/clock.md")
   })
@@ -66,24 +67,32 @@ export const clock = Command.make(
 
 type Sections = Partial<Record<Plan.Section, Page.Stored>>
 
+/** Each section has a file of its own, so that two may run at a time. */
+const fileOf = (section: Plan.Section): string => path(`clock.${section}.jsonl`)
+
 const read = Effect.gen(function* () {
   const files = yield* FileSystem.FileSystem
-  if (!(yield* files.exists(path("clock.json")))) return {}
-  const text = yield* files.readFileString(path("clock.json"))
-  return yield* Effect.try({
-    try: () => JSON.parse(text, (_, value: unknown) => (value === null ? Number.NaN : value)) as Sections,
-    catch: () =>
-      new Failure({
-        code: exitCodes.findings,
-        message: "docs/results/clock.json is no JSON",
-        next: "remove it, and run all sections"
-      })
-  })
+  const stored: Sections = {}
+  for (const section of Plan.sections) {
+    if (!(yield* files.exists(fileOf(section)))) continue
+    const text = yield* files.readFileString(fileOf(section))
+    stored[section] = yield* Effect.try({
+      try: () => JSON.parse(text, (_, value: unknown) => (value === null ? Number.NaN : value)) as Page.Stored,
+      catch: () =>
+        new Failure({
+          code: exitCodes.findings,
+          message: `${fileOf(section)} is no JSON`,
+          next: `run lab clock --only ${section}`
+        })
+    })
+  }
+  return stored
 })
 
-const write = Effect.fnUntraced(function* (stored: Sections) {
+const write = Effect.fnUntraced(function* (section: Plan.Section, ran: Page.Stored) {
   const files = yield* FileSystem.FileSystem
-  yield* files.writeFileString(path("clock.json"), `${JSON.stringify(stored, rounded)}\n`)
+  yield* files.writeFileString(fileOf(section), `${JSON.stringify(ran, rounded)}\n`)
+  const stored = yield* read
   yield* files.writeFileString(path("clock.md"), Page.render(stored))
   if (stored.drag !== undefined) yield* files.writeFileString(path("clock.svg"), Page.plot(stored.drag))
 })
