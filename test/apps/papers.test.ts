@@ -6,7 +6,13 @@ import * as Plot from "../../apps/lab/src/papers/Plot.ts"
 
 const size = 60
 
-const about: Page.About = { command: "lab papers", commit: "c1", machine: "a machine", seconds: 1, memoryMib: 1 }
+const about: Page.About = {
+  command: "lab papers",
+  commit: "c1",
+  machine: "a machine",
+  processorSeconds: 1,
+  memoryMib: 1
+}
 
 describe("lab papers", () => {
   const said: Array<string> = []

@@ -3,7 +3,6 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -49,13 +48,13 @@ export const papers = Command.make(
   },
   Effect.fnUntraced(function* ({ cycles, json, seed, size }) {
     const order: Experiments.Order = { size: Option.getOrElse(size, () => sizeOfPapers), seed, cycles }
-    const begin = yield* Clock.currentTimeMillis
     const results = yield* run(order)
+    const used = process.cpuUsage()
     const about: Page.About = {
       command: "lab papers",
       commit: yield* SoakLog.commit,
       machine: `${SoakLog.machine.cpu}, ${SoakLog.machine.cores} cores, Node ${SoakLog.machine.node}`,
-      seconds: Math.round(((yield* Clock.currentTimeMillis) - begin) / 1000),
+      processorSeconds: Math.round((used.user + used.system) / 1_000_000),
       memoryMib: Math.round(process.resourceUsage().maxRSS / 1024)
     }
     const checks = Page.checks(results)

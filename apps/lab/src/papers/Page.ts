@@ -92,7 +92,8 @@ export interface About {
   readonly command: string
   readonly commit: string
   readonly machine: string
-  readonly seconds: number
+  /** Of all threads: what else the machine does, and whether it was stopped meanwhile, counts for nothing. */
+  readonly processorSeconds: number
   readonly memoryMib: number
 }
 
@@ -107,7 +108,7 @@ export const page = (results: Results, about: About): string => {
     "# The papers' experiments, run again",
     "",
     `Written by \`${about.command}\` at ${about.commit}: n = ${count(size)}, seed ${results.seed}, ${results.cycles} cycles;`,
-    `${count(Math.round(results.events / 1e5) / 10)} million events in ${count(about.seconds)} s and ${count(about.memoryMib)} MiB on ${about.machine}.`,
+    `${count(Math.round(results.events / 1e5) / 10)} million events in ${count(about.processorSeconds)} s of processor time and ${count(about.memoryMib)} MiB on ${about.machine}.`,
     "",
     "The nodes are the machines that an agent runs: view manager, shuffler, broadcast tree and lazy-push repair, with the",
     "papers' parameters (active view 5, passive view 30, ARWL 6, PRWL 3, ka 3, kp 4; a shuffle walks 6 hops, which the paper",
