@@ -155,7 +155,7 @@ export const run = (order: Order, progress: (text: string) => void): Results => 
   const senders = Math.min(10, size)
   const several = World.fork(begun, { observer: watch.observer })
   const roots = choose(begun, "senders", senders)
-  const rounds = Array.from({ length: 4 }, () => watch.round(several, roots, roundMs))
+  const rounds = Array.from({ length: 3 }, () => watch.round(several, roots, roundMs))
   progress(`${senders} senders at once: redundancy ${rounds.map(({ redundancy }) => redundancy.toFixed(3)).join(", ")}`)
   end(several, begun)
 
@@ -167,7 +167,7 @@ export const run = (order: Order, progress: (text: string) => void): Results => 
 
   const perCycle = Math.max(1, Math.round(size / 200))
   const churning = World.fork(grown, { observer: watch.observer })
-  const churn = Array.from({ length: 20 }, (_, cycle) => {
+  const churn = Array.from({ length: 10 }, (_, cycle) => {
     for (const id of choose(churning, `churn/${cycle}`, perCycle, root)) World.crash(churning, id)
     World.pass(churning, cycleMs - roundMs)
     return watch.round(churning, [root], roundMs)
@@ -263,7 +263,7 @@ const fail = (
   end(still, grown)
 
   const both = strike(World.fork(grown, { observer: watch.observer }))
-  const tree = Array.from({ length: 5 }, () => watch.round(both, [root], roundMs))
+  const tree = Array.from({ length: 3 }, () => watch.round(both, [root], roundMs))
   end(both, grown)
 
   return {

@@ -184,7 +184,7 @@ export const page = (results: Results, about: About): string => {
     "",
     "## Broadcasts (TR 07-14, table 1 and figures 3 to 5)",
     "",
-    `Six broadcasts of one node, and four of each of ${many.senders} nodes at once (means):`,
+    `Six broadcasts of one node, and three of each of ${many.senders} nodes at once (means):`,
     "",
     "![Redundancy of the first broadcasts](papers/redundancy.svg)",
     "",
@@ -236,7 +236,7 @@ export const page = (results: Results, about: About): string => {
         "redundancy",
         "second",
         "third",
-        "last hop, fifth"
+        "last hop, third"
       ],
       failures.map(({ percent, tree, treeUnrepaired }, index) => [
         `${percent} %`,
