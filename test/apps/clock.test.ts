@@ -125,6 +125,6 @@ describe("lab clock", () => {
     assert.include(page, "2.0 h")
     assert.notInclude(page, "NaN")
     assert.notInclude(page, "undefined")
-    assert.match(Page.plot(stored["drag"] as Page.Stored), /^<svg [\s\S]*polyline[\s\S]*<\/svg>\n$/)
+    assert.match(Page.plot(stored["drag"] as Page.Stored), /^<svg [\s\S]*path[\s\S]*<\/svg>\n$/)
   })
 })

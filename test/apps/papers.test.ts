@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Experiments from "../../apps/lab/src/papers/Experiments.ts"
 import * as Page from "../../apps/lab/src/papers/Page.ts"
-import * as Plot from "../../apps/lab/src/papers/Plot.ts"
+import * as Plot from "../../apps/lab/src/Plot.ts"
 
 const size = 60
 

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { EffectiveTime, Guard } from "@starling/clock"
+import * as Plot from "../Plot.ts"
 import type * as Cells from "./Cells.ts"
 import { type Section, sections } from "./Plan.ts"
 
@@ -339,10 +340,8 @@ const dragTable = (of: ReadonlyArray<readonly [Fleet, Cells.Result]>): ReadonlyA
 // The plot
 // ---------------------------------------------------------------------------------------------------------------------
 
-const width = 720
-const height = 360
-const margin = { left: 60, right: 20, top: 20, bottom: 45 }
-const colors = ["#b3261e", "#a15c00", "#5b5bd6", "#1b6e3c", "#00698c", "#7a3b8f"]
+/** Rounds of it. */
+const plotted = 200
 
 /** The share of right nodes dragged, round by round after the jump: one line for each rule, its worst seed. @since 0.1.0 */
 export const plot = (stored: Stored): string => {
@@ -353,35 +352,15 @@ export const plot = (stored: Stored): string => {
     if (known === undefined || (known.numbers["dragged"] ?? 0) < (result.numbers["dragged"] ?? 0))
       worst.set(name, result)
   }
-  const rounds = 200
-  const x = (round: number): number => margin.left + (round / rounds) * (width - margin.left - margin.right)
-  const y = (value: number): number => height - margin.bottom - value * (height - margin.top - margin.bottom)
-  const lines = [...worst].map(([name, { dragged }], i) => {
-    const points = dragged
-      .slice(49, 50 + rounds)
-      .map((value, round) => `${x(round).toFixed(1)},${y(value).toFixed(1)}`)
-      .join(" ")
-    const color = colors[i % colors.length] as string
-    const legend = `<text x="${width - margin.right - 4}" y="${margin.top + 110 + 16 * i}" text-anchor="end" fill="${color}">${name}</text>`
-    return `<polyline points="${points}" fill="none" stroke="${color}" stroke-width="2"/>${legend}`
+  return Plot.svg({
+    title: "Right nodes that bad clocks drag along",
+    x: "rounds after the jump",
+    y: "right nodes dragged, per cent",
+    yMax: 100,
+    marks: [0, 0.25, 0.5, 0.75, 1].map((part) => part * plotted),
+    series: [...worst].map(([name, { dragged }]) => ({
+      name,
+      points: dragged.slice(49, 50 + plotted).map((value, round) => [round, value * 100] as const)
+    }))
   })
-  const marksY = [0, 0.25, 0.5, 0.75, 1].map(
-    (value) =>
-      `<line x1="${margin.left}" x2="${width - margin.right}" y1="${y(value)}" y2="${y(value)}" stroke="#ddd"/>` +
-      `<text x="${margin.left - 8}" y="${y(value) + 4}" text-anchor="end">${share(value)}</text>`
-  )
-  const marksX = [0, 50, 100, 150, 200].map(
-    (round) => `<text x="${x(round)}" y="${height - margin.bottom + 18}" text-anchor="middle">${round}</text>`
-  )
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="sans-serif" font-size="12" fill="#222">`,
-    `<rect width="${width}" height="${height}" fill="#fff"/>`,
-    ...marksY,
-    ...marksX,
-    `<text x="${width / 2}" y="${height - 8}" text-anchor="middle">rounds after the jump</text>`,
-    `<text x="16" y="${height / 2}" text-anchor="middle" transform="rotate(-90 16 ${height / 2})">right nodes dragged</text>`,
-    ...lines,
-    "</svg>",
-    ""
-  ].join("\n")
 }

@@ -5,7 +5,7 @@
  */
 import type { Results } from "./Experiments.ts"
 import * as Figures from "./Figures.ts"
-import * as Plot from "./Plot.ts"
+import * as Plot from "../Plot.ts"
 
 /** A promise about the overlay or its broadcasts at n = 10,000. @since 0.1.0 @category models */
 export interface Check {

@@ -20,16 +20,27 @@ export interface Plot {
   readonly series: ReadonlyArray<Series>
   /** Highest value of the vertical axis; the lowest is 0. */
   readonly yMax: number
+  /** Marks of the horizontal axis; those of the points unless given. */
+  readonly marks?: ReadonlyArray<number>
 }
 
-const [width, height] = [720, 420]
-const [left, right, top, bottom] = [64, 180, 44, 52]
+const height = 420
+const [left, top, bottom] = [64, 44, 52]
+const chartWidth = 476
+
+/** Width of a letter of the legend, and what stands before the first. */
+const [letter, beforeLegend] = [6.2, 50]
+
+/** A line of more points than this is drawn without dots. */
+const dotsMax = 40
 
 /** Told apart also without colours red and green. (Okabe, Ito: "Color universal design", 2008.) */
-const colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"]
+const colours = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#f0e442"]
 
 /** @since 0.1.0 */
-export const svg = ({ series, title, x, y, yMax }: Plot): string => {
+export const svg = ({ marks: given, series, title, x, y, yMax }: Plot): string => {
+  const right = Math.round(beforeLegend + letter * Math.max(...series.map(({ name }) => name.length)))
+  const width = left + chartWidth + right
   const xs = series.flatMap(({ points }) => points.map(([at]) => at))
   const [from, to] = [Math.min(...xs), Math.max(...xs)]
   const atX = (value: number): number =>
@@ -42,7 +53,7 @@ export const svg = ({ series, title, x, y, yMax }: Plot): string => {
     const line = `<path d="M${left} ${round(atY(value))}H${width - right}" stroke="#ddd"/>`
     return line + text(label(value), [left - 8, atY(value) + 4], ' text-anchor="end"')
   })
-  const marks = [...new Set(xs)].map((value) =>
+  const marks = (given ?? [...new Set(xs)]).map((value) =>
     text(label(value), [atX(value), height - bottom + 18], ' text-anchor="middle"')
   )
   const lines = series.map(({ isPublished = false, name, points }, index) => {
@@ -54,7 +65,9 @@ export const svg = ({ series, title, x, y, yMax }: Plot): string => {
     })
     const dash = isPublished ? ' stroke-dasharray="6 4"' : ""
     const dots = points.flatMap(([at, value]) =>
-      value === null ? [] : [`<circle cx="${round(atX(at))}" cy="${round(atY(value))}" r="3" fill="${colour}"/>`]
+      value === null || points.length > dotsMax
+        ? []
+        : [`<circle cx="${round(atX(at))}" cy="${round(atY(value))}" r="3" fill="${colour}"/>`]
     )
     const row = top + 12 + 20 * index
     const legend = `<path d="M${width - right + 12} ${row}h24" stroke="${colour}" stroke-width="2"${dash}/>`
