@@ -62,10 +62,10 @@ describe("the arms in JavaScript", () => {
 
   it.live("run the crowd, with as many crashes as were ordered", () =>
     Effect.gen(function* () {
-      const { pairs } = yield* Measure.measureCrowd(run, ["crowd", "plain", 20, 10])
+      const { pairs } = yield* Measure.measureCrowd(run, { children: 20, crashesPerSecond: 100 })
       assert.deepStrictEqual(
         pairs.map(({ crashing, quiet }) => [quiet.crashes, crashing.crashes]),
-        [[0, 3]]
+        [[0, 30]]
       )
     }).pipe(Effect.provide(NodeServices.layer))
   )

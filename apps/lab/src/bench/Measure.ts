@@ -48,7 +48,7 @@ export const estimateMs = (rows: ReadonlyArray<Row>, withCrowd: boolean, setting
   const { crowdSeconds, probeMs, roundMs, rounds } = settings
   const rowMs = ({ figures, kind }: Row) =>
     figures.length * ((rounds + 2) * (kind === "bytes" ? memoryMs : roundMs * 1.3) + 500) + probeMs
-  const crowdMs = (0.5 + 2 * rounds) * (crowdSeconds * 1000 + 500) + probeMs
+  const crowdMs = (crowd.children / crowd.crashesPerSecond) * 1000 + 2 * rounds * (crowdSeconds * 1000 + 500) + probeMs
   return rows.reduce((sum, row) => sum + rowMs(row), withCrowd ? crowdMs : 0)
 }
 
@@ -108,23 +108,29 @@ const probe = (run: Run, id: string, program: Program.Program) =>
     return waits
   })
 
-/** Pairs of a quiet and a crashing round, one after the other, in one process that had half a crashing round before. @since 0.1.0 */
+/** Pairs of a quiet and a crashing round, one after the other, in one process in which each child has crashed before. @since 0.1.0 */
 export const measureCrowd = (
   run: Run,
-  args: ReadonlyArray<string | number> = crowd.args
+  { children, crashesPerSecond }: Pick<typeof crowd, "children" | "crashesPerSecond"> = crowd
 ): Effect.Effect<Report.CrowdReport, Program.ProgramFailed, Spawner> =>
   Effect.scoped(
     Effect.gen(function* () {
       const { crowdSeconds, rounds } = run.settings
       const ms = crowdSeconds * 1000
-      const program = yield* Program.start(run.pin, Program.commandOf("crowd", run.beams), args)
+      const program = yield* Program.start(run.pin, Program.commandOf("crowd", run.beams), [
+        "crowd",
+        "plain",
+        children,
+        crashesPerSecond
+      ])
       const one = (order: "run" | "crash", where: string, ms: number) =>
         Effect.gen(function* () {
           const { crashes, heap, seconds, work } = yield* shown(run, where, program.order(order, ms, CrowdRound))
           yield* run.say(`${where} · ${Text.values("rate", [work / seconds])}, ${crashes} crashes`)
           return { rate: work / seconds, heap, crashes }
         })
-      yield* one("crash", "crowd · warm-up", ms / 2)
+      // A supervisor keeps why each child ended last: before all have, the heap still grows.
+      yield* one("crash", "crowd · warm-up", (children / crashesPerSecond) * 1000)
       const pairs: Array<Report.CrowdReport["pairs"][number]> = []
       for (let n = 1; n <= rounds; n++) {
         const quiet = yield* one("run", `crowd · pair ${n} of ${rounds} · quiet`, ms)
