@@ -75,7 +75,8 @@ describe("what a scenario runs", () => {
         "packages/sim/src",
         "packages/testing/src/MemberFleet.ts",
         "packages/testing/src/internal/members.ts",
-        "packages/testing/src/internal/outcome.ts"
+        "packages/testing/src/internal/outcome.ts",
+        "packages/testing/src/internal/peers.ts"
       ])
     }).pipe(Effect.provide(NodeFileSystem.layer))
   )
