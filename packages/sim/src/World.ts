@@ -16,6 +16,9 @@
  * - A **disk** has latency. What was not yet durable at a crash is lost, but for a first part that reached it unnoticed.
  * - A **wall clock** is the node's own: it has a skew, may drift and jump. `now` is monotonic, and shared.
  *
+ * Frames of one link never overtake each other, as on TCP; frames of different links do, and so do those of a node's former
+ * and present link.
+ *
  * ```ts
  * const world = World.make<MyProtocol>({ seed: 7 })
  * World.join(world, { id: "00000000000a", incarnation: 1, address: "a:1" }, (boot) => MyMachine.make(boot.stored), {
@@ -82,27 +85,46 @@ export interface Booted<P extends Protocol> extends Machine.Machine<P["state"], 
 export type Program<P extends Protocol> = (boot: Boot) => Booted<P>
 
 /**
- * - `latencyMs`: one way. Drawn once for each pair of nodes from a range, or given by ids (a matrix of data centres).
- * - `jitterMs`: added to each packet, 0 to this. Order within a link stays.
+ * How packets fare on their way. Nothing overtakes within a link: what is late holds up all behind it.
+ *
+ * - `delayMs`: added to the latency: a slow link.
+ * - `jitterMs`: added to each packet, 0 to this.
+ * - `tailMs`: scale of a heavy tail that is added to each packet: half of them are later by 0.4 of this, one in a hundred by
+ *   9 times, one in ten thousand by 99 times (a Pareto distribution of shape 2, from 0 to 100 times).
+ * - `lossShare`: of the packets, which are lost on their way and sent again after `resendMs`, twice that, and so on.
+ * - `resetShare`: of the frames, which tear their link instead of arriving: loss, as a process sees it.
+ * - `duplicateShare`: of the frames, which arrive twice. TCP does not do this; a protocol may want to bear it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Weather {
+  readonly delayMs: number
+  readonly jitterMs: number
+  readonly tailMs: number
+  readonly lossShare: number
+  readonly resetShare: number
+  readonly duplicateShare: number
+}
+
+/**
+ * The weather on all links, as long as `setWeather` does not change it for some, and:
+ *
+ * - `latencyMs`: one way. Drawn once for each pair of nodes from a range, or given by ids (`Regions.latencyOf`).
  * - `dialTimeoutMs`: after that an unanswered dial is `Unreachable`.
  * - `resendMs`: how long after a cut healed what waited flows again.
  * - `queueMax`: packets that one end may have under way; one more and the link ends with `Overflow`.
- * - `resetShare`: of the frames, which tear their link instead of arriving: loss, as a process sees it.
- * - `duplicateShare`: of the frames, which arrive twice. TCP does not do this; a protocol may want to bear it.
  * - `admit`: refuses a dial in the handshake.
  * - `carry`: what a frame becomes on the wire, for instance through its codec and back; undefined: it is lost as garbage.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Network<P extends Protocol> {
+export interface Network<P extends Protocol> extends Weather {
   readonly latencyMs: readonly [from: number, to: number] | ((from: NodeId.NodeId, to: NodeId.NodeId) => number)
-  readonly jitterMs: number
   readonly dialTimeoutMs: number
   readonly resendMs: readonly [from: number, to: number]
   readonly queueMax: number
-  readonly resetShare: number
-  readonly duplicateShare: number
   readonly admit?: (
     host: Peer.Peer,
     guest: Peer.Peer
@@ -128,12 +150,15 @@ export const defaults: Required<Omit<Options<Protocol>, "seed" | "network" | "di
 } = {
   network: {
     latencyMs: [10, 50],
+    delayMs: 0,
     jitterMs: 2,
+    tailMs: 0,
+    lossShare: 0,
+    resetShare: 0,
+    duplicateShare: 0,
     dialTimeoutMs: 3000,
     resendMs: [50, 1000],
-    queueMax: 10_000,
-    resetShare: 0,
-    duplicateShare: 0
+    queueMax: 10_000
   },
   disk: { latencyMs: [1, 10], onCrash: "keep-some" },
   /** 2024-06-14T13:40:00Z. */
@@ -142,10 +167,11 @@ export const defaults: Required<Omit<Options<Protocol>, "seed" | "network" | "di
   instantEventsMax: 1_000_000
 }
 
-/** When and where something happens. @since 0.1.0 @category models */
+/** When and where something happens: at `node`, which says it is `peer`. They differ in a twin. @since 0.1.0 @category models */
 export interface Occasion {
   readonly now: Machine.Instant
   readonly wall: number
+  readonly node: NodeId.NodeId
   readonly peer: Peer.Peer
 }
 
@@ -285,20 +311,62 @@ export const join = <P extends Protocol>(
   const { core } = world
   if (core.hosts.has(peer.id)) throw new Error(`the world has a node ${peer.id} already`)
   if (core.byAddress.has(peer.address)) throw new Error(`the world has a node at ${peer.address} already`)
-  const host: Host<P> = {
+  enroll(core, {
     id: peer.id,
-    index: core.hosts.size,
+    peerId: peer.id,
     program,
     started: options.started ?? [],
     driftPpm: options.driftPpm ?? 0,
     skewMs: options.skewMs ?? 0,
     address: peer.address,
     incarnation: peer.incarnation,
+    tables: new Map()
+  })
+}
+
+/**
+ * Starts a second node with the id, the incarnation and a copy of the disk of one that runs: a copied machine. In the world
+ * it goes by the id `as`. False if there is nothing to copy, or its id or address are taken.
+ *
+ * @since 0.1.0
+ */
+export const twin = <P extends Protocol>(
+  world: World<P>,
+  id: NodeId.NodeId,
+  as: { readonly id: NodeId.NodeId; readonly address: string }
+): boolean => {
+  const { core } = world
+  const host = hostOf(world, id)
+  if (host.run === undefined || core.hosts.has(as.id) || core.byAddress.has(as.address)) return false
+  const tables = new Map([...host.tables].map(([table, rows]) => [table, new Map(rows)]))
+  enroll(core, { ...host, ...as, tables })
+  return true
+}
+
+/** What a host begins with; nothing has happened on it yet. */
+type Newborn<P extends Protocol> = Pick<
+  Host<P>,
+  "id" | "peerId" | "program" | "started" | "driftPpm" | "skewMs" | "address" | "incarnation" | "tables"
+>
+
+const enroll = <P extends Protocol>(core: Core<P>, newborn: Newborn<P>): void => {
+  const { id, peerId, program, started, driftPpm, skewMs, address, incarnation, tables } = newborn
+  const host: Host<P> = {
+    id,
+    peerId,
+    index: core.hosts.size,
+    program,
+    started,
+    driftPpm,
+    skewMs,
+    address,
+    incarnation,
     runs: 0,
     run: undefined,
     silent: false,
     blocked: new Set(),
-    tables: new Map(),
+    weather: new Map(),
+    tables,
     unanswered: new Set(),
     diskBusyUntil: 0
   }
@@ -351,8 +419,30 @@ export const restart = <P extends Protocol>(
 }
 
 /**
- * Stops a process without ending it (SIGSTOP, a long garbage collection, a suspended machine): links stay open, and all
- * that happens to it waits, in order, for `resume`.
+ * Two nodes that are down swap their addresses: each will start at the other's. False if one is running.
+ *
+ * @since 0.1.0
+ */
+export const swapAddresses = <P extends Protocol>(
+  world: World<P>,
+  id: NodeId.NodeId,
+  other: NodeId.NodeId
+): boolean => {
+  const { byAddress } = world.core
+  const [one, two] = [hostOf(world, id), hostOf(world, other)]
+  if (one.run !== undefined || two.run !== undefined) return false
+  const { address } = one
+  one.address = two.address
+  two.address = address
+  byAddress.set(one.address, one)
+  byAddress.set(two.address, two)
+  return true
+}
+
+/**
+ * Stops a process without ending it (SIGSTOP, a long garbage collection, a suspended machine). Its links stay open and new
+ * ones are accepted, but nothing is read, so that what is sent to it piles up under way; its timers wait, in order. On
+ * `resume` it hears first what waited in it, then what waited to be read.
  *
  * @since 0.1.0
  */
@@ -371,9 +461,25 @@ export const resume = <P extends Protocol>(world: World<P>, id: NodeId.NodeId): 
   Process.resume(world.core, host.run)
 }
 
-/** Sets the wall clock of a node: it jumps. @since 0.1.0 */
+/** Sets how far ahead the wall clock of a node is, beside what it drifts: it jumps. @since 0.1.0 */
 export const setSkew = <P extends Protocol>(world: World<P>, id: NodeId.NodeId, skewMs: number): void => {
   hostOf(world, id).skewMs = skewMs
+}
+
+/** The wall clock of a node jumps ahead by so much, or back. @since 0.1.0 */
+export const shiftClock = <P extends Protocol>(world: World<P>, id: NodeId.NodeId, byMs: number): void => {
+  hostOf(world, id).skewMs += byMs
+}
+
+/**
+ * From now on the wall clock of a node runs too fast by so many millionths; at -1,000,000 it stands still. It does not jump.
+ *
+ * @since 0.1.0
+ */
+export const setDrift = <P extends Protocol>(world: World<P>, id: NodeId.NodeId, driftPpm: number): void => {
+  const host = hostOf(world, id)
+  host.skewMs += (world.core.now * (host.driftPpm - driftPpm)) / 1_000_000
+  host.driftPpm = driftPpm
 }
 
 /** What a node writes in the next `ms` becomes durable only after that. @since 0.1.0 */
@@ -430,13 +536,106 @@ export const healAll = <P extends Protocol>(world: World<P>): void => {
   }
 }
 
-/** Resets the open links of a node, all or those to `other`. Returns how many. @since 0.1.0 */
-export const resetLinks = <P extends Protocol>(world: World<P>, id: NodeId.NodeId, other?: NodeId.NodeId): number => {
-  const ends = [...(hostOf(world, id).run?.links.values() ?? [])].filter(
-    (end) => other === undefined || end.other?.host.id === other
-  )
-  for (const end of ends) Links.reset(world.core, end)
+/**
+ * Resets the open links of a node, all or those to `other`. What is under way from it `arrives` before that, or is `lost`, as
+ * if the reset came in the middle of a frame. Returns how many.
+ *
+ * @since 0.1.0
+ */
+export const resetLinks = <P extends Protocol>(
+  world: World<P>,
+  id: NodeId.NodeId,
+  other?: NodeId.NodeId,
+  underWay: "arrives" | "lost" = "arrives"
+): number => {
+  const ends = endsOf(world, id, other)
+  for (const end of ends) Links.reset(world.core, end, underWay)
   return ends.length
+}
+
+/**
+ * Makes the open links of a node to `other` half-open, as a router does that forgets them. `told`: this node hears of a reset,
+ * and the other never does. `nobody`: both believe the link to be open, and nothing gets through. New links are as ever.
+ * Returns how many.
+ *
+ * @since 0.1.0
+ */
+export const halfOpen = <P extends Protocol>(
+  world: World<P>,
+  id: NodeId.NodeId,
+  other: NodeId.NodeId | undefined,
+  who: "told" | "nobody"
+): number => {
+  const ends = endsOf(world, id, other)
+  for (const end of ends) {
+    if (who === "told") Links.forget(world.core, end)
+    else Links.silence(end)
+  }
+  return ends.length
+}
+
+/**
+ * Changes the weather between two groups of nodes, for the links there are and those to come; "there" only from the first to
+ * the second. What is not given is as on all other links.
+ *
+ * @since 0.1.0
+ */
+export const setWeather = <P extends Protocol>(
+  world: World<P>,
+  some: Iterable<NodeId.NodeId>,
+  others: Iterable<NodeId.NodeId>,
+  weather: Partial<Weather>,
+  direction: "both" | "there" = "both"
+): void => {
+  const { core } = world
+  const { delayMs, duplicateShare, jitterMs, lossShare, resetShare, tailMs } = core.network
+  const changed: Weather = { delayMs, duplicateShare, jitterMs, lossShare, resetShare, tailMs, ...weather }
+  for (const [one, other] of pairs(world, some, others)) {
+    for (const [from, to] of direction === "both" ? bothWays(one, other) : [[one, other] as const]) {
+      from.weather.set(to, changed)
+      Links.changeWeather(core, from, to)
+    }
+  }
+}
+
+/** The weather between two groups is as everywhere again, both ways. @since 0.1.0 */
+export const clearWeather = <P extends Protocol>(
+  world: World<P>,
+  some: Iterable<NodeId.NodeId>,
+  others: Iterable<NodeId.NodeId>
+): void => {
+  for (const [one, other] of pairs(world, some, others)) {
+    for (const [from, to] of bothWays(one, other)) {
+      if (from.weather.delete(to)) Links.changeWeather(world.core, from, to)
+    }
+  }
+}
+
+/** @since 0.1.0 */
+export const clearAllWeather = <P extends Protocol>(world: World<P>): void => {
+  for (const host of world.core.hosts.values()) {
+    const others = [...host.weather.keys()]
+    host.weather.clear()
+    for (const other of others) Links.changeWeather(world.core, host, other)
+  }
+}
+
+/**
+ * Lets a frame come to `to` on a link of `from`, as if `from` had sent it: what a faulty or hostile node would send. False if
+ * there is no open link.
+ *
+ * @since 0.1.0
+ */
+export const forge = <P extends Protocol>(
+  world: World<P>,
+  from: NodeId.NodeId,
+  to: NodeId.NodeId,
+  message: P["message"]
+): boolean => {
+  const end = endsOf(world, from, to).find(({ phase }) => phase === "open")
+  if (end?.run === undefined) return false
+  Links.send(world.core, end.run, end.link, message)
+  return true
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -502,12 +701,17 @@ export const counters = <P extends Protocol>(world: World<P>): Counters => ({ ..
 /** Ids of all nodes, running or not, in the order of joining. @since 0.1.0 */
 export const ids = <P extends Protocol>(world: World<P>): ReadonlyArray<NodeId.NodeId> => [...world.core.hosts.keys()]
 
-/** The running nodes, with what they hold. @since 0.1.0 */
+/** Whether a node has joined, running or not. @since 0.1.0 */
+export const has = <P extends Protocol>(world: World<P>, id: NodeId.NodeId): boolean => world.core.hosts.has(id)
+
+/** The running nodes, with what they hold; a twin is `node` and says it is `peer`. @since 0.1.0 */
 export const running = <P extends Protocol>(
   world: World<P>
-): ReadonlyArray<{ readonly peer: Peer.Peer; readonly state: P["state"] }> => {
-  const out: Array<{ readonly peer: Peer.Peer; readonly state: P["state"] }> = []
-  for (const { run } of world.core.hosts.values()) if (run !== undefined) out.push({ peer: run.peer, state: run.state })
+): ReadonlyArray<{ readonly node: NodeId.NodeId; readonly peer: Peer.Peer; readonly state: P["state"] }> => {
+  const out: Array<{ readonly node: NodeId.NodeId; readonly peer: Peer.Peer; readonly state: P["state"] }> = []
+  for (const { id: node, run } of world.core.hosts.values()) {
+    if (run !== undefined) out.push({ node, peer: run.peer, state: run.state })
+  }
   return out
 }
 
@@ -561,6 +765,17 @@ const hostOf = <P extends Protocol>(world: World<P>, id: NodeId.NodeId): Host<P>
   if (host === undefined) throw new Error(`the world has no node ${id}`)
   return host
 }
+
+/** The links that a node believes to be open, all or those to `other`. */
+const endsOf = <P extends Protocol>(world: World<P>, id: NodeId.NodeId, other: NodeId.NodeId | undefined) =>
+  [...(hostOf(world, id).run?.links.values() ?? [])].filter(
+    (end) => other === undefined || end.other?.host.id === other
+  )
+
+const bothWays = <A>(one: A, other: A): ReadonlyArray<readonly [A, A]> => [
+  [one, other],
+  [other, one]
+]
 
 const pairs = <P extends Protocol>(
   world: World<P>,

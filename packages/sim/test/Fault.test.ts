@@ -34,6 +34,18 @@ const node = fc.nat(size - 1).map(id)
 const instant = fc.integer({ min: 0, max: 20_000 })
 const group = fc.uniqueArray(node, { minLength: 1, maxLength: 6 })
 
+const weather = fc.record(
+  {
+    delayMs: fc.nat(500),
+    jitterMs: fc.nat(200),
+    tailMs: fc.nat(50),
+    lossShare: fc.double({ min: 0, max: 0.5, noNaN: true }),
+    resetShare: fc.double({ min: 0, max: 0.05, noNaN: true }),
+    duplicateShare: fc.double({ min: 0, max: 0.5, noNaN: true })
+  },
+  { requiredKeys: [] }
+)
+
 const fault: fc.Arbitrary<Fault.Fault> = fc.oneof(
   fc.tuple(node, fc.constantFrom("reset" as const, "silent" as const)).map(([n, how]) => Fault.crash(n, how)),
   node.map((n) => Fault.restart(n)),
@@ -43,6 +55,20 @@ const fault: fc.Arbitrary<Fault.Fault> = fc.oneof(
   node.map((n) => Fault.resetLinks(n)),
   node.map((n) => Fault.pause(n)),
   node.map((n) => Fault.resume(n)),
+  fc
+    .tuple(node, fc.option(node), fc.constantFrom("told" as const, "nobody" as const))
+    .map((args) => Fault.halfOpen(...args)),
+  fc.tuple(node, fc.option(node)).map(([n, other]) => Fault.resetLinks(n, other, "lost")),
+  fc
+    .tuple(group, group, weather, fc.constantFrom("both" as const, "there" as const))
+    .map((args) => Fault.setWeather(...args)),
+  fc.tuple(group, group).map((args) => Fault.clearWeather(...args)),
+  fc.constant(Fault.clearAllWeather),
+  fc.tuple(node, node).map((args) => Fault.swapAddresses(...args)),
+  fc.tuple(node, fc.nat(2)).map(([n, k]) => Fault.twin(n, { twin: `twin-${k}`, address: `twin-${k}:1` })),
+  fc.nat(2).map((k) => Fault.crash(`twin-${k}`)),
+  fc.tuple(node, fc.integer({ min: -1_000_000, max: 1_000_000 })).map((args) => Fault.setDrift(...args)),
+  fc.tuple(node, fc.integer({ min: -5000, max: 5000 })).map((args) => Fault.shiftClock(...args)),
   fc.tuple(node, fc.nat(2000)).map(([n, ms]) => Fault.stallDisk(n, ms)),
   fc.tuple(node, fc.integer({ min: -5000, max: 5000 })).map(([n, ms]) => Fault.setSkew(n, ms)),
   fc.constant(Fault.healAll)
@@ -139,7 +165,8 @@ describe("a rumor", () => {
     fc.assert(
       fc.property(fc.nat(), scenario, (seed, faults) => {
         const world = play(seed, faults)
-        Fault.apply(world, Fault.healAll)
+        for (const twin of ["twin-0", "twin-1", "twin-2"]) Fault.apply(world, Fault.crash(twin))
+        for (const end of [Fault.healAll, Fault.clearAllWeather]) Fault.apply(world, end)
         for (const n of all) {
           Fault.apply(world, Fault.resume(n))
           Fault.apply(world, Fault.restart(n))
@@ -162,9 +189,9 @@ describe("any fault", () => {
         const world = village(seed, {
           network: { resetShare: 0.01, jitterMs: 100 },
           observer: {
-            step: ({ peer }, event) => {
+            step: ({ node, peer }, event) => {
               if (!("link" in event)) return
-              const key = `${peer.id}.${peer.incarnation}.${event.link}`
+              const key = `${node}.${peer.incarnation}.${event.link}`
               const phase = phases.get(key)
               assert.strictEqual(phase, event._tag === "LinkUp" ? undefined : "up", `${key} ${event._tag}`)
               phases.set(key, event._tag === "LinkDown" ? "down" : "up")
@@ -176,11 +203,11 @@ describe("any fault", () => {
         for (const n of all) Fault.apply(world, Fault.resume(n))
         World.pass(world, 0)
         // What a node believes to be open is what it was told is up.
-        for (const { peer } of World.running(world)) {
-          const run = `${peer.id}.${peer.incarnation}.`
+        for (const { node, peer } of World.running(world)) {
+          const run = `${node}.${peer.incarnation}.`
           const up = [...phases].filter(([key, phase]) => phase === "up" && key.startsWith(run)).map(([key]) => key)
           assert.sameMembers(
-            World.links(world, peer.id).map(({ link }) => `${run}${link}`),
+            World.links(world, node).map(({ link }) => `${run}${link}`),
             up
           )
         }

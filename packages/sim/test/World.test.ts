@@ -396,7 +396,7 @@ describe("a disk", () => {
 })
 
 describe("a node", () => {
-  it("that is paused hears nothing, and everything in order when it goes on", () => {
+  it("that is paused hears nothing, and when it goes on its timers first, then all there is to read, in order", () => {
     const set = linked()
     act(set, 1, { _tag: "SetTimer", delayMs: 500, timer: "t" })
     World.pass(set.world, 0)
@@ -405,10 +405,12 @@ describe("a node", () => {
     World.pass(set.world, 10_000)
     assert.deepStrictEqual(heard(set, 1), [])
     World.resume(set.world, id(1))
+    World.pass(set.world, 0)
     assert.deepStrictEqual(
       events(set, 1).map(({ _tag }) => _tag),
-      ["Received", "Received", "TimerFired"]
+      ["TimerFired", "Received", "Received"]
     )
+    assert.deepStrictEqual(numbers(set, 1), [1, 2])
     assert.strictEqual(heard(set, 1)[0]?.at, World.now(set.world))
   })
 

@@ -2,18 +2,21 @@
  * What a world is made of. Everything here is mutable and belongs to one world; the machines inside it are values.
  */
 import { type Machine, type Peer, Rng } from "@starling/machine"
-import type { Action, Counters, Disk, Event, Input, Network, Observer, Program, Protocol } from "../World.ts"
+import type { Action, Counters, Disk, Event, Input, Network, Observer, Program, Protocol, Weather } from "../World.ts"
 import * as Agenda from "./agenda.ts"
 import type * as Digest from "./digest.ts"
 
 /** A machine of the world that may run a node: it has an address, a disk and a clock on the wall, and keeps them. */
 export interface Host<P extends Protocol> {
+  /** Its key in the world. */
   readonly id: string
+  /** Who the node on it says it is; another host's id if it is a twin. */
+  readonly peerId: string
   /** In the order of joining. */
   readonly index: number
   readonly program: Program<P>
   readonly started: ReadonlyArray<P["command"]>
-  readonly driftPpm: number
+  driftPpm: number
   skewMs: number
   address: string
   incarnation: number
@@ -24,6 +27,8 @@ export interface Host<P extends Protocol> {
   silent: boolean
   /** Hosts that nothing of this one reaches. */
   readonly blocked: Set<Host<P>>
+  /** How packets of this one fare on their way to others, where it is not as everywhere. */
+  readonly weather: Map<Host<P>, Weather>
   readonly tables: Map<string, Map<string, unknown>>
   /** Ends at other hosts that sent something to a run that died in silence: they are reset when the host is back. */
   readonly unanswered: Set<End<P>>
@@ -74,6 +79,10 @@ export interface End<P extends Protocol> {
   /** The agenda holds the arrival of the first packet. */
   scheduled: boolean
   readonly latencyMs: number
+  /** How packets fare on their way from here. */
+  weather: Weather
+  /** Nothing gets through any more, in silence. */
+  mute: boolean
   lastArrival: number
 }
 

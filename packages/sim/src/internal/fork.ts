@@ -24,7 +24,14 @@ export const fork = <P extends Protocol>(
   const copies: Copies<P> = { hosts: new Map(), runs: new Map(), ends: new Map(), unfinished: [], alter }
   // First a shell of every host, since they refer to each other.
   for (const host of core.hosts.values()) {
-    copies.hosts.set(host, { ...host, run: undefined, blocked: new Set(), tables: new Map(), unanswered: new Set() })
+    copies.hosts.set(host, {
+      ...host,
+      run: undefined,
+      blocked: new Set(),
+      weather: new Map(),
+      tables: new Map(),
+      unanswered: new Set()
+    })
   }
   for (const [host, copy] of copies.hosts) fillHost(copies, host, copy)
   const { agenda } = core
@@ -48,6 +55,7 @@ export const fork = <P extends Protocol>(
 const fillHost = <P extends Protocol>(copies: Copies<P>, host: Host<P>, copy: Host<P>): void => {
   copy.run = host.run === undefined ? undefined : runOf(copies, host.run)
   for (const other of host.blocked) copy.blocked.add(hostOf(copies, other))
+  for (const [other, weather] of host.weather) copy.weather.set(hostOf(copies, other), weather)
   for (const [table, rows] of host.tables) copy.tables.set(table, new Map(rows))
   for (const end of host.unanswered) copy.unanswered.add(endOf(copies, end))
 }

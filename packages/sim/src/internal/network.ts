@@ -6,7 +6,7 @@
  * only the first. So order within a link needs no care, and a cut is a pipe that does not flow.
  */
 import { type Machine, Rng } from "@starling/machine"
-import type { Protocol } from "../World.ts"
+import type { Protocol, Weather } from "../World.ts"
 import {
   between,
   type Content,
@@ -28,12 +28,12 @@ export const dial = <P extends Protocol>(core: Core<P>, run: Run<P>, attempt: nu
     return tell(core, run, { _tag: "LinkRefused", attempt, address, failure })
   }
   const latencyMs = target === undefined ? 0 : latencyOf(core, run.host, target)
-  const near = makeEnd<P>(run.host, run, "dialing", attempt, address, latencyMs)
+  const near = makeEnd<P>(run.host, run, "dialing", attempt, address, latencyMs, weatherOf(core, run.host, target))
   run.dialing.add(near)
   enter(core, core.now + core.network.dialTimeoutMs, { _tag: "DialTimeout", end: near })
   // Nobody ever had this address: nothing answers.
   if (target === undefined) return
-  const far = makeEnd<P>(target, undefined, "answering", attempt, address, latencyMs)
+  const far = makeEnd<P>(target, undefined, "answering", attempt, address, latencyMs, weatherOf(core, target, run.host))
   near.other = far
   far.other = near
   transmit(core, near, { _tag: "Hello" })
@@ -57,7 +57,8 @@ export const send = <P extends Protocol>(
     transmit(core, end, { _tag: "Reset" })
     return tell(core, run, { _tag: "LinkDown", link, reason: { _tag: "Overflow" } })
   }
-  if (network.resetShare > 0 && draw(core) < network.resetShare) return tear(core, end)
+  const { duplicateShare, resetShare } = end.weather
+  if (resetShare > 0 && draw(core) < resetShare) return tear(core, end)
   const carried = network.carry === undefined ? message : network.carry(message)
   if (carried === undefined) {
     counters.garbled++
@@ -65,7 +66,7 @@ export const send = <P extends Protocol>(
   }
   counters.frames++
   transmit(core, end, { _tag: "Frame", message: carried })
-  if (network.duplicateShare > 0 && draw(core) < network.duplicateShare) {
+  if (duplicateShare > 0 && draw(core) < duplicateShare) {
     counters.duplicated++
     transmit(core, end, { _tag: "Frame", message: carried })
   }
@@ -112,7 +113,7 @@ export const onArrival = <P extends Protocol>(core: Core<P>, from: End<P>): void
   const packet = from.first
   const to = from.other
   if (packet === undefined || to === undefined) return
-  if (from.host.blocked.has(to.host)) {
+  if (from.mute || from.host.blocked.has(to.host) || isUnread(to)) {
     core.stalled.add(from)
     return
   }
@@ -158,12 +159,46 @@ export const unblock = <P extends Protocol>(core: Core<P>, from: Host<P>, to: Ho
   }
 }
 
-/** Both ends hear of a reset: this one now, the other in its time. */
-export const reset = <P extends Protocol>(core: Core<P>, end: End<P>): void => {
+/** A process is not stopped any more, or is over: what waited to be read flows. */
+export const readAgain = <P extends Protocol>(core: Core<P>, run: Run<P>): void => {
+  for (const end of core.stalled) {
+    if (end.other?.run !== run) continue
+    core.stalled.delete(end)
+    flow(core, end, 0)
+  }
+}
+
+/** What is open or under way between two hosts follows a change of the weather. */
+export const changeWeather = <P extends Protocol>(core: Core<P>, from: Host<P>, to: Host<P>): void => {
+  const { run } = from
+  if (run === undefined) return
+  for (const ends of [run.links.values(), run.dialing]) {
+    for (const end of ends) if (end.other?.host === to) end.weather = weatherOf(core, from, to)
+  }
+}
+
+/** From now on nothing gets through a connection, and no end is told. */
+export const silence = <P extends Protocol>(end: End<P>): void => {
+  end.mute = true
+  if (end.other !== undefined) end.other.mute = true
+}
+
+/** This end hears of a reset, and the other one of nothing, then or ever. */
+export const forget = <P extends Protocol>(core: Core<P>, end: End<P>): void => {
   const { run } = end
   if (run === undefined || end.phase !== "open") return
   core.counters.resets++
   goDown(end)
+  tell(core, run, { _tag: "LinkDown", link: end.link, reason: { _tag: "Reset" } })
+}
+
+/** Both ends hear of a reset: this one now, the other in its time. What is under way arrives before, or is lost. */
+export const reset = <P extends Protocol>(core: Core<P>, end: End<P>, underWay: "arrives" | "lost"): void => {
+  const { other, run } = end
+  if (run === undefined || end.phase !== "open") return
+  core.counters.resets++
+  goDown(end)
+  if (underWay === "lost" && other?.phase === "open") other.phase = "broken"
   transmit(core, end, { _tag: "Reset" })
   tell(core, run, { _tag: "LinkDown", link: end.link, reason: { _tag: "Reset" } })
 }
@@ -255,9 +290,11 @@ const goDown = <P extends Protocol>(end: End<P>): void => {
   end.run?.links.delete(end.link)
 }
 
-const transmit = <P extends Protocol>(core: Core<P>, from: End<P>, content: Content<P>, delayMs = 0): void => {
-  const { jitterMs } = core.network
-  const at = core.now + from.latencyMs + delayMs + (jitterMs > 0 ? draw(core) * jitterMs : 0)
+const transmit = <P extends Protocol>(core: Core<P>, from: End<P>, content: Content<P>, waitMs = 0): void => {
+  const { delayMs, jitterMs, lossShare, tailMs } = from.weather
+  let at = core.now + from.latencyMs + delayMs + waitMs + (jitterMs > 0 ? draw(core) * jitterMs : 0)
+  if (tailMs > 0) at += tailMs * tail(draw(core))
+  if (lossShare > 0) at += lostMs(core, lossShare)
   from.lastArrival = Math.max(at, from.lastArrival)
   const packet: Packet<P> = { at: from.lastArrival, content, next: undefined }
   if (from.last === undefined) from.first = packet
@@ -282,12 +319,33 @@ const discard = <P extends Protocol>(core: Core<P>, end: End<P>): void => {
   end.travelling = 0
 }
 
+/** The process at this end is stopped: it accepts connections, and reads nothing. */
+const isUnread = <P extends Protocol>(to: End<P>): boolean => to.phase === "open" && to.run?.backlog !== undefined
+
+/** How far out in a heavy tail (a Pareto distribution of shape 2, from 0), for a number in [0, 1). */
+const tail = (unit: number): number => Math.min(tailMax, 1 / Math.sqrt(1 - unit) - 1)
+
+const tailMax = 100
+
+/** A packet that is lost is sent again, and so is that one, each time after twice as long. */
+const lostMs = <P extends Protocol>(core: Core<P>, lossShare: number): number => {
+  let waited = 0
+  for (let ms = 0; waited < lostMsMax && draw(core) < lossShare; waited += ms) ms = ms === 0 ? resend(core) : 2 * ms
+  return waited
+}
+
+/** TCP gives up later than any protocol here. */
+const lostMsMax = 60_000
+
+const weatherOf = <P extends Protocol>(core: Core<P>, from: Host<P>, to: Host<P> | undefined): Weather =>
+  (to === undefined ? undefined : from.weather.get(to)) ?? core.network
+
 /** TCP waits longer and longer before it sends again what was not acknowledged. */
 const resend = <P extends Protocol>(core: Core<P>): number => between(core, core.network.resendMs)
 
 const latencyOf = <P extends Protocol>(core: Core<P>, from: Host<P>, to: Host<P>): number => {
   const { latencyMs } = core.network
-  if (typeof latencyMs === "function") return Math.max(0, latencyMs(from.id, to.id))
+  if (typeof latencyMs === "function") return Math.max(0, latencyMs(from.peerId, to.peerId))
   const [low, high] = from.id < to.id ? [from.id, to.id] : [to.id, from.id]
   const [unit] = Rng.nextFloat(Rng.make(`${core.seed}/latency/${low}/${high}`))
   return latencyMs[0] + unit * (latencyMs[1] - latencyMs[0])
@@ -299,7 +357,8 @@ const makeEnd = <P extends Protocol>(
   phase: "dialing" | "answering",
   attempt: number,
   address: string,
-  latencyMs: number
+  latencyMs: number,
+  weather: Weather
 ): End<P> => ({
   host,
   run,
@@ -314,5 +373,7 @@ const makeEnd = <P extends Protocol>(
   travelling: 0,
   scheduled: false,
   latencyMs,
+  weather,
+  mute: false,
   lastArrival: 0
 })

@@ -8,7 +8,7 @@ import * as Digest from "./digest.ts"
 import * as Network from "./network.ts"
 
 export const boot = <P extends Protocol>(core: Core<P>, host: Host<P>): void => {
-  const peer: Peer.Peer = { id: host.id, incarnation: host.incarnation, address: host.address }
+  const peer: Peer.Peer = { id: host.peerId, incarnation: host.incarnation, address: host.address }
   host.runs++
   host.silent = false
   record(core, host, `boot ${peer.address} ${peer.incarnation}`)
@@ -62,7 +62,9 @@ export const dispatch = <P extends Protocol>(core: Core<P>, run: Run<P>, event: 
   Digest.addNumber(core.digest, actions.length)
   const { observer } = core
   const at: Occasion | undefined =
-    observer.step === undefined && observer.output === undefined ? undefined : { now, wall, peer: run.peer }
+    observer.step === undefined && observer.output === undefined
+      ? undefined
+      : { now, wall, node: host.id, peer: run.peer }
   if (at !== undefined) observer.step?.(at, event, state, actions)
   for (const action of actions) {
     // An observer may have ended the run.
@@ -126,9 +128,11 @@ export const crash = <P extends Protocol>(core: Core<P>, run: Run<P>, how: "rese
   core.counters.writesLost += run.writes.length
   run.writes.length = 0
   run.alive = false
+  const isStopped = run.backlog !== undefined
   run.backlog = undefined
   host.run = undefined
   host.silent = how === "silent"
+  if (isStopped) Network.readAgain(core, run)
   Network.abandon(core, run, how)
 }
 
@@ -137,6 +141,7 @@ export const resume = <P extends Protocol>(core: Core<P>, run: Run<P>): void => 
   if (backlog === undefined) return
   run.backlog = undefined
   for (const event of backlog) dispatch(core, run, event)
+  Network.readAgain(core, run)
 }
 
 /** A happening of the world itself is part of the history. */
