@@ -3,10 +3,11 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Experiments from "../../apps/lab/src/papers/Experiments.ts"
 import * as Page from "../../apps/lab/src/papers/Page.ts"
 import * as Plot from "../../apps/lab/src/Plot.ts"
+import type * as Results from "../../apps/lab/src/Results.ts"
 
 const size = 60
 
-const about: Page.About = {
+const about: Results.About = {
   command: "lab papers",
   commit: "c1",
   machine: "a machine",
@@ -63,7 +64,7 @@ describe("lab papers", () => {
     for (const { percent } of failures) assert.match(page, new RegExp(`^\\| ${percent} % +\\|`, "m"))
     for (const check of Page.checks(results)) assert.include(page, check.what)
     assert.notMatch(page, /undefined|NaN/)
-    for (const name of Object.keys(Page.plots(results))) assert.include(page, `papers/${name}`)
+    for (const name of Object.keys(Page.plots(results))) assert.include(page, `papers/${name}.svg`)
     const broken = Page.checks({ ...results, overlay: { ...overlay, clustering: 0.5 } })
     assert.isFalse(broken.find(({ what }) => what === "clustering")?.holds)
   })

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
-/** Where the laboratory begins: `lab clock`, `lab list`, `lab papers`, `lab run`, `lab soak`. */
+/** Where the laboratory begins: `lab beyond`, `lab clock`, `lab list`, `lab papers`, `lab run`, `lab soak`. */
 import * as Command from "effect/cli/Command"
 import { runMain } from "./cli.ts"
+import { beyond } from "./commands/beyond.ts"
 import { clock } from "./commands/clock.ts"
 import { list } from "./commands/list.ts"
 import { papers } from "./commands/papers.ts"
@@ -11,6 +12,6 @@ import { soak } from "./commands/soak.ts"
 runMain(
   Command.make("lab").pipe(
     Command.withDescription("Runs the scenarios of @starling/testing: whole fleets in virtual time, by a seed."),
-    Command.withSubcommands([clock, list, papers, run, soak])
+    Command.withSubcommands([beyond, clock, list, papers, run, soak])
   )
 )

@@ -22,21 +22,43 @@ export const scenario = Argument.String("scenario").pipe(
 const sizeMax = 100_000
 
 /** @since 0.1.0 */
+export const isSize = (size: number): boolean => Number.isSafeInteger(size) && size >= 2 && size <= sizeMax
+
+/** @since 0.1.0 */
 export const size = Flag.Int("size").pipe(
   Flag.withMetavar("N"),
   Flag.withDescription("Members of the fleet; default: the scenario's own"),
-  Flag.filter(
-    (size) => size >= 2 && size <= sizeMax,
-    (size) => `Expected --size from 2 to ${sizeMax}, got ${size}`
-  ),
+  Flag.filter(isSize, (size) => `Expected --size from 2 to ${sizeMax}, got ${size}`),
   Flag.optional
 )
 
 /** @since 0.1.0 */
 export const json = Flag.Boolean("json").pipe(Flag.withDescription("One JSON document"), Flag.withDefault(false))
 
+/** Sizes with commas between them. @since 0.1.0 */
+export const sizes = Flag.String("n").pipe(
+  Flag.withMetavar("N,…"),
+  Flag.withDescription("Nodes, for a quick look that is not stored; default: what the promises are about"),
+  Flag.filterMap(
+    (text) => {
+      const sizes = text.split(",").map(Number)
+      return sizes.every(isSize) ? Option.some(sizes) : Option.none()
+    },
+    (text) => `Expected --n sizes from 2 to ${sizeMax}, as in 200 or 200,1000, got ${text}`
+  ),
+  Flag.optional
+)
+
 /** Seeds are whole numbers from 0 on. @since 0.1.0 */
 export const isSeed = (seed: number): boolean => Number.isSafeInteger(seed) && seed >= 0
+
+/** Of a whole run of experiments. @since 0.1.0 */
+export const seed = Flag.Int("seed").pipe(
+  Flag.withMetavar("S"),
+  Flag.withDescription("The same seed gives the same results; default 1"),
+  Flag.filter(isSeed, (seed) => `Expected --seed from 0 on, got ${seed}`),
+  Flag.withDefault(1)
+)
 
 /** @since 0.1.0 */
 export const replay = (name: string, seed: number, size: number): string =>

@@ -8,10 +8,10 @@
  *
  * @since 0.1.0
  */
-import type { LazyPushRepair } from "@starling/gossip"
-import { type NodeId, Rng } from "@starling/machine"
+import type { NodeId } from "@starling/machine"
 import { World } from "@starling/sim"
-import { Graph, OverlayFleet } from "@starling/testing"
+import { Graph, type OverlayFleet } from "@starling/testing"
+import { choose, type Fleet, graphOf, joined, type Round, Watch } from "../Fleets.ts"
 
 /** @since 0.1.0 @category models */
 export interface Order {
@@ -65,20 +65,6 @@ export interface Failure {
   readonly tree: ReadonlyArray<Round>
 }
 
-/** One broadcast, or several at once, of which these are means. @since 0.1.0 @category models */
-export interface Round {
-  /** Share of the nodes that run. */
-  readonly reached: number
-  readonly payloads: number
-  /** Announcements, prunes, grafts and adoptions. */
-  readonly control: number
-  readonly grafts: number
-  /** Payloads for each receiver but the first one: m / (n - 1) - 1 (paper, §4.1: relative message redundancy). */
-  readonly redundancy: number
-  /** Hops of the last delivery. */
-  readonly lastHop: number
-}
-
 /** Cycles after which an overlay that has not healed is given up. Our choice: the papers' slowest takes 4. */
 const healingMax = 10
 
@@ -118,22 +104,14 @@ const settings: OverlayFleet.Settings = {
   lazyPushRepair: { summaryMs: neverMs }
 }
 
-type Fleet = World.World<OverlayFleet.Protocol>
-
 /** Runs all experiments; tells what it is about as it goes. @since 0.1.0 @category running */
 export const run = (order: Order, progress: (text: string) => void): Results => {
   const { cycles, seed, size } = order
-  const begun = OverlayFleet.make({ seed, network: { latencyMs: [hopMs, hopMs], jitterMs: 0 } })
+  const network = { latencyMs: [hopMs, hopMs], jitterMs: 0 } as const
+  const begun = joined({ size, seed, settings, network, everyMs: joinEveryMs, progress })
   let events = 0
   const end = (world: Fleet, since: Fleet) => {
     events += World.counters(world).events - World.counters(since).events
-  }
-  const contact = OverlayFleet.peer(seed, 0)
-  for (let n = 0; n < size; n++) {
-    const peer = OverlayFleet.peer(seed, n)
-    OverlayFleet.join(begun, peer, n === 0 ? [] : [contact.address], settings)
-    World.pass(begun, joinEveryMs)
-    if ((n + 1) % 2500 === 0) progress(`${n + 1} of ${size} nodes have joined`)
   }
   const joinedMs = World.now(begun)
   for (let cycle = 1; cycle <= cycles; cycle++) {
@@ -147,7 +125,7 @@ export const run = (order: Order, progress: (text: string) => void): Results => 
   // The tree of one sender, grown by its first broadcasts.
   const watch = new Watch()
   const grown = World.fork(begun, { observer: watch.observer })
-  const root = choose(begun, "root", 1)[0] ?? contact.id
+  const root = choose(begun, "root", 1)[0] as NodeId.NodeId
   const single = Array.from({ length: 6 }, () => watch.round(grown, [root], roundMs))
   progress(`redundancy ${single.map(({ redundancy }) => redundancy.toFixed(3)).join(", ")}`)
   end(grown, begun)
@@ -190,13 +168,6 @@ const show = (share: number): string => `${(100 * share).toFixed(1)} %`
 
 // --- the overlay -----------------------------------------------------------------------------------------------------
 
-const graphOf = (world: Fleet): Graph.Graph =>
-  Graph.make(
-    new Map(
-      World.running(world).map(({ peer, state }) => [peer.id, state.view.active.map((neighbor) => neighbor.peer.id)])
-    )
-  )
-
 /** Sources of which paths are measured: all, or so many that the mean is good to a thousandth. */
 const sourcesMax = 1000
 
@@ -225,13 +196,6 @@ const overlayOf = (world: Fleet, joinedMs: number): Overlay => {
     joinedMs
   }
 }
-
-const choose = (world: Fleet, label: string, count: number, spared?: NodeId.NodeId): ReadonlyArray<NodeId.NodeId> =>
-  Rng.sample(
-    Rng.make(label),
-    World.running(world).flatMap(({ peer }) => (peer.id === spared ? [] : [peer.id])),
-    count
-  )[0]
 
 // --- failures --------------------------------------------------------------------------------------------------------
 
@@ -291,60 +255,3 @@ const withoutRepair = (state: OverlayFleet.State): OverlayFleet.State => ({
   ...state,
   view: { ...state.view, config: { ...state.view.config, repairMs: neverMs } }
 })
-
-// --- broadcasts ------------------------------------------------------------------------------------------------------
-
-/** Counts what broadcasts cost, by what the machines counted, and sees the last hop. */
-class Watch {
-  private reached = 0
-  private lastHops = new Map<string, number>()
-  private tokens = 0
-
-  readonly observer: World.Observer<OverlayFleet.Protocol> = {
-    output: (_at, { id, round }) => {
-      const key = `${id.origin}.${id.seq}`
-      this.reached++
-      this.lastHops.set(key, Math.max(round, this.lastHops.get(key) ?? 0))
-    }
-  }
-
-  /** One broadcast of each of these nodes, all at once, and what it took within `ms`. */
-  round(world: Fleet, roots: ReadonlyArray<NodeId.NodeId>, ms: number): Round {
-    const before = costOf(world)
-    this.reached = 0
-    this.lastHops = new Map()
-    for (const root of roots) OverlayFleet.broadcast(world, root, ++this.tokens)
-    World.pass(world, ms)
-    const after = costOf(world)
-    const running = World.running(world).length
-    const of = (cost: keyof Cost): number => (after[cost] - before[cost]) / roots.length
-    const receivers = this.reached / roots.length - 1
-    const hops = [...this.lastHops.values()]
-    return {
-      reached: this.reached / roots.length / running,
-      payloads: of("payloads"),
-      control: of("control"),
-      grafts: of("grafts"),
-      redundancy: receivers > 0 ? of("payloads") / receivers - 1 : 0,
-      lastHop: hops.reduce((sum, hop) => sum + hop, 0) / Math.max(1, hops.length)
-    }
-  }
-}
-
-interface Cost {
-  payloads: number
-  control: number
-  grafts: number
-}
-
-const costOf = (world: Fleet): Cost => {
-  const sum: Cost = { payloads: 0, control: 0, grafts: 0 }
-  for (const { state } of World.running(world)) {
-    const { adoptsSent, graftsSent, payloadsReceived, prunesSent } = state.tree.counters
-    const { announced }: LazyPushRepair.Counters = state.repair.counters
-    sum.payloads += payloadsReceived
-    sum.grafts += graftsSent
-    sum.control += announced + prunesSent + graftsSent + adoptsSent
-  }
-  return sum
-}

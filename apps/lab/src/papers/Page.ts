@@ -3,20 +3,17 @@
  *
  * @since 0.1.0
  */
+import * as Checks from "../Checks.ts"
+import { count, fixed, percentOf, table } from "../Markdown.ts"
+import type * as Plot from "../Plot.ts"
+import type { About } from "../Results.ts"
 import type { Results } from "./Experiments.ts"
 import * as Figures from "./Figures.ts"
-import * as Plot from "../Plot.ts"
 
-/** A promise about the overlay or its broadcasts at n = 10,000. @since 0.1.0 @category models */
-export interface Check {
-  readonly what: string
-  readonly promised: string
-  readonly measured: string
-  readonly holds: boolean
-}
+const { check } = Checks
 
-/** @since 0.1.0 */
-export const checks = (results: Results): ReadonlyArray<Check> => {
+/** What is promised about the overlay and its broadcasts at n = 10,000. @since 0.1.0 */
+export const checks = (results: Results): ReadonlyArray<Checks.Check> => {
   const { failures, many, overlay, single, size } = results
   const five = (overlay.degrees[5] ?? 0) / size
   const tree = single.at(-1)
@@ -80,23 +77,6 @@ export const checks = (results: Results): ReadonlyArray<Check> => {
   ]
 }
 
-const check = (what: string, promised: string, measured: string, holds: boolean): Check => ({
-  what,
-  promised,
-  measured,
-  holds
-})
-
-/** How a run went, beside what it found. @since 0.1.0 @category models */
-export interface About {
-  readonly command: string
-  readonly commit: string
-  readonly machine: string
-  /** Of all threads: what else the machine does, and whether it was stopped meanwhile, counts for nothing. */
-  readonly processorSeconds: number
-  readonly memoryMib: number
-}
-
 /** @since 0.1.0 */
 export const page = (results: Results, about: About): string => {
   const { churn, failures, many, overlay, single, size } = results
@@ -117,10 +97,7 @@ export const page = (results: Results, about: About): string => {
     "",
     "## What was promised",
     "",
-    ...table(
-      ["", "promised", "measured", "holds"],
-      checks(results).map(({ holds, measured, promised, what }) => [what, promised, measured, holds ? "yes" : "**no**"])
-    ),
+    ...Checks.table(checks(results)),
     "",
     "## The overlay (TR 07-13, table 1 and figure 5)",
     "",
@@ -266,8 +243,8 @@ export const page = (results: Results, about: About): string => {
   ].join("\n")
 }
 
-/** By name of the file. @since 0.1.0 */
-export const plots = ({ failures, many, single }: Results): Readonly<Record<string, string>> => {
+/** By the name of their files. @since 0.1.0 */
+export const plots = ({ failures, many, single }: Results): Readonly<Record<string, Plot.Plot>> => {
   const percents = failures.map(({ percent }) => percent)
   const published = (name: string, values: ReadonlyArray<number | null>): Plot.Series => ({
     name,
@@ -280,7 +257,7 @@ export const plots = ({ failures, many, single }: Results): Readonly<Record<stri
   })
   const { Cyclon, CyclonAcked, HyParView, Scamp } = Figures.reliability
   return {
-    "reliability.svg": Plot.svg({
+    reliability: {
       title: "Reach after failures, before any cycle",
       x: "failed nodes, per cent",
       y: "reach, per cent",
@@ -293,8 +270,8 @@ export const plots = ({ failures, many, single }: Results): Readonly<Record<stri
         published("Cyclon, paper", Cyclon),
         published("Scamp, paper", Scamp)
       ]
-    }),
-    "healing.svg": Plot.svg({
+    },
+    healing: {
       title: "Cycles until everybody is reached again",
       x: "failed nodes, per cent",
       y: "cycles",
@@ -305,8 +282,8 @@ export const plots = ({ failures, many, single }: Results): Readonly<Record<stri
         published("CyclonAcked, paper", Figures.healing.CyclonAcked),
         published("Cyclon, paper (to 158)", Figures.healing.Cyclon)
       ]
-    }),
-    "redundancy.svg": Plot.svg({
+    },
+    redundancy: {
       title: "Redundancy of the first broadcasts",
       x: "broadcast",
       y: "m / (n − 1) − 1",
@@ -323,8 +300,8 @@ export const plots = ({ failures, many, single }: Results): Readonly<Record<stri
           isPublished: true
         }
       ]
-    }),
-    "first.svg": Plot.svg({
+    },
+    first: {
       title: "First broadcast after failures, in a tree of before",
       x: "failed nodes, per cent",
       y: "reached, per cent",
@@ -335,7 +312,7 @@ export const plots = ({ failures, many, single }: Results): Readonly<Record<stri
         published("Plumtree, paper", Figures.firstBroadcast.Plumtree),
         published("eager push, paper", Figures.firstBroadcast.eager)
       ]
-    })
+    }
   }
 }
 
@@ -345,22 +322,3 @@ const redundancyOf = (rounds: Results["single"], index: number): string => fixed
 
 const degreesOf = ({ degrees }: Results["overlay"]): string =>
   degrees.flatMap((nodes, degree) => (nodes === 0 ? [] : [`${count(nodes)} nodes have ${degree}`])).join(", ")
-
-/** A table of Markdown, its columns as wide as what stands in them. */
-const table = (header: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => {
-  const widths = header.map((title, column) =>
-    Math.max(3, ...[title, ...rows.map((row) => row[column] ?? "")].map(lengthOf))
-  )
-  const line = (cells: ReadonlyArray<string>): string =>
-    `| ${widths.map((width, column) => (cells[column] ?? "") + " ".repeat(width - lengthOf(cells[column] ?? ""))).join(" | ")} |`
-  return [line(header), `| ${widths.map((width) => "-".repeat(width)).join(" | ")} |`, ...rows.map(line)]
-}
-
-const lengthOf = (text: string): number => [...text].length
-
-const fixed = (value: number, digits: number): string => value.toFixed(digits)
-
-const count = (value: number): string => value.toLocaleString("en-US", { maximumFractionDigits: 1 })
-
-/** A share; what is not quite all does not round up to all. */
-const percentOf = (share: number): string => `${(Math.floor(share * 10_000) / 100).toFixed(share === 1 ? 0 : 2)} %`

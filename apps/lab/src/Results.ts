@@ -1,0 +1,87 @@
+/**
+ * What is kept of an experiment in `docs/results`: its results as they are, what was promised and measured, the figures
+ * that `lab compare` looks at, and its plots.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import process from "node:process"
+import { exitCodes, Failure } from "./Failure.ts"
+import type { Check, Figure } from "./Checks.ts"
+import * as Plot from "./Plot.ts"
+import * as SoakLog from "./SoakLog.ts"
+
+/** How a run went, beside what it found. @since 0.1.0 @category models */
+export interface About {
+  readonly command: string
+  readonly commit: string
+  readonly machine: string
+  /** Of all its threads: what else the machine does, and whether it was stopped meanwhile, counts for nothing. */
+  readonly processorSeconds: number
+  /** The most that the process had by then, whatever else it ran. */
+  readonly memoryMib: number
+}
+
+/** @since 0.1.0 @category models */
+export interface Stored<Results> {
+  readonly about: About
+  readonly checks: ReadonlyArray<Check>
+  readonly figures: ReadonlyArray<Figure>
+  readonly results: Results
+}
+
+/** @since 0.1.0 */
+export const about = (command: string, processorSeconds: number) =>
+  Effect.map(SoakLog.commit, (commit): About => ({
+    command,
+    commit,
+    machine: `${SoakLog.machine.cpu}, ${SoakLog.machine.cores} cores, Node ${SoakLog.machine.node}`,
+    processorSeconds: Math.round(processorSeconds),
+    memoryMib: Math.round(process.resourceUsage().maxRSS / 1024)
+  }))
+
+/** `name` is a path below the folder of results. @since 0.1.0 */
+export const write = Effect.fnUntraced(function* <Results>(name: string, stored: Stored<Results>) {
+  yield* writeText(name, `${JSON.stringify(stored, undefined, 2)}\n`)
+})
+
+/** Undefined if nothing was stored yet. @since 0.1.0 */
+export const read = Effect.fnUntraced(function* <Results>(name: string) {
+  const files = yield* FileSystem.FileSystem
+  const file = SoakLog.folder + name
+  if (!(yield* files.exists(file))) return undefined
+  return yield* parse<Results>(name, yield* files.readFileString(file))
+})
+
+/** What `write` wrote. @since 0.1.0 */
+export const parse = <Results>(name: string, text: string): Effect.Effect<Stored<Results>, Failure> =>
+  Effect.suspend(() => {
+    const stored = valueOf(text)
+    if (isStored<Results>(stored)) return Effect.succeed(stored)
+    const message = `docs/results/${name} is not what the lab stores: an object with about, checks, figures and results`
+    return Effect.fail(new Failure({ code: exitCodes.findings, message, next: "run the experiment again" }))
+  })
+
+const valueOf = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** The lab reads back what it wrote itself: that the four parts are there is enough. */
+const isStored = <Results>(value: unknown): value is Stored<Results> =>
+  typeof value === "object" && value !== null && ["about", "checks", "figures", "results"].every((key) => key in value)
+
+/** @since 0.1.0 */
+export const writeText = Effect.fnUntraced(function* (name: string, text: string) {
+  const files = yield* FileSystem.FileSystem
+  const file = SoakLog.folder + name
+  yield* files.makeDirectory(file.slice(0, file.lastIndexOf("/")), { recursive: true })
+  yield* files.writeFileString(file, text)
+})
+
+/** `name` without an extension. @since 0.1.0 */
+export const writePlot = (name: string, plot: Plot.Plot) => writeText(`${name}.svg`, Plot.svg(plot))

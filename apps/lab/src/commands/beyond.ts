@@ -1,0 +1,72 @@
+/**
+ * `lab beyond`: what the papers leave open, part by part, and `docs/results/beyond.md` with it.
+ *
+ * @since 0.1.0
+ */
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Semaphore from "effect/Semaphore"
+import * as Page from "../beyond/Page.ts"
+import type { Any } from "../beyond/Part.ts"
+import { all } from "../beyond/parts.ts"
+import * as Run from "../beyond/Run.ts"
+import * as Checks from "../Checks.ts"
+import { exitCodes, Failure } from "../Failure.ts"
+import * as Options from "../options.ts"
+import * as Results from "../Results.ts"
+
+const names = all.map(({ name }) => name).join(", ")
+
+/** @since 0.1.0 @category commands */
+export const beyond = Command.make(
+  "beyond",
+  {
+    only: Flag.String("only").pipe(
+      Flag.withMetavar("PART,…"),
+      Flag.withDescription(`Some of ${names}; default: all`),
+      Flag.filterMap(
+        (text) => {
+          const parts = new Set(text.split(",").map((word) => all.find(({ name }) => name === word)))
+          return parts.has(undefined) ? Option.none() : Option.some(all.filter((part) => parts.has(part)))
+        },
+        (text) => `Expected --only some of ${names}, with commas between them, got ${text}`
+      ),
+      Flag.withDefault(all)
+    ),
+    sizes: Options.sizes,
+    seed: Options.seed,
+    json: Options.json
+  },
+  Effect.fnUntraced(function* ({ json, only, seed, sizes }) {
+    // What is measured at another size is not what was promised.
+    const isPromised = Option.isNone(sizes)
+    const pages = yield* Semaphore.make(1)
+    const outcomes = yield* Run.parts(only, Option.getOrUndefined(sizes), seed, (part, stored) =>
+      isPromised ? store(part, stored).pipe(pages.withPermits(1)) : Effect.void
+    )
+    const checks = outcomes.flatMap(({ stored }) => stored?.checks ?? [])
+    const byName = Object.fromEntries(outcomes.map(({ part, stored }) => [part.name, stored ?? null]))
+    yield* Console.log(json ? JSON.stringify(byName, undefined, 2) : Checks.text(checks))
+    const lost = outcomes.flatMap(({ failure }) => failure ?? [])
+    if (lost.length > 0) return yield* new Failure({ code: exitCodes.findings, message: lost.join("\n") })
+    if (isPromised && checks.some(({ holds }) => !holds))
+      return yield* new Failure({ code: exitCodes.findings, message: "" })
+  })
+).pipe(Command.withDescription("Many senders, deltas, partitions, regions: what the papers leave open"))
+
+/** A part is stored as soon as its last run is done: who interrupts keeps what there is. */
+const store = (part: Any, stored: Results.Stored<ReadonlyArray<unknown>>) =>
+  Effect.gen(function* () {
+    yield* Results.write(`beyond/${part.name}.json`, stored)
+    for (const [plot, of] of Object.entries(part.plots(stored.results)))
+      yield* Results.writePlot(`beyond/${part.name}-${plot}`, of)
+    const sections: Array<Page.Section> = []
+    for (const one of all) {
+      const found = yield* Results.read<ReadonlyArray<unknown>>(`beyond/${one.name}.json`)
+      if (found !== undefined) sections.push({ part: one, stored: found })
+    }
+    yield* Results.writeText("beyond.md", Page.page(sections))
+  })

@@ -1,0 +1,78 @@
+/** The parts of `lab beyond` at sizes that fit a test: what they measure is there to be measured, and is written down. */
+import * as NodeServices from "@effect/platform-node/NodeServices"
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Page from "../../apps/lab/src/beyond/Page.ts"
+import type { Any } from "../../apps/lab/src/beyond/Part.ts"
+import { all } from "../../apps/lab/src/beyond/parts.ts"
+import * as Run from "../../apps/lab/src/beyond/Run.ts"
+import * as Plot from "../../apps/lab/src/Plot.ts"
+import type * as Results from "../../apps/lab/src/Results.ts"
+
+const about: Results.About = {
+  command: "lab beyond",
+  commit: "c1",
+  machine: "a machine",
+  processorSeconds: 1,
+  memoryMib: 1
+}
+
+/** Two nodes for each of 19 regions. */
+const size = 38
+
+/** Results as they come back from a thread and from a file. */
+const stored = (part: Any, results: ReadonlyArray<unknown>): Run.Stored => {
+  const read: ReadonlyArray<unknown> = JSON.parse(JSON.stringify(results))
+  return { about, checks: part.checks(read), figures: part.figures(read), results: read }
+}
+
+describe("lab beyond", () => {
+  for (const part of all) {
+    const run = () => part.orders([size], 1).map((order) => part.run(order, () => undefined))
+
+    it(`${part.name}: its page names every promise and shows every plot, and the same seed gives the same`, () => {
+      const results = run()
+      assert.deepStrictEqual(run(), results)
+      const sections: Page.Section = { part, stored: stored(part, results) }
+      const page = Page.page([sections])
+      assert.include(page, `## ${part.title}`)
+      assert.notMatch(page, /undefined|NaN/)
+      const { checks, figures } = sections.stored
+      assert.isAbove(checks.length, 0)
+      for (const { what } of checks) assert.include(page, what)
+      assert.strictEqual(
+        new Set(figures.map(({ what }) => what)).size,
+        figures.length,
+        "figures have names of their own"
+      )
+      for (const [name, plot] of Object.entries(part.plots(results))) {
+        assert.include(page, `beyond/${part.name}-${name}.svg`)
+        assert.match(Plot.svg(plot), /^<svg [\s\S]*<path[\s\S]*<\/svg>\n$/)
+      }
+    })
+  }
+
+  it("names its parts by one word each, with promises about some size", () => {
+    assert.strictEqual(new Set(all.map(({ name }) => name)).size, all.length)
+    for (const { name, orders, sizes } of all) {
+      assert.match(name, /^[a-z]+$/)
+      assert.isAbove(orders(sizes, 1).length, 0)
+    }
+  })
+
+  it.effect("runs orders in threads, and a part that loses one has no results but leaves the others theirs", () =>
+    Effect.gen(function* () {
+      const good = all.find(({ name }) => name === "senders") as Any
+      // The thread knows no part of this name.
+      const bad: Any = { ...good, name: "nobody" }
+      const done: Array<string> = []
+      const outcomes = yield* Run.parts([bad, good], [12], 1, ({ name }) => Effect.sync(() => done.push(name)))
+      assert.deepStrictEqual(done, ["senders"])
+      assert.match(outcomes[0]?.failure ?? "", /^nobody: the thread ended: .*there is no part nobody/)
+      assert.deepStrictEqual(
+        outcomes[1]?.stored?.results,
+        good.orders([12], 1).map((order) => good.run(order, () => undefined))
+      )
+    }).pipe(Effect.provide(NodeServices.layer))
+  )
+})
