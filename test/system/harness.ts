@@ -35,6 +35,8 @@ export interface StartOptions {
   readonly data: string
   readonly gossip?: string
   readonly args?: ReadonlyArray<string>
+  /** The program of another release; default: the sources. */
+  readonly program?: string
 }
 
 /** A folder that is removed with everything in it. */
@@ -46,7 +48,7 @@ export const temporary = (): { readonly path: string; readonly remove: () => voi
 /** Starts an agent and returns when it is ready; throws with its stderr if it ends before. */
 export const start = async (options: StartOptions): Promise<AgentProcess> => {
   const args = [
-    main,
+    options.program ?? main,
     "agent",
     "--name",
     options.name,
