@@ -36,7 +36,8 @@ const step = (state: Facts.State, now: number, event: Facts.Event): Facts.State 
 
 const delta = (list: ReadonlyArray<NodeDoc.NodeDoc>, known: NodeDoc.Known): Facts.Message => ({
   _tag: "Delta",
-  docs: list.flatMap((doc) => NodeDoc.since(doc, known, 1_000_000)?.delta ?? [])
+  docs: list.flatMap((doc) => NodeDoc.since(doc, known, 1_000_000)?.delta ?? []),
+  via: []
 })
 
 const self = { id: idOf(0), incarnation: 1, address: "a:1", name: "n0", datacenter: "dc0", labels: {} }
@@ -54,7 +55,8 @@ const digest = (list: ReadonlyArray<NodeDoc.NodeDoc>): Facts.Message => ({
   first: true,
   last: true,
   docs: list.map((doc) => [doc.id, NodeDoc.knownOf(doc)] as const),
-  config: null
+  config: null,
+  relays: true
 })
 for (let link = 0; link < 5; link++) full = step(full, 2, { _tag: "Received", link, message: digest(docs) })
 full = step(full, 3, { _tag: "Received", link: 0, message: delta(docs.slice(1), NodeDoc.unknown) })

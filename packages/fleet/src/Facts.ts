@@ -3,9 +3,10 @@
  *
  * Every node keeps all facts, so every question is answered where it is asked. What it takes to get there:
  *
- * - **Node documents** have one writer each. What changed is flooded to the neighbours in batches: the first change after
- *   20 ms, what follows within a quarter of a second together. For each neighbour this node knows which version of each
- *   document it has, and sends only what comes after. No broadcast, no tree, no root: deltas are idempotent.
+ * - **Node documents** have one writer each, who gathers changes for up to a quarter of a second. Then they travel along
+ *   the tree of one relay (`Relays`); neighbours that are not on it are told which version there is, and ask for it if it
+ *   did not come. For each neighbour this node knows which version of each document it has, and sends only what comes
+ *   after. Deltas are idempotent.
  * - **Configuration entries** travel on the writer's broadcast tree (`Broadcast`, `Delivered`), and are repaired by
  *   vectors: what a neighbour's vector lacks is sent to it.
  * - **Anti-entropy**: both ends of a new neighbour link exchange digests; every 10 s one neighbour is asked whether its
@@ -29,6 +30,7 @@ import * as entries from "./internal/entries.ts"
 import * as events from "./internal/events.ts"
 import * as messages from "./internal/messages.ts"
 import * as own from "./internal/own.ts"
+import * as spread from "./internal/spread.ts"
 import * as start from "./internal/start.ts"
 import * as sync from "./internal/sync.ts"
 import * as timers from "./internal/timers.ts"
@@ -36,6 +38,7 @@ import type { Turn } from "./internal/turn.ts"
 import * as turns from "./internal/turn.ts"
 import type { DocDelta, Known, Lost, NodeDoc } from "./NodeDoc.ts"
 import * as Publishers from "./Publishers.ts"
+import * as Relays from "./Relays.ts"
 import type { Labels } from "./Selector.ts"
 
 /**
@@ -110,11 +113,16 @@ export type Input = Machine.Input<Event> & { readonly stamp: Stamp.Stamp; readon
 
 /**
  * - `Digest`: which version of each document the sender has, in parts; with the last part, its configuration vector.
- *   `reply` asks for the same.
- * - `Delta`: what is new in some documents.
+ *   `reply` asks for the same. `relays`: the sender knows the last four messages (releases before it do not, and are sent deltas only).
+ * - `Delta`: what is new in some documents. `via` names the relays whose trees they take, each for a run of documents;
+ *   where it ends, or names none, the receiver chooses.
  * - `Entries`: configuration entries, and dots whose entries nobody needs any more.
  * - `Summary`: hashes of what a digest would say. A receiver with other hashes sends its digest.
  * - `Pull`: the sender's configuration vector, to be sent what it lacks.
+ * - `Have`: the sender has these versions of documents.
+ * - `Want`: these are all it has, and it wants newer ones.
+ * - `Beats`: the newest beats of relays.
+ * - `Claims`: the receiver is the sender's parent in the trees of `parents`, and no longer in those of `released`.
  *
  * @since 0.1.0
  * @category models
@@ -127,14 +135,28 @@ export type Message =
       readonly last: boolean
       readonly docs: ReadonlyArray<readonly [NodeId.NodeId, Known]>
       readonly config: Vector | null
+      readonly relays: boolean
     }
-  | { readonly _tag: "Delta"; readonly docs: ReadonlyArray<DocDelta> }
+  | {
+      readonly _tag: "Delta"
+      readonly docs: ReadonlyArray<DocDelta>
+      readonly via: ReadonlyArray<readonly [relay: NodeId.NodeId | null, documents: number]>
+    }
   | { readonly _tag: "Entries"; readonly entries: ReadonlyArray<ConfigModule.Entry>; readonly skipped: Vector }
   | { readonly _tag: "Summary"; readonly docs: number; readonly config: number }
   | { readonly _tag: "Pull"; readonly config: Vector }
+  | { readonly _tag: "Have"; readonly docs: ReadonlyArray<readonly [NodeId.NodeId, Known]> }
+  | { readonly _tag: "Want"; readonly docs: ReadonlyArray<readonly [NodeId.NodeId, Known]> }
+  | { readonly _tag: "Beats"; readonly beats: ReadonlyArray<readonly [relay: NodeId.NodeId, beat: Known]> }
+  | {
+      readonly _tag: "Claims"
+      readonly parents: ReadonlyArray<NodeId.NodeId>
+      readonly released: ReadonlyArray<NodeId.NodeId>
+    }
 
 /**
- * `Flush` sends what is dirty; `Tick` does the housekeeping of every second; `AntiEntropy` compares with a neighbour;
+ * `Own` puts this node's changes on their way; `Flush` sends what is dirty; `Announce` tells the neighbours that are not on
+ * the way; `Beat` is a relay's; `Tick` does the housekeeping of every second; `AntiEntropy` compares with a neighbour;
  * `Pulse` shows that this data centre is heard from; `Pull` asks for configuration that a neighbour has and this node
  * lacks. A timer of another round than the state's is stale and changes nothing.
  *
@@ -142,7 +164,7 @@ export type Message =
  * @category models
  */
 export interface Timer {
-  readonly _tag: "Flush" | "Tick" | "AntiEntropy" | "Pulse" | "Pull"
+  readonly _tag: "Flush" | "Own" | "Announce" | "Tick" | "AntiEntropy" | "Pulse" | "Pull" | "Beat"
   readonly round: number
 }
 
@@ -195,6 +217,10 @@ export interface Config {
   readonly leadingMs: number
   /** How long changes are gathered while more come. Our choice, within design's 250 ms; small fleets gather for less. */
   readonly coalesceMs: number
+  /** How long others' changes are gathered after some were passed on. Our choice: little beside a link's delay. */
+  readonly hopMs: number
+  /** How long a change may come by tree before it is announced, at least. Our choice: longer than trees take. */
+  readonly announceMs: number
   /** Bytes of one frame, about. Our choice: a quarter of the wire's hard limit. */
   readonly frameBytesMax: number
   /** Bytes sent to one neighbour in one flush. Our choice: an eighth of a link's outbound queue. */
@@ -216,12 +242,15 @@ export interface Config {
   /** Peers handed to the view manager. */
   readonly rememberMax: number
   readonly publishers: Publishers.Config
+  readonly relays: Relays.Config
 }
 
 /** @since 0.1.0 */
 export const defaults: Omit<Config, "self" | "startedAt"> = {
   leadingMs: 20,
   coalesceMs: 250,
+  hopMs: 10,
+  announceMs: 500,
   frameBytesMax: 256 * 1024,
   flushBytesMax: 1024 * 1024,
   digestRowsMax: 4000,
@@ -232,7 +261,8 @@ export const defaults: Omit<Config, "self" | "startedAt"> = {
   pendingMax: 1024,
   docsMax: 20_000,
   rememberMax: 256,
-  publishers: Publishers.defaults
+  publishers: Publishers.defaults,
+  relays: Relays.defaults
 }
 
 /** Every table with its rows, by key: what the store has. @since 0.1.0 @category models */
@@ -241,12 +271,22 @@ export type Stored = ReadonlyMap<string, ReadonlyMap<string, unknown>>
 /** What a neighbour is known to have. @since 0.1.0 @category models */
 export interface LinkState {
   readonly peer: Peer.Peer
-  /** Undefined until its first digest is complete: until then nothing is flooded to it. */
+  /** When it became a neighbour. */
+  readonly since: Machine.Instant
+  /** It knows relays, and asks for what is announced. */
+  readonly speaks: boolean
+  /** Undefined until its first digest is complete: until then it is sent nothing. */
   readonly known: HashMap.HashMap<NodeId.NodeId, Known> | undefined
   /** Parts of a digest that is still coming. */
   readonly arriving: HashMap.HashMap<NodeId.NodeId, Known>
-  /** Documents that it may lack something of. */
-  readonly dirty: HashMap.HashMap<NodeId.NodeId, true>
+  /** Documents that it may lack something of and is sent, with the relay whose tree they take. */
+  readonly dirty: HashMap.HashMap<NodeId.NodeId, NodeId.NodeId | null>
+  /** Documents that it may lack something of and is told of, not the next time but the time after, */
+  readonly fresh: HashMap.HashMap<NodeId.NodeId, true>
+  /** and the next time. */
+  readonly due: HashMap.HashMap<NodeId.NodeId, true>
+  /** What it was sent, in the time for which a budget lasts. */
+  readonly spent: { readonly since: Machine.Instant; readonly bytes: number }
   /** Its configuration vector with what was sent since, while there is something to send; else undefined. */
   readonly config: Vector | undefined
   /** When it was last sent, or asked for, a digest. */
@@ -292,10 +332,17 @@ export interface State {
     Record<Timer["_tag"], { readonly round: number; readonly due: Machine.Instant | undefined }>
   >
   readonly lastFlush: Machine.Instant
+  /** When this node's own changes were last put on their way. */
+  readonly lastOwn: Machine.Instant
   /** When the machine was started. */
   readonly madeAt: Machine.Instant
   readonly gate: LinkGate.LinkGate<Message>
   readonly links: HashMap.HashMap<Machine.LinkId, LinkState>
+  readonly relays: Relays.Relays
+  /** Beats of this node, as a relay. */
+  readonly beats: number
+  /** Documents that a neighbour was asked for: which version it announced, and when. */
+  readonly asked: HashMap.HashMap<NodeId.NodeId, { readonly told: Known; readonly at: Machine.Instant }>
   /** By node id, this node's own included. */
   readonly docs: HashMap.HashMap<NodeId.NodeId, NodeDoc>
   /** Changes with every change of `docs`: the same for the same set of versions. */
@@ -340,7 +387,13 @@ export interface State {
   readonly counters: Readonly<Record<Counter, number>>
 }
 
-/** What was dropped, refused or overflowed. @since 0.1.0 @category models */
+/**
+ * What was dropped, refused or overflowed; and of deltas how many came, how many of them brought nothing new, and how many
+ * documents had to be asked for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Counter =
   | "documentsRefused"
   | "digestsRefused"
@@ -355,6 +408,10 @@ export type Counter =
   | "eventsDropped"
   | "eventRowsOverflow"
   | "deltaGaps"
+  | "deltasReceived"
+  | "deltasRepeated"
+  | "documentsPulled"
+  | "relaysRefused"
   | "appliedStale"
   | "rewritten"
 
@@ -386,6 +443,7 @@ export const step = (state: State, input: Input): Machine.Step<State, Action> =>
   timers.revive(turn)
   onEvent(turn, input.event)
   entries.tellStatus(turn)
+  spread.settle(turn)
   return turns.end(turn)
 }
 

@@ -90,7 +90,8 @@ const digest = (from: number, to: number, first: boolean, last: boolean): Facts.
       { length: to - from },
       (_, i) => [idOf(from + i), { incarnation: 1, built: 1, version: 1 }] as const
     ),
-    config: null
+    config: null,
+    relays: true
   }
 })
 
@@ -108,7 +109,7 @@ const profileOf = (index: number, left: boolean = false): Facts.Event => {
   return {
     _tag: "Received",
     link: neighbor.link,
-    message: { _tag: "Delta", docs: part === undefined ? [] : [part.delta] }
+    message: { _tag: "Delta", docs: part === undefined ? [] : [part.delta], via: [] }
   }
 }
 
@@ -313,7 +314,7 @@ describe("a node whose keys are at their maximum", () => {
     assert.strictEqual(driven.state.counters.keysRefused, 1)
     // A neighbour that has all but this one is told nothing about it.
     const config = Config.without(driven.state.registers.vector, [entry.dot])
-    const message = { _tag: "Digest", reply: false, first: true, last: true, docs: [], config } as const
+    const message = { _tag: "Digest", reply: false, first: true, last: true, docs: [], config, relays: true } as const
     driven.step({ _tag: "Received", link: neighbor.link, message })
     const sent = driven.step({ _tag: "TimerFired", timer: { _tag: "Flush", round: driven.state.timers.Flush.round } })
     assert.isFalse(sent.some((action) => action._tag === "Send" && action.message._tag === "Entries"))

@@ -224,7 +224,7 @@ describe("a network of facts", () => {
   })
 
   it("arms a timer again whose step crashed", () => {
-    for (const tag of ["Flush", "Tick", "AntiEntropy", "Pulse"] as const) {
+    for (const tag of ["Own", "Tick", "AntiEntropy", "Pulse", "Beat"] as const) {
       const network = new Network({ nodes: 2, seed: 2 })
       const member = network.at(0)
       member.crashes = 1
@@ -236,6 +236,17 @@ describe("a network of facts", () => {
       network.run(30_000)
       assert.isAbove(member.state.timers[tag].round, round, tag)
     }
+  })
+
+  it("sends again what was to be sent when a step crashed", () => {
+    const network = new Network({ nodes: 2, seed: 2 })
+    const member = network.at(0)
+    member.crashes = 1
+    member.crashIf = (event) => event._tag === "TimerFired" && event.timer._tag === "Flush"
+    network.connect(0, 1)
+    network.run(10_000)
+    assert.strictEqual(member.crashes, 0)
+    assert.isTrue(HashMap.has(network.at(1).state.docs, member.id))
   })
 
   it("asks again for a digest that a crashed step lost", () => {
@@ -338,7 +349,8 @@ describe("a network of facts", () => {
               { key: "weather", version: 2, raw: { sunny: [1, 2] }, value: undefined }
             ]
           }
-        ]
+        ],
+        via: []
       }
     })
     network.run(1000)

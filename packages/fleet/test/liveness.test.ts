@@ -279,7 +279,8 @@ describe("liveness", () => {
           first: true,
           last: true,
           docs: [[network.at(0).id, known]],
-          config: null
+          config: null,
+          relays: true
         }
       })
     }

@@ -21,6 +21,9 @@ export interface Options {
   readonly latency?: readonly [number, number]
   /** Send messages through the codec. */
   readonly codec?: boolean
+  readonly facts?: Partial<Facts.Config>
+  /** Nodes that run the release before relays. */
+  readonly old?: (index: number) => boolean
 }
 
 export interface Member {
@@ -53,6 +56,8 @@ export class Network {
   readonly problems: Array<string> = []
   bytes = 0
   frames = 0
+  /** Messages that are lost from now on. */
+  drop: ((message: Facts.Message) => boolean) | undefined
   private agenda: Array<Agenda> = []
   private order = 0
   private rng: Rng.Rng
@@ -93,6 +98,7 @@ export class Network {
     return Facts.make(
       {
         ...Facts.defaults,
+        ...this.options.facts,
         self: {
           id,
           incarnation,
@@ -286,9 +292,11 @@ export class Network {
 
   private send(member: Member, link: number, message: Facts.Message): void {
     const target = member.links.get(link)
-    if (target === undefined) return
+    if (target === undefined || this.drop?.(message) === true) return
     this.frames += 1
-    const sent = this.options.codec === true ? this.transcode(message) : message
+    const between = this.between(member.index, target.peer, message)
+    if (between === undefined) return
+    const sent = this.options.codec === true ? this.transcode(between) : between
     const [from, to] = this.options.latency ?? [1, 30]
     this.ordered(link, from + this.random(Math.max(1, to - from)), () => {
       const receiver = this.at(target.peer)
@@ -296,6 +304,27 @@ export class Network {
         this.event(receiver, { _tag: "Received", link: target.other, message: sent })
       }
     })
+  }
+
+  /** What arrives of a message if one of the two knows nothing of relays. */
+  private between(from: number, to: number, message: Facts.Message): Facts.Message | undefined {
+    const { old } = this.options
+    if (old === undefined || !(old(from) || old(to))) return message
+    switch (message._tag) {
+      case "Digest":
+        return { ...message, relays: false }
+      case "Delta":
+        return { ...message, via: [] }
+      case "Have":
+      case "Want":
+      case "Beats":
+      case "Claims":
+        // Counted and dropped there, and never sent from there.
+        this.problems.push(`${message._tag} between node ${from} and node ${to}`)
+        return undefined
+      default:
+        return message
+    }
   }
 
   private transcode(message: Facts.Message): Facts.Message {

@@ -14,7 +14,7 @@ import {
   type EventRecord,
   nameLengthMax
 } from "./records.ts"
-import { docOf, emit, ownDoc, putDoc, type Turn, update, writeRows, count } from "./turn.ts"
+import { docOf, emit, ownDoc, putOwn, type Turn, update, writeRows, count } from "./turn.ts"
 import * as HashMap from "effect/HashMap"
 import { emptyVector } from "./messages.ts"
 
@@ -50,11 +50,7 @@ export const record = (turn: Turn, command: Extract<Event, { _tag: "RecordEvent"
 /** The event is durable: from now on the fleet may know. */
 export const durable = (turn: Turn, event: EventRecord, token: number | undefined): void => {
   keep(turn, event)
-  putDoc(
-    turn,
-    NodeDoc.writeRaw(ownDoc(turn.state), NodeDoc.eventKey(event.incarnation, event.seq), event.raw),
-    undefined
-  )
+  putOwn(turn, NodeDoc.writeRaw(ownDoc(turn.state), NodeDoc.eventKey(event.incarnation, event.seq), event.raw))
   turn.changed = true
   if (token === undefined) return
   const document = EventLog.documentOf(event, undefined, turn.state.config.self.name)

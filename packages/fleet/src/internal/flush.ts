@@ -6,7 +6,7 @@ import * as Config from "../Config.ts"
 import type { LinkState } from "../Facts.ts"
 import * as NodeDoc from "../NodeDoc.ts"
 import { emptyVector } from "./messages.ts"
-import { docOf, scheduleFlush, send, type Turn, update } from "./turn.ts"
+import { docOf, gatherMs, send, type Turn, update, want } from "./turn.ts"
 
 export const linkOf = (turn: Turn, link: Machine.LinkId): LinkState | undefined =>
   Option.getOrUndefined(HashMap.get(turn.state.links, link))
@@ -16,20 +16,45 @@ export const setLink = (turn: Turn, link: Machine.LinkId, change: Partial<LinkSt
   if (before !== undefined) update(turn, { links: HashMap.set(turn.state.links, link, { ...before, ...change }) })
 }
 
-/** Sends every neighbour what it lacks, up to a budget; what is left goes with the next flush. */
+/** True if the neighbour has this version of a document, or a later one. */
+export const hasAlready = (link: LinkState, doc: NodeDoc.NodeDoc): boolean => {
+  const known = link.known === undefined ? undefined : Option.getOrUndefined(HashMap.get(link.known, doc.id))
+  return known !== undefined && NodeDoc.compareKnown(known, doc) >= 0
+}
+
+/** Sends every neighbour what it lacks, up to a budget; what is left goes with a later flush. */
 export const flush = (turn: Turn): void => {
+  turn.urgent = false
   update(turn, { lastFlush: turn.now })
   const memo = new Map<string, ReturnType<typeof NodeDoc.since>>()
   let more = false
   for (const [link, state] of turn.state.links) {
     if (state.known === undefined) continue
-    const budget = { left: turn.state.config.flushBytesMax }
-    flushConfig(turn, link, budget)
-    flushDocs(turn, link, budget, memo)
+    const budget = budgetOf(turn, state)
+    const { left } = budget
+    if (left > 0) {
+      flushConfig(turn, link, budget)
+      flushDocs(turn, link, budget, memo)
+    }
+    if (budget.left !== left) spend(turn, link, left - budget.left)
     const after = linkOf(turn, link)
     if (after !== undefined && (after.config !== undefined || !HashMap.isEmpty(after.dirty))) more = true
   }
-  if (more) scheduleFlush(turn)
+  if (more) want(turn, "Flush", turn.now + gatherMs(turn.state))
+}
+
+/** What may still be sent to a neighbour. A budget lasts for the time in which changes are gathered. */
+const budgetOf = (turn: Turn, { spent }: LinkState): { left: number } => ({
+  left: turn.state.config.flushBytesMax - (turn.now - spent.since < gatherMs(turn.state) ? spent.bytes : 0)
+})
+
+const spend = (turn: Turn, link: Machine.LinkId, bytes: number): void => {
+  const spent = linkOf(turn, link)?.spent
+  if (spent === undefined) return
+  const isOver = turn.now - spent.since >= gatherMs(turn.state)
+  setLink(turn, link, {
+    spent: isOver ? { since: turn.now, bytes } : { since: spent.since, bytes: spent.bytes + bytes }
+  })
 }
 
 const flushDocs = (
@@ -44,13 +69,15 @@ const flushDocs = (
   let known = state.known
   let { dirty } = state
   let frame: Array<NodeDoc.DocDelta> = []
+  let via: Array<readonly [NodeId.NodeId | null, number]> = []
   let bytes = 0
   const sendFrame = () => {
-    if (frame.length > 0) send(turn, link, { _tag: "Delta", docs: frame })
+    if (frame.length > 0) send(turn, link, { _tag: "Delta", docs: frame, via })
     frame = []
+    via = []
     bytes = 0
   }
-  for (const id of inOrder(state.known, dirty)) {
+  for (const [id, relay] of inOrder(state.known, dirty)) {
     if (budget.left <= 0) break
     const doc = docOf(turn.state, id)
     const before = Option.getOrElse(HashMap.get(known, id), () => NodeDoc.unknown)
@@ -61,6 +88,9 @@ const flushDocs = (
     }
     if (bytes + part.bytes > frameBytesMax) sendFrame()
     frame.push(part.delta)
+    const run = via.at(-1)
+    if (run !== undefined && run[0] === relay) via[via.length - 1] = [relay, run[1] + 1]
+    else via.push([relay, 1])
     bytes += part.bytes
     budget.left -= part.bytes
     known = HashMap.set(known, id, { incarnation: doc.incarnation, built: doc.built, version: part.delta.to })
@@ -85,11 +115,11 @@ const memoized = (
 /** Nodes that the neighbour has never heard of come first: they must not starve behind those that change often (chitchat#119). */
 const inOrder = (
   known: HashMap.HashMap<NodeId.NodeId, NodeDoc.Known>,
-  dirty: HashMap.HashMap<NodeId.NodeId, true>
-): ReadonlyArray<NodeId.NodeId> => {
-  const strangers: Array<NodeId.NodeId> = []
-  const others: Array<NodeId.NodeId> = []
-  for (const id of HashMap.keys(dirty)) (HashMap.has(known, id) ? others : strangers).push(id)
+  dirty: LinkState["dirty"]
+): ReadonlyArray<readonly [NodeId.NodeId, NodeId.NodeId | null]> => {
+  const strangers: Array<readonly [NodeId.NodeId, NodeId.NodeId | null]> = []
+  const others: Array<readonly [NodeId.NodeId, NodeId.NodeId | null]> = []
+  for (const entry of dirty) (HashMap.has(known, entry[0]) ? others : strangers).push(entry)
   return strangers.concat(others)
 }
 

@@ -6,10 +6,13 @@ import * as Config from "../Config.ts"
 import type { Message } from "../Facts.ts"
 import * as NodeDoc from "../NodeDoc.ts"
 
-const kinds = { Digest: 0, Delta: 1, Entries: 2, Summary: 3, Pull: 4 } as const
+const kinds = { Digest: 0, Delta: 1, Entries: 2, Summary: 3, Pull: 4, Have: 5, Want: 6, Beats: 7, Claims: 8 } as const
 
 /** Rows of one digest part that are accepted: more than any sender puts in. */
 const digestRowsMax = 10_000
+
+/** Relays named in one frame that are accepted: more than any sender knows. */
+const relaysAcceptedMax = 1000
 
 /** Documents or entries of one frame that are accepted. The frame's own limit comes first. */
 const itemsMax = 20_000
@@ -19,20 +22,34 @@ export const encode = (message: Message): ReadonlyArray<unknown> => {
     case "Digest":
       return [
         kinds.Digest,
-        (message.reply ? 1 : 0) + (message.first ? 2 : 0) + (message.last ? 4 : 0),
-        message.docs.map(([id, known]) => [id, known.incarnation, known.built, known.version]),
+        (message.reply ? 1 : 0) + (message.first ? 2 : 0) + (message.last ? 4 : 0) + (message.relays ? 8 : 0),
+        message.docs.map(encodeKnown),
         message.config === null ? null : Config.encodeVector(message.config)
       ]
     case "Delta":
-      return [kinds.Delta, message.docs.map(NodeDoc.encodeDelta)]
+      return [kinds.Delta, message.docs.map(NodeDoc.encodeDelta), message.via]
     case "Entries":
       return [kinds.Entries, message.entries.map(Config.encodeEntry), Config.encodeVector(message.skipped)]
     case "Summary":
       return [kinds.Summary, message.docs, message.config]
     case "Pull":
       return [kinds.Pull, Config.encodeVector(message.config)]
+    case "Have":
+    case "Want":
+      return [kinds[message._tag], message.docs.map(encodeKnown)]
+    case "Beats":
+      return [kinds.Beats, message.beats.map(encodeKnown)]
+    case "Claims":
+      return [kinds.Claims, message.parents, message.released]
   }
 }
+
+const encodeKnown = ([id, known]: readonly [NodeId.NodeId, NodeDoc.Known]): ReadonlyArray<unknown> => [
+  id,
+  known.incarnation,
+  known.built,
+  known.version
+]
 
 export const decode: Codec.Decoder<Message> = (input) => {
   if (!Array.isArray(input)) return Codec.refuse("facts: expected a list")
@@ -41,7 +58,11 @@ export const decode: Codec.Decoder<Message> = (input) => {
       return decodeDigest(input)
     case kinds.Delta: {
       const docs = Codec.list(input[1], NodeDoc.decodeDelta, itemsMax, "facts delta")
-      return docs.ok ? Codec.accept({ _tag: "Delta", docs: docs.value }) : docs
+      if (!docs.ok) return docs
+      // Earlier releases end here.
+      if (input[2] === undefined) return Codec.accept({ _tag: "Delta", docs: docs.value, via: [] })
+      const via = Codec.list(input[2], decodeRun, itemsMax, "facts delta relays")
+      return via.ok ? Codec.accept({ _tag: "Delta", docs: docs.value, via: via.value }) : via
     }
     case kinds.Entries: {
       const entries = Codec.list(input[1], Config.decodeEntry, itemsMax, "facts entries")
@@ -58,6 +79,24 @@ export const decode: Codec.Decoder<Message> = (input) => {
     case kinds.Pull: {
       const config = Config.decodeVector(input[1])
       return config.ok ? Codec.accept({ _tag: "Pull", config: config.value }) : config
+    }
+    case kinds.Have: {
+      const docs = Codec.list(input[1], decodeKnown, digestRowsMax, "facts have")
+      return docs.ok ? Codec.accept({ _tag: "Have", docs: docs.value }) : docs
+    }
+    case kinds.Want: {
+      const docs = Codec.list(input[1], decodeKnown, digestRowsMax, "facts want")
+      return docs.ok ? Codec.accept({ _tag: "Want", docs: docs.value }) : docs
+    }
+    case kinds.Beats: {
+      const beats = Codec.list(input[1], decodeKnown, relaysAcceptedMax, "facts beats")
+      return beats.ok ? Codec.accept({ _tag: "Beats", beats: beats.value }) : beats
+    }
+    case kinds.Claims: {
+      const parents = Codec.list(input[1], decodeRelay, relaysAcceptedMax, "facts claims")
+      if (!parents.ok) return parents
+      const released = Codec.list(input[2], decodeRelay, relaysAcceptedMax, "facts claims")
+      return released.ok ? Codec.accept({ _tag: "Claims", parents: parents.value, released: released.value }) : released
     }
     default:
       return Codec.refuse(`unknown kind ${String(input[0]).slice(0, 20)} of facts message`)
@@ -77,8 +116,22 @@ const decodeDigest = (input: ReadonlyArray<unknown>): Codec.Decoded<Message> => 
     first: (flags & 2) !== 0,
     last: (flags & 4) !== 0,
     docs: docs.value,
-    config: config?.value ?? null
+    config: config?.value ?? null,
+    relays: (flags & 8) !== 0
   })
+}
+
+const decodeRelay: Codec.Decoder<NodeId.NodeId> = (input) =>
+  NodeId.isNodeId(input) ? Codec.accept(input) : Codec.refuse("facts: relay is not a node id")
+
+const decodeRun: Codec.Decoder<readonly [NodeId.NodeId | null, number]> = (input) => {
+  const fields = Codec.tuple(input, 2, "facts delta relay")
+  if (!fields.ok) return fields
+  const [relay, length] = fields.value
+  if (relay !== null && !NodeId.isNodeId(relay)) return Codec.refuse("facts delta: relay is not a node id")
+  return Codec.isCount(length, itemsMax)
+    ? Codec.accept([relay, length] as const)
+    : Codec.refuse(`facts delta: length of a run is not in 0..${itemsMax}`)
 }
 
 const decodeKnown: Codec.Decoder<readonly [NodeId.NodeId, NodeDoc.Known]> = (input) => {

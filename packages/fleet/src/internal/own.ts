@@ -9,8 +9,9 @@ import * as Publishers from "../Publishers.ts"
 import * as Selector from "../Selector.ts"
 import { encodeLabels, type Lost, lostMax, nameLengthMax, neighborsMax, type Profile } from "./records.ts"
 import { flush } from "./flush.ts"
+import { spread } from "./spread.ts"
 import { compareText } from "./text.ts"
-import { count, docOf, emit, ownDoc, putDoc, type Turn, update, writeOwn, writeRows } from "./turn.ts"
+import { count, docOf, emit, ownDoc, putOwn, type Turn, update, writeOwn, writeRows } from "./turn.ts"
 
 export const profileOf = (config: State["config"], left: Profile["left"]): Profile => ({
   _tag: "Profile",
@@ -82,15 +83,16 @@ export const challenged = (turn: Turn, known: NodeDoc.Known): void => {
     return emit(turn, { _tag: "Outdated", incarnation: known.incarnation })
   }
   if (NodeDoc.compareKnown(known, NodeDoc.knownOf(doc)) <= 0) return
-  putDoc(turn, NodeDoc.renew(doc, { incarnation: doc.incarnation, built: known.built + 1 }), undefined)
+  putOwn(turn, NodeDoc.renew(doc, { incarnation: doc.incarnation, built: known.built + 1 }))
 }
 
-/** Says goodbye at once: there may be no next flush. */
+/** Says goodbye at once, to all neighbours: there may be no next flush, and nobody could ask. */
 export const leave = (turn: Turn): void => {
   if (turn.state.leaving !== null) return
   update(turn, { leaving: turn.stamp })
   writeOwn(turn, "profile", profileOf(turn.state.config, turn.stamp))
   turn.changed = true
+  spread(turn, ownDoc(turn.state), undefined, null)
   flush(turn)
 }
 

@@ -61,5 +61,6 @@ const bounds: ReadonlySet<string> = new Set([
   "writersRefused",
   "pendingOverflow",
   "publishersRefused",
-  "eventRowsOverflow"
+  "eventRowsOverflow",
+  "relaysRefused"
 ])

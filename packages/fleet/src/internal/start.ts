@@ -6,6 +6,7 @@ import * as EventLog from "../EventLog.ts"
 import type { Config as FactsConfig, Remembered, State, Stored } from "../Facts.ts"
 import * as NodeDoc from "../NodeDoc.ts"
 import * as Publishers from "../Publishers.ts"
+import * as Relays from "../Relays.ts"
 import { exceptionsMax } from "./entries.ts"
 import { emptyVector } from "./messages.ts"
 import { profileOf } from "./own.ts"
@@ -27,11 +28,24 @@ export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: nu
   return {
     config,
     rng,
-    timers: { Flush: idle, Tick: idle, AntiEntropy: idle, Pulse: idle, Pull: idle },
+    timers: {
+      Flush: idle,
+      Own: idle,
+      Announce: idle,
+      Tick: idle,
+      AntiEntropy: idle,
+      Pulse: idle,
+      Pull: idle,
+      Beat: idle
+    },
     madeAt: 0,
     lastFlush: Number.NEGATIVE_INFINITY,
+    lastOwn: Number.NEGATIVE_INFINITY,
     gate: LinkGate.empty,
     links: HashMap.empty(),
+    relays: Relays.empty,
+    beats: 0,
+    asked: HashMap.empty(),
     docs: HashMap.make([doc.id, doc]),
     docsHash: hashOf(doc),
     heard: HashMap.empty(),
@@ -80,6 +94,10 @@ export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: nu
       eventsDropped: 0,
       eventRowsOverflow: 0,
       deltaGaps: 0,
+      deltasReceived: 0,
+      deltasRepeated: 0,
+      documentsPulled: 0,
+      relaysRefused: 0,
       appliedStale: 0,
       rewritten: 0
     }
@@ -218,6 +236,20 @@ export const invariants = (state: State): ReadonlyArray<string> => {
   check(
     links.every(({ known }) => known === undefined || HashMap.size(known) <= 2 * docsMax + 1),
     "what neighbours are known to have is within its bound"
+  )
+  check(HashMap.size(state.asked) <= docsMax, "what neighbours are asked for is within its bound")
+  check(HashMap.size(state.relays) <= Relays.knownMax, "relay trees are within their bound")
+  check(
+    [...HashMap.values(state.relays)].every(({ down, former, up }) =>
+      [...former, ...down.map(({ link }) => link), ...(up === null ? [] : [up])].every((link) =>
+        HashMap.has(state.links, link)
+      )
+    ),
+    "edges of relay trees are links to neighbours"
+  )
+  check(
+    [...HashMap.values(state.relays)].every(({ former, up }) => up === null || !former.includes(up)),
+    "a parent is claimed once"
   )
   check(HashMap.size(state.registers.keys) <= Config.keysStoredMax, "keys are within their bound")
   check(HashMap.size(state.registers.vector) <= Config.writersMax, "writers of configuration are within their bound")

@@ -9,8 +9,10 @@ import * as entries from "./entries.ts"
 import * as events from "./events.ts"
 import { hashVector } from "./messages.ts"
 import * as own from "./own.ts"
+import * as relaying from "./relaying.ts"
+import * as spreading from "./spread.ts"
 import { linkOf, setLink } from "./flush.ts"
-import { arm, count, docOf, isArmed, putDoc, scheduleFlush, send, type Turn, update } from "./turn.ts"
+import { arm, count, docOf, isArmed, keepDoc, send, type Turn, update, want } from "./turn.ts"
 
 export const neighbors = (turn: Turn, version: number, list: ReadonlyArray<Machine.Neighbor>): void => {
   const { gate } = turn.state
@@ -19,18 +21,25 @@ export const neighbors = (turn: Turn, version: number, list: ReadonlyArray<Machi
   // The snapshot of a set that is known.
   if (list === gate.neighbors) return update(turn, { gate: change.gate })
   let { links } = turn.state
-  for (const { link } of change.down) links = HashMap.remove(links, link)
+  const down = change.down.map(({ link }) => link)
+  for (const link of down) links = HashMap.remove(links, link)
   for (const { link, peer } of change.up) {
     links = HashMap.set(links, link, {
       peer,
+      since: turn.now,
+      speaks: false,
       known: undefined,
       arriving: HashMap.empty(),
       dirty: HashMap.empty(),
+      fresh: HashMap.empty(),
+      due: HashMap.empty(),
+      spent: { since: Number.NEGATIVE_INFINITY, bytes: 0 },
       config: undefined,
       askedAt: turn.now
     })
   }
   update(turn, { gate: change.gate, links })
+  relaying.lostLinks(turn, down)
   for (const { link } of change.up) sendDigest(turn, link, false)
   own.adjacent(turn, change.up)
   for (const { link, message } of change.released) onMessage(turn, link, message)
@@ -39,6 +48,7 @@ export const neighbors = (turn: Turn, version: number, list: ReadonlyArray<Machi
 export const linkDown = (turn: Turn, link: Machine.LinkId): void => {
   const { gate, links } = turn.state
   update(turn, { gate: LinkGate.close(gate, link), links: HashMap.remove(links, link) })
+  relaying.lostLinks(turn, [link])
 }
 
 export const received = (turn: Turn, link: Machine.LinkId, message: Message): void => {
@@ -52,13 +62,21 @@ const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => 
     case "Digest":
       return onDigest(turn, link, message)
     case "Delta":
-      return onDelta(turn, link, message.docs)
+      return onDelta(turn, link, message)
     case "Entries":
       return entries.receive(turn, message.entries, message.skipped)
     case "Summary":
       return onSummary(turn, link, message)
     case "Pull":
       return offer(turn, link, message.config)
+    case "Have":
+      return spreading.onHave(turn, link, message)
+    case "Want":
+      return spreading.onWant(turn, link, message)
+    case "Beats":
+      return relaying.onBeats(turn, link, message)
+    case "Claims":
+      return relaying.onClaims(turn, link, message)
   }
 }
 
@@ -74,7 +92,8 @@ export const sendDigest = (turn: Turn, link: Machine.LinkId, reply: boolean): vo
       first: at === 0,
       last,
       docs: rows.slice(at, at + config.digestRowsMax),
-      config: last ? registers.vector : null
+      config: last ? registers.vector : null,
+      relays: true
     })
   }
   setLink(turn, link, { askedAt: turn.now })
@@ -96,13 +115,13 @@ const onDigest = (turn: Turn, link: Machine.LinkId, digest: Extract<Message, { _
     arriving = HashMap.set(arriving, id, known)
   }
   if (!digest.last) return setLink(turn, link, { arriving })
-  let dirty = HashMap.empty<NodeId.NodeId, true>()
+  const lacking: Array<NodeId.NodeId> = []
   for (const [id, doc] of turn.state.docs) {
     const known = Option.getOrElse(HashMap.get(arriving, id), () => NodeDoc.unknown)
-    if (NodeDoc.compareKnown(NodeDoc.knownOf(doc), known) > 0) dirty = HashMap.set(dirty, id, true)
+    if (NodeDoc.compareKnown(NodeDoc.knownOf(doc), known) > 0) lacking.push(id)
   }
-  setLink(turn, link, { known: arriving, arriving: HashMap.empty(), dirty })
-  if (!HashMap.isEmpty(dirty)) turn.dirty = true
+  setLink(turn, link, { known: arriving, arriving: HashMap.empty(), speaks: digest.relays })
+  spreading.onDigest(turn, link, lacking, before.known === undefined)
   if (digest.config !== null) offer(turn, link, digest.config)
   if (digest.reply) sendDigest(turn, link, false)
 }
@@ -122,13 +141,18 @@ const offer = (turn: Turn, link: Machine.LinkId, vector: Config.Vector): void =>
   entries.guardSequence(turn, vector)
   if (Config.covers(vector, turn.state.registers.vector)) return
   setLink(turn, link, { config: vector })
-  scheduleFlush(turn)
+  want(turn, "Flush", turn.now + turn.state.config.leadingMs)
 }
 
-const onDelta = (turn: Turn, link: Machine.LinkId, deltas: ReadonlyArray<NodeDoc.DocDelta>): void => {
+const onDelta = (turn: Turn, link: Machine.LinkId, { docs, via }: Extract<Message, { _tag: "Delta" }>): void => {
   let gap = false
-  for (const delta of deltas) {
+  let [run, left] = [0, via[0]?.[1] ?? docs.length]
+  count(turn, "deltasReceived", docs.length)
+  for (const delta of docs) {
+    while (left === 0 && run < via.length) left = via[++run]?.[1] ?? docs.length
+    left -= 1
     if (delta.id === turn.state.config.self.id) {
+      count(turn, "deltasRepeated")
       own.challenged(turn, { incarnation: delta.incarnation, built: delta.built, version: delta.to })
       continue
     }
@@ -137,26 +161,24 @@ const onDelta = (turn: Turn, link: Machine.LinkId, deltas: ReadonlyArray<NodeDoc
       count(turn, "documentsRefused")
       continue
     }
-    learnKnown(turn, link, delta)
+    spreading.learnKnown(turn, link, delta.id, {
+      incarnation: delta.incarnation,
+      built: delta.built,
+      version: delta.to
+    })
     const applied = NodeDoc.apply(copy, delta)
     if (applied._tag === "Gap") gap = true
+    if (applied._tag === "Old") count(turn, "deltasRepeated")
     if (applied._tag !== "Newer") continue
     count(turn, "recordsRefused", applied.refused)
-    putDoc(turn, applied.doc, link)
+    keepDoc(turn, applied.doc)
+    // A node that knows no relays, or nothing of them, names none: whoever does puts it on its way.
+    spreading.spread(turn, applied.doc, link, via[run]?.[0] ?? spreading.relayOf(turn, delta.id))
     for (const record of applied.changed) learn(turn, applied.doc, record)
   }
   if (!gap) return
   count(turn, "deltaGaps")
   askOnce(turn, link)
-}
-
-/** The sender has what it sends. */
-const learnKnown = (turn: Turn, link: Machine.LinkId, delta: NodeDoc.DocDelta): void => {
-  const state = linkOf(turn, link)
-  if (state?.known === undefined) return
-  const told: NodeDoc.Known = { incarnation: delta.incarnation, built: delta.built, version: delta.to }
-  const before = Option.getOrElse(HashMap.get(state.known, delta.id), () => NodeDoc.unknown)
-  if (NodeDoc.compareKnown(told, before) > 0) setLink(turn, link, { known: HashMap.set(state.known, delta.id, told) })
 }
 
 /** What another node's record means here. */

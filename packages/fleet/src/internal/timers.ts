@@ -7,12 +7,15 @@ import * as entries from "./entries.ts"
 import * as events from "./events.ts"
 import { flush } from "./flush.ts"
 import * as own from "./own.ts"
+import * as relaying from "./relaying.ts"
+import * as spread from "./spread.ts"
 import * as sync from "./sync.ts"
 import { arm, docOf, type Turn, update } from "./turn.ts"
 
 export const started = (turn: Turn): void => {
   arm(turn, "Tick", turn.state.config.tickMs)
   armJittered(turn, "AntiEntropy", turn.state.config.antiEntropyMs, 0.3)
+  armJittered(turn, "Beat", turn.state.config.relays.beatMs, 0.1)
   armPulse(turn)
   update(turn, { madeAt: turn.now, rememberDue: HashMap.size(turn.state.remembered) > 0 })
   own.remember(turn)
@@ -26,6 +29,13 @@ export const fired = (turn: Turn, timer: Timer): void => {
   switch (timer._tag) {
     case "Flush":
       return flush(turn)
+    case "Own":
+      return spread.releaseOwn(turn)
+    case "Announce":
+      return spread.announce(turn)
+    case "Beat":
+      armJittered(turn, "Beat", turn.state.config.relays.beatMs, 0.1)
+      return relaying.beat(turn)
     case "Pull":
       return sync.pull(turn)
     case "Tick":
@@ -35,6 +45,8 @@ export const fired = (turn: Turn, timer: Timer): void => {
       events.save(turn)
       own.save(turn)
       own.remember(turn)
+      relaying.tend(turn)
+      spread.askAgain(turn)
       return sync.askAgain(turn)
     case "AntiEntropy":
       armJittered(turn, "AntiEntropy", turn.state.config.antiEntropyMs, 0.3)
@@ -56,7 +68,7 @@ export const revive = (turn: Turn): void => {
   }
 }
 
-const tags: ReadonlyArray<Timer["_tag"]> = ["Flush", "Tick", "AntiEntropy", "Pulse", "Pull"]
+const tags: ReadonlyArray<Timer["_tag"]> = ["Flush", "Own", "Announce", "Tick", "AntiEntropy", "Pulse", "Pull", "Beat"]
 
 /** Our choice: later than any busy event loop fires a timer. */
 const overdueMs = 2000

@@ -6,7 +6,7 @@ import { type Stamp } from "@starling/clock"
 import type { Machine, NodeId } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
-import type { Action, Counter, Input, LinkState, Output, State, Timer } from "../Facts.ts"
+import type { Action, Counter, Input, Output, State, Timer } from "../Facts.ts"
 import * as NodeDoc from "../NodeDoc.ts"
 import type { RecordValue } from "./records.ts"
 
@@ -18,8 +18,10 @@ export interface Turn {
   readonly stamp: Stamp.Stamp
   /** An answer may differ from before. */
   changed: boolean
-  /** Documents changed: they have to reach the neighbours. */
-  dirty: boolean
+  /** This node's own document changed: it has to reach the neighbours, together with what changes soon. */
+  ownChanged: boolean
+  /** Neighbours are to be sent something at the next opportunity. */
+  urgent: boolean
   /** What this node says about configuration changed. */
   statusDirty: boolean
   /** Event rows to be saved with the next batch. */
@@ -33,14 +35,18 @@ export const begin = (state: State, input: Input): Turn => ({
   wall: input.wall,
   stamp: input.stamp,
   changed: false,
-  dirty: false,
+  ownChanged: false,
+  urgent: false,
   statusDirty: false,
   eventRows: []
 })
 
 export const end = (turn: Turn): Machine.Step<State, Action> => {
   if (turn.eventRows.length > 0) keepRows(turn)
-  if (turn.dirty) scheduleFlush(turn)
+  if (turn.ownChanged) {
+    const { config, lastOwn } = turn.state
+    want(turn, "Own", Math.max(turn.now + config.leadingMs, lastOwn + gatherMs(turn.state)))
+  }
   if (turn.changed) emit(turn, { _tag: "Changed" })
   return [turn.state, turn.actions]
 }
@@ -85,53 +91,48 @@ export const arm = (turn: Turn, tag: Timer["_tag"], delayMs: number): void => {
   turn.actions.push({ _tag: "SetTimer", delayMs, timer: { _tag: tag, round } })
 }
 
+/** Arms a timer unless it is armed for then, or earlier. */
+export const want = (turn: Turn, tag: Timer["_tag"], at: Machine.Instant): void => {
+  const { due } = turn.state.timers[tag]
+  if (due === undefined || due > at) arm(turn, tag, Math.max(0, Math.ceil(at - turn.now)))
+}
+
 export const isArmed = (turn: Turn, tag: Timer["_tag"]): boolean => turn.state.timers[tag].due !== undefined
 
 /**
- * How long changes are gathered after a flush. A small fleet needs no batches and wants answers; a large one is better
- * served by one frame than by many. Our choice: the leading edge plus a tenth of it for each node, up to `coalesceMs`.
+ * How long a node gathers its own changes after it sent some. A small fleet needs no batches and wants answers; a large one
+ * is better served by one frame than by many. Our choice: the leading edge plus a tenth of it for each node, up to
+ * `coalesceMs`.
  */
-const gatherMs = (state: State): number =>
+export const gatherMs = (state: State): number =>
   Math.min(state.config.coalesceMs, state.config.leadingMs * (1 + HashMap.size(state.docs) / 10))
-
-export const scheduleFlush = (turn: Turn): void => {
-  if (isArmed(turn, "Flush")) return
-  const { config, lastFlush } = turn.state
-  arm(turn, "Flush", Math.max(config.leadingMs, Math.ceil(lastFlush + gatherMs(turn.state) - turn.now)))
-}
 
 export const docOf = (state: State, id: NodeId.NodeId): NodeDoc.NodeDoc | undefined =>
   Option.getOrUndefined(HashMap.get(state.docs, id))
 
-/** Puts a document in its place: hash, what neighbours may lack, when it was heard. `from` is the link it came by. */
-export const putDoc = (turn: Turn, doc: NodeDoc.NodeDoc, from: Machine.LinkId | undefined): void => {
+/** Puts a document in its place, with its hash and when it was heard. Whom to tell is for the caller to say. */
+export const keepDoc = (turn: Turn, doc: NodeDoc.NodeDoc): void => {
   const { state } = turn
   const before = docOf(state, doc.id)
-  let links = state.links
-  for (const [id, link] of links) {
-    if (id === from || hasAlready(link, doc)) continue
-    links = HashMap.set(links, id, { ...link, dirty: HashMap.set(link.dirty, doc.id, true) })
-  }
   update(turn, {
     docs: HashMap.set(state.docs, doc.id, doc),
     docsHash: (state.docsHash ^ (before === undefined ? 0 : hashOf(before)) ^ hashOf(doc)) >>> 0,
-    heard: HashMap.set(state.heard, doc.id, turn.now),
-    links
+    heard: HashMap.set(state.heard, doc.id, turn.now)
   })
-  turn.dirty = true
-}
-
-const hasAlready = (link: LinkState, doc: NodeDoc.NodeDoc): boolean => {
-  const known = link.known === undefined ? undefined : Option.getOrUndefined(HashMap.get(link.known, doc.id))
-  return known !== undefined && NodeDoc.compareKnown(known, doc) >= 0
 }
 
 /** This node's own document. */
 export const ownDoc = (state: State): NodeDoc.NodeDoc => HashMap.getUnsafe(state.docs, state.config.self.id)
 
+/** This node's own document becomes this one; the fleet hears of it soon. */
+export const putOwn = (turn: Turn, doc: NodeDoc.NodeDoc): void => {
+  keepDoc(turn, doc)
+  turn.ownChanged = true
+}
+
 /** Writes one record of this node's own document. */
 export const writeOwn = (turn: Turn, key: string, value: RecordValue | null): void =>
-  putDoc(turn, NodeDoc.write(ownDoc(turn.state), key, value), undefined)
+  putOwn(turn, NodeDoc.write(ownDoc(turn.state), key, value))
 
 /** 32 bits of which document at which version; a set of documents hashes to their exclusive or, in any order. */
 export const hashOf = (doc: NodeDoc.NodeDoc): number => {

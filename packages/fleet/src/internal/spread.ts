@@ -1,0 +1,224 @@
+/**
+ * How a changed document gets to everybody: along one relay's tree at once, and as an announcement to the neighbours that
+ * are not on the tree, who ask if it did not reach them.
+ */
+import { type Machine, type NodeId, Rng } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import type { LinkState, Message, State } from "../Facts.ts"
+import * as NodeDoc from "../NodeDoc.ts"
+import * as Relays from "../Relays.ts"
+import { flush, hasAlready, linkOf, setLink } from "./flush.ts"
+import { arm, count, docOf, gatherMs, isArmed, ownDoc, send, type Turn, update, want } from "./turn.ts"
+
+type Rows = ReadonlyArray<readonly [NodeId.NodeId, NodeDoc.Known]>
+
+/**
+ * Marks a document for the neighbours that may lack it. `from` is the link it came by, `via` the relay whose tree it
+ * takes; without one, or with one that nobody here knows, it goes to all neighbours.
+ */
+export const spread = (
+  turn: Turn,
+  doc: NodeDoc.NodeDoc,
+  from: Machine.LinkId | undefined,
+  via: NodeId.NodeId | null
+): void => {
+  const { state } = turn
+  const branch = via === null ? undefined : Relays.branchOf(state.relays, via)
+  let { links } = state
+  let isAnnounced = false
+  for (const [id, link] of links) {
+    if (id === from || hasAlready(link, doc)) continue
+    if (isOnTheWay(turn, id, link, branch)) {
+      links = HashMap.set(links, id, { ...link, dirty: HashMap.set(link.dirty, doc.id, via) })
+      turn.urgent = true
+    } else {
+      links = HashMap.set(links, id, { ...link, fresh: HashMap.set(link.fresh, doc.id, true) })
+      isAnnounced = true
+    }
+  }
+  update(turn, { links })
+  if (isAnnounced && !isArmed(turn, "Announce")) armAnnounce(turn)
+}
+
+/** A new neighbour is no part of a tree before the next beat, and one of an earlier release never is. */
+const isOnTheWay = (turn: Turn, id: Machine.LinkId, link: LinkState, branch: Relays.Branch | undefined): boolean => {
+  const { relays } = turn.state.config
+  return (
+    !link.speaks || turn.now - link.since < youngBeats * relays.beatMs || Relays.isEdge(branch, id, relays, turn.now)
+  )
+}
+
+/**
+ * What a neighbour's digest lacks. To a new neighbour it is sent; another one may have it from elsewhere by now, or at any
+ * moment, since documents change while digests are compared: it is told.
+ */
+export const onDigest = (
+  turn: Turn,
+  link: Machine.LinkId,
+  lacking: ReadonlyArray<NodeId.NodeId>,
+  isNew: boolean
+): void => {
+  const state = linkOf(turn, link)
+  if (state === undefined) return
+  if (isNew || !state.speaks) {
+    setLink(turn, link, { dirty: HashMap.fromIterable(lacking.map((id) => [id, null])), fresh: HashMap.empty() })
+    if (lacking.length > 0) want(turn, "Flush", turn.now + turn.state.config.leadingMs)
+    return
+  }
+  setLink(turn, link, { fresh: HashMap.fromIterable(lacking.map((id) => [id, true])) })
+  if (lacking.length > 0 && !isArmed(turn, "Announce")) armAnnounce(turn)
+}
+
+/** As long as a beat may take to come, and some more. */
+const youngBeats = 1.5
+
+/** The relay for changes of this document, where its origin named none. */
+export const relayOf = (turn: Turn, origin: NodeId.NodeId): NodeId.NodeId | null =>
+  Relays.choose(turn.state.relays, origin, turn.state.config.relays, turn.now)
+
+/** What this node changed in its own document has been gathered long enough. */
+export const releaseOwn = (turn: Turn): void => {
+  update(turn, { lastOwn: turn.now })
+  spread(turn, ownDoc(turn.state), undefined, relayOf(turn, turn.state.config.self.id))
+}
+
+/**
+ * After every step: what is on its way goes on at once, unless something went less than `hopMs` ago; then it goes together
+ * with what comes until then.
+ */
+export const settle = (turn: Turn): void => {
+  if (!turn.urgent) return
+  const next = turn.state.lastFlush + turn.state.config.hopMs
+  if (turn.now >= next) flush(turn)
+  else want(turn, "Flush", next)
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Announcements
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * A document waits for one to two periods before it is announced: by then most neighbours have it, and those that announced
+ * it themselves need not be told. Our choice: four times what changes are gathered for, so small fleets wait for less.
+ */
+const armAnnounce = (turn: Turn): void => {
+  const [delay, rng] = Rng.jitter(turn.state.rng, Math.min(turn.state.config.announceMs, 4 * gatherMs(turn.state)), 0.3)
+  update(turn, { rng })
+  arm(turn, "Announce", delay)
+}
+
+/**
+ * Tells each neighbour what it may lack. From then on it counts as having it: if it lacks it, it says what it has.
+ */
+export const announce = (turn: Turn): void => {
+  let more = false
+  for (const [id, link] of turn.state.links) {
+    if (HashMap.isEmpty(link.due) && HashMap.isEmpty(link.fresh)) continue
+    if (!HashMap.isEmpty(link.fresh)) more = true
+    let { known } = link
+    const rows: Array<readonly [NodeId.NodeId, NodeDoc.Known]> = []
+    for (const origin of HashMap.keys(link.due)) {
+      const doc = docOf(turn.state, origin)
+      // Before its digest a neighbour is told nothing, and what is about to be sent need not be announced.
+      if (known === undefined || doc === undefined || hasAlready(link, doc) || HashMap.has(link.dirty, origin)) continue
+      rows.push([origin, NodeDoc.knownOf(doc)])
+      known = HashMap.set(known, origin, NodeDoc.knownOf(doc))
+    }
+    sendRows(turn, id, "Have", rows)
+    setLink(turn, id, { known, due: link.fresh, fresh: HashMap.empty() })
+  }
+  if (more) armAnnounce(turn)
+}
+
+const sendRows = (turn: Turn, link: Machine.LinkId, tag: "Have" | "Want", rows: Rows): void => {
+  const { digestRowsMax } = turn.state.config
+  for (let at = 0; at < rows.length; at += digestRowsMax) {
+    send(turn, link, { _tag: tag, docs: rows.slice(at, at + digestRowsMax) })
+  }
+}
+
+/** A neighbour has these: what is newer than here is asked for, once. */
+export const onHave = (turn: Turn, link: Machine.LinkId, { docs }: Extract<Message, { _tag: "Have" }>): void => {
+  const wanted: Array<readonly [NodeId.NodeId, NodeDoc.Known]> = []
+  for (const [id, told] of docs) {
+    const copy = docOf(turn.state, id)
+    if (copy === undefined && HashMap.size(turn.state.docs) >= turn.state.config.docsMax) {
+      count(turn, "documentsRefused")
+      continue
+    }
+    learnKnown(turn, link, id, told)
+    if (copy !== undefined && NodeDoc.compareKnown(copy, told) >= 0) continue
+    const asked = Option.getOrUndefined(HashMap.get(turn.state.asked, id))
+    if (asked !== undefined && NodeDoc.compareKnown(asked.told, told) >= 0 && turn.now - asked.at < answerMs) continue
+    if (asked === undefined && HashMap.size(turn.state.asked) >= turn.state.config.docsMax) continue
+    update(turn, { asked: HashMap.set(turn.state.asked, id, { told, at: turn.now }) })
+    wanted.push([id, copy === undefined ? NodeDoc.unknown : NodeDoc.knownOf(copy)])
+  }
+  ask(turn, link, wanted)
+}
+
+const ask = (turn: Turn, link: Machine.LinkId, rows: Rows): void => {
+  count(turn, "documentsPulled", rows.length)
+  sendRows(turn, link, "Want", rows)
+}
+
+/** A neighbour lacks these, and says what it has of them. */
+export const onWant = (turn: Turn, link: Machine.LinkId, { docs }: Extract<Message, { _tag: "Want" }>): void => {
+  const state = linkOf(turn, link)
+  if (state?.known === undefined) return
+  let { dirty, known } = state
+  for (const [id, told] of docs) {
+    const doc = docOf(turn.state, id)
+    if (doc === undefined || NodeDoc.compareKnown(doc, told) <= 0) continue
+    known = HashMap.set(known, id, told)
+    dirty = HashMap.set(dirty, id, null)
+    turn.urgent = true
+  }
+  setLink(turn, link, { known, dirty })
+}
+
+/** After this long somebody else is asked. Our choice: a round trip and a busy neighbour. */
+const answerMs = 1000
+
+/** What was asked for and did not come: another neighbour that has it is asked. */
+export const askAgain = (turn: Turn): void => {
+  const wanted = new Map<Machine.LinkId, Array<readonly [NodeId.NodeId, NodeDoc.Known]>>()
+  for (const [id, { at, told }] of turn.state.asked) {
+    const copy = docOf(turn.state, id)
+    const isHere = copy !== undefined && NodeDoc.compareKnown(copy, told) >= 0
+    if (!isHere && turn.now - at < answerMs) continue
+    const [link, rng] = isHere ? [undefined, turn.state.rng] : Rng.pick(turn.state.rng, holdersOf(turn.state, id, told))
+    const { asked } = turn.state
+    update(turn, {
+      rng,
+      asked: link === undefined ? HashMap.remove(asked, id) : HashMap.set(asked, id, { told, at: turn.now })
+    })
+    if (link === undefined) continue
+    const row = [id, copy === undefined ? NodeDoc.unknown : NodeDoc.knownOf(copy)] as const
+    const rows = wanted.get(link)
+    if (rows === undefined) wanted.set(link, [row])
+    else rows.push(row)
+  }
+  for (const [link, rows] of wanted) ask(turn, link, rows)
+}
+
+/** Neighbours that have said that they have this, or something newer. */
+const holdersOf = (state: State, id: NodeId.NodeId, told: NodeDoc.Known): ReadonlyArray<Machine.LinkId> => {
+  const out: Array<Machine.LinkId> = []
+  for (const [link, { known }] of state.links) {
+    const its = known === undefined ? undefined : Option.getOrUndefined(HashMap.get(known, id))
+    if (its !== undefined && NodeDoc.compareKnown(its, told) >= 0) out.push(link)
+  }
+  return out
+}
+
+/** The other end has this, by its own word. */
+export const learnKnown = (turn: Turn, link: Machine.LinkId, id: NodeId.NodeId, told: NodeDoc.Known): void => {
+  const state = linkOf(turn, link)
+  if (state?.known === undefined) return
+  // More names than there can be documents: somebody makes them up.
+  if (!HashMap.has(state.known, id) && HashMap.size(state.known) >= 2 * turn.state.config.docsMax) return
+  const before = Option.getOrElse(HashMap.get(state.known, id), () => NodeDoc.unknown)
+  if (NodeDoc.compareKnown(told, before) > 0) setLink(turn, link, { known: HashMap.set(state.known, id, told) })
+}
