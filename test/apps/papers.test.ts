@@ -1,7 +1,13 @@
 /** The papers' experiments on a fleet that fits a test, and the page that is written of them. */
 import { assert, describe, it } from "@effect/vitest"
+import type { NodeId } from "@starling/machine"
+import * as Fleets from "../../apps/lab/src/Fleets.ts"
 import * as Experiments from "../../apps/lab/src/papers/Experiments.ts"
+import * as Failures from "../../apps/lab/src/papers/Failures.ts"
 import * as Page from "../../apps/lab/src/papers/Page.ts"
+import { plots } from "../../apps/lab/src/papers/Plots.ts"
+import * as Promises from "../../apps/lab/src/papers/Promises.ts"
+import { hopMs, joinEveryMs, settings } from "../../apps/lab/src/papers/Setting.ts"
 import * as Plot from "../../apps/lab/src/Plot.ts"
 import type * as Results from "../../apps/lab/src/Results.ts"
 
@@ -41,15 +47,44 @@ describe("lab papers", () => {
   it("tells what failures leave from what the survivors make of it", () => {
     assert.deepStrictEqual(
       failures.map(({ percent }) => percent),
-      Experiments.percents
+      Failures.percents
     )
-    for (const { cycles, repaired, tree, treeUnrepaired, unrepaired } of failures.slice(0, 5)) {
+    for (const { cycles, left, repaired, shippedMs, tree, unrepaired } of failures.slice(0, 5)) {
       assert.isAtLeast(repaired, unrepaired)
       assert.deepStrictEqual([repaired, cycles], [1, 0])
+      assert.isAtMost(shippedMs ?? Number.POSITIVE_INFINITY, Failures.shippedCycleMs)
       assert.strictEqual(tree.at(-1)?.reached, 1)
-      assert.isAbove(treeUnrepaired, 0)
+      assert.isAbove(left.length, 0)
     }
     assert.isBelow(failures.at(-2)?.unrepaired ?? 1, 0.5, "of ninety per cent failed little hangs together")
+  })
+
+  it("a broadcast in an old tree gets to the whole part of its sender, and to nobody else", () => {
+    for (const { largest, left } of failures) {
+      for (const reached of left) assert.isAtMost(reached, largest)
+      if (largest === 1) assert.isTrue(left.every((reached) => reached === 1))
+    }
+    assert.isTrue(failures.some(({ largest, left }) => largest < 1 && left.includes(largest)))
+  })
+
+  it("as shipped, survivors that know no survivor by their views are brought back; by shuffles only they are not", () => {
+    const network = { latencyMs: [hopMs, hopMs], jitterMs: 0 } as const
+    const fleet = Fleets.joined({
+      size: 400,
+      seed: 2,
+      settings,
+      network,
+      everyMs: joinEveryMs,
+      progress: () => undefined
+    })
+    const senders = Fleets.choose(fleet, "senders", 1)
+    const [root] = senders as readonly [NodeId.NodeId]
+    const before = { single: fleet, many: fleet, root, senders, watch: new Fleets.Watch(), end: () => undefined }
+    const { components, cycles, repaired, shippedMs } = Failures.fail(before, 95)
+    assert.isAbove(components, 1)
+    assert.isBelow(repaired, 1)
+    assert.isNull(cycles)
+    assert.isAtMost(shippedMs ?? Number.POSITIVE_INFINITY, 3 * Failures.shippedCycleMs)
   })
 
   it("is the same again for the same seed", () => {
@@ -62,11 +97,21 @@ describe("lab papers", () => {
   it("writes every figure beside the paper's, and says of every promise whether it holds", () => {
     const page = Page.page(results, about)
     for (const { percent } of failures) assert.match(page, new RegExp(`^\\| ${percent} % +\\|`, "m"))
-    for (const check of Page.checks(results)) assert.include(page, check.what)
+    for (const check of Promises.checks(results)) assert.include(page, check.what)
     assert.notMatch(page, /undefined|NaN/)
-    for (const name of Object.keys(Page.plots(results))) assert.include(page, `papers/${name}.svg`)
-    const broken = Page.checks({ ...results, overlay: { ...overlay, clustering: 0.5 } })
+    for (const name of Object.keys(plots(results))) assert.include(page, `papers/${name}.svg`)
+    const broken = Promises.checks({ ...results, overlay: { ...overlay, clustering: 0.5 } })
     assert.isFalse(broken.find(({ what }) => what === "clustering")?.holds)
+  })
+
+  it("of broadcasts that never reach everybody says so, however many there were", () => {
+    const [one, ...others] = failures as readonly [Failures.Failure, ...Array<Failures.Failure>]
+    assert.strictEqual(Promises.broadcastsMissed(one), 0)
+    const [round] = one.tree as readonly [Fleets.Round]
+    const never = { ...one, tree: one.tree.map(() => Object.assign({}, round, { reached: 0.99 })) }
+    assert.isNull(Promises.broadcastsMissed(never))
+    const missing = { ...results, failures: [never, ...others] }
+    assert.isFalse(Promises.checks(missing).find(({ what }) => what.startsWith("broadcasts until each"))?.holds)
   })
 
   it("draws a line through what is known, with a gap where nothing is", () => {
@@ -76,5 +121,21 @@ describe("lab papers", () => {
     assert.include(svg, "a &lt; b")
     assert.strictEqual(svg.match(/<circle/g)?.length, 4)
     assert.match(svg, /d="M[\d. ]+L[\d. ]+M[\d. ]+L[\d. ]+"/)
+  })
+
+  it("spreads small values out on an axis of magnitudes, and says which they are", () => {
+    const series = [{ name: "one", points: [0, 1, 10, 100].map((y, x) => [x, y] as const) }]
+    const svg = Plot.svg({ title: "t", x: "x", y: "y", yMax: 100, yEven: 1, series })
+    const heights = [...svg.matchAll(/<circle cx="[\d.]+" cy="([\d.]+)"/g)].map(([, cy]) => Number(cy))
+    for (const [i, y] of heights.slice(1).entries())
+      assert.isBelow(y, (heights[i] ?? 0) - 30, "each is well above the last")
+    for (const mark of [0, 1, 2, 5, 10, 20, 50, 100]) assert.include(svg, `>${mark}</text>`)
+  })
+
+  it("draws the same as PNG, where there are fonts", ({ skip }) => {
+    const series = [{ name: "one", points: [[0, 1] as const, [1, 2] as const] }]
+    const png = Plot.png({ title: "t", x: "x", y: "y", yMax: 2, series })
+    if (png === undefined) return skip("this machine has no fonts")
+    assert.deepStrictEqual(Array.from(png.slice(0, 8)), [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])
   })
 })

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import process from "node:process"
@@ -83,5 +84,11 @@ export const writeText = Effect.fnUntraced(function* (name: string, text: string
   yield* files.writeFileString(file, text)
 })
 
-/** `name` without an extension. @since 0.1.0 */
-export const writePlot = (name: string, plot: Plot.Plot) => writeText(`${name}.svg`, Plot.svg(plot))
+/** As SVG and PNG; `name` without an extension. @since 0.1.0 */
+export const writePlot = Effect.fnUntraced(function* (name: string, plot: Plot.Plot) {
+  yield* writeText(`${name}.svg`, Plot.svg(plot))
+  const png = Plot.png(plot)
+  if (png === undefined) return yield* Console.error(`${name}.png is left as it is: this machine has no fonts`)
+  const files = yield* FileSystem.FileSystem
+  yield* files.writeFile(`${SoakLog.folder}${name}.png`, png)
+})

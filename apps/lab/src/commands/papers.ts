@@ -14,6 +14,8 @@ import { exitCodes, Failure } from "../Failure.ts"
 import * as Options from "../options.ts"
 import type * as Experiments from "../papers/Experiments.ts"
 import * as Page from "../papers/Page.ts"
+import { plots } from "../papers/Plots.ts"
+import * as Promises from "../papers/Promises.ts"
 import * as Results from "../Results.ts"
 import * as Thread from "../Thread.ts"
 
@@ -58,8 +60,8 @@ const run = Effect.fnUntraced(function* (order: Experiments.Order) {
   )
   const stored: Results.Stored<Experiments.Results> = {
     about: yield* Results.about("lab papers", processorSeconds),
-    checks: Page.checks(result),
-    figures: [],
+    checks: Promises.checks(result),
+    figures: Promises.figures(result),
     results: result
   }
   return stored
@@ -68,6 +70,5 @@ const run = Effect.fnUntraced(function* (order: Experiments.Order) {
 const write = Effect.fnUntraced(function* (stored: Results.Stored<Experiments.Results>) {
   yield* Results.write("papers/results.json", stored)
   yield* Results.writeText("papers.md", Page.page(stored.results, stored.about))
-  for (const [name, plot] of Object.entries(Page.plots(stored.results)))
-    yield* Results.writePlot(`papers/${name}`, plot)
+  for (const [name, plot] of Object.entries(plots(stored.results))) yield* Results.writePlot(`papers/${name}`, plot)
 })

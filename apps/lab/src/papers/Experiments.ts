@@ -8,10 +8,13 @@
  *
  * @since 0.1.0
  */
+import { ViewManager } from "@starling/gossip"
 import type { NodeId } from "@starling/machine"
 import { World } from "@starling/sim"
-import { Graph, type OverlayFleet } from "@starling/testing"
+import { Graph } from "@starling/testing"
 import { choose, type Fleet, graphOf, joined, type Round, Watch } from "../Fleets.ts"
+import * as Failures from "./Failures.ts"
+import { cycleMs, hopMs, joinEveryMs, roundMs, settings } from "./Setting.ts"
 
 /** @since 0.1.0 @category models */
 export interface Order {
@@ -24,7 +27,9 @@ export interface Order {
 /** @since 0.1.0 @category models */
 export interface Results extends Order {
   readonly overlay: Overlay
-  readonly failures: ReadonlyArray<Failure>
+  /** The overlay while it settles. */
+  readonly settling: ReadonlyArray<Settling>
+  readonly failures: ReadonlyArray<Failures.Failure>
   /** Broadcasts of one node, one after the other. */
   readonly single: ReadonlyArray<Round>
   /** Rounds in which `senders` nodes broadcast at once. */
@@ -42,66 +47,19 @@ export interface Overlay {
   readonly clustering: number
   readonly path: number
   readonly farthest: number
-  /** In how many passive views a node is: 1st, 50th and 99th percentile. */
-  readonly passiveIn: readonly [number, number, number]
-  /** In how many active views a node is, by number. */
-  readonly joinedMs: number
+  /** Nodes by the number of active views that name them, and by the number of passive views. */
+  readonly activeIn: ReadonlyArray<number>
+  readonly passiveIn: ReadonlyArray<number>
 }
 
-/** After the failure of a share of all nodes at once. @since 0.1.0 @category models */
-export interface Failure {
-  readonly percent: number
-  /** Mean reach of a flood in what is left of the graph, before anybody notices. */
-  readonly unrepaired: number
-  /** The same after the survivors have replaced the neighbours that they lost, before any further cycle. */
-  readonly repaired: number
-  readonly isolated: number
-  readonly components: number
-  /** Cycles until a flood reaches everybody; null if it takes more than `healingMax`. */
-  readonly cycles: number | null
-  /** The first broadcast after the failure, in a tree from before, with the overlay left as it is. */
-  readonly treeUnrepaired: number
-  /** Broadcasts one after the other while the overlay mends: the share that got each, and the payloads in excess. */
-  readonly tree: ReadonlyArray<Round>
-}
-
-/** Cycles after which an overlay that has not healed is given up. Our choice: the papers' slowest takes 4. */
-const healingMax = 10
-
-/** Failures at once, in per cent of all nodes. Paper, figure 2. @since 0.1.0 */
-export const percents = [10, 20, 30, 40, 50, 60, 70, 80, 90, 95]
-
-const cycleMs = 60_000
-
-/** Beyond the end of every experiment. */
-const neverMs = 100_000_000
-
-/** One-way delay of every frame. The papers count hops and cycles; a hop takes a millisecond here. */
-const hopMs = 1
-
-/** One by one (paper, §5.1): a join, its walks and what they displace are over before the next one begins. */
-const joinEveryMs = 100
-
-/** One after the other, with time for the last delivery and for what it prunes. */
-const roundMs = 5000
-
-/** Longer than the survivors need to find a neighbour for each free slot; shorter than a tenth of a cycle. */
-const passMs = 5000
-
-const settings: OverlayFleet.Settings = {
-  viewManager: {
-    keepaliveMs: neverMs,
-    silenceMs: neverMs,
-    snapshotMs: neverMs,
-    probeMs: neverMs,
-    labelMs: neverMs,
-    labelStableMs: neverMs,
-    // Paper, §4.2: a contact takes every newcomer.
-    forcedMs: 1,
-    forcedBurst: 1000
-  },
-  shuffler: { intervalMs: cycleMs, firstMs: cycleMs },
-  lazyPushRepair: { summaryMs: neverMs }
+/** @since 0.1.0 @category models */
+export interface Settling {
+  /** Shuffles of each node since the last one joined. */
+  readonly cycle: number
+  readonly path: number
+  readonly clustering: number
+  /** Share of the nodes with five neighbours. */
+  readonly full: number
 }
 
 /** Runs all experiments; tells what it is about as it goes. @since 0.1.0 @category running */
@@ -113,33 +71,37 @@ export const run = (order: Order, progress: (text: string) => void): Results => 
   const end = (world: Fleet, since: Fleet) => {
     events += World.counters(world).events - World.counters(since).events
   }
-  const joinedMs = World.now(begun)
+  const settling = [settlingOf(begun, 0)]
   for (let cycle = 1; cycle <= cycles; cycle++) {
     World.pass(begun, cycleMs)
-    if (cycle % 10 === 0) progress(`cycle ${cycle} of ${cycles}`)
+    if (!looksAt(cycle) && cycle !== cycles) continue
+    const { full, path } = settling[settling.push(settlingOf(begun, cycle)) - 1] as Settling
+    progress(`cycle ${cycle} of ${cycles}: ${show(full)} have five neighbours, mean shortest path ${path.toFixed(2)}`)
   }
   events += World.counters(begun).events
-  const overlay = overlayOf(begun, joinedMs)
+  const overlay = overlayOf(begun)
   progress(`mean shortest path ${overlay.path.toFixed(3)}, clustering ${overlay.clustering.toFixed(5)}`)
 
-  // The tree of one sender, grown by its first broadcasts.
+  // The trees of some senders, and that of one alone, grown by their first broadcasts.
   const watch = new Watch()
+  const senders = choose(begun, "senders", Math.min(sendersMax, Math.ceil(size / 20)))
+  const root = senders[0] as NodeId.NodeId
   const grown = World.fork(begun, { observer: watch.observer })
-  const root = choose(begun, "root", 1)[0] as NodeId.NodeId
   const single = Array.from({ length: 6 }, () => watch.round(grown, [root], roundMs))
   progress(`redundancy ${single.map(({ redundancy }) => redundancy.toFixed(3)).join(", ")}`)
   end(grown, begun)
-
-  const senders = Math.min(10, size)
   const several = World.fork(begun, { observer: watch.observer })
-  const roots = choose(begun, "senders", senders)
-  const rounds = Array.from({ length: 3 }, () => watch.round(several, roots, roundMs))
-  progress(`${senders} senders at once: redundancy ${rounds.map(({ redundancy }) => redundancy.toFixed(3)).join(", ")}`)
+  const rounds = Array.from({ length: 3 }, () => watch.round(several, senders, roundMs))
+  const redundancies = rounds.map(({ redundancy }) => redundancy.toFixed(3))
+  progress(`${senders.length} senders at once: redundancy ${redundancies.join(", ")}`)
   end(several, begun)
 
-  const failures = percents.map((percent) => {
-    const failure = fail(grown, watch, root, percent, end)
-    progress(`${percent} % failed: reach ${show(failure.unrepaired)}, after repair ${show(failure.repaired)}`)
+  const before: Failures.Before = { single: grown, root, many: several, senders, watch, end }
+  const failures = Failures.percents.map((percent) => {
+    const failure = Failures.fail(before, percent)
+    const { repaired, shippedMs, unrepaired } = failure
+    const healed = shippedMs === null ? "not healed" : `healed in ${shippedMs / 1000} s`
+    progress(`${percent} % failed: reach ${show(unrepaired)}, after repair ${show(repaired)}, as shipped ${healed}`)
     return failure
   })
 
@@ -156,9 +118,10 @@ export const run = (order: Order, progress: (text: string) => void): Results => 
   return {
     ...order,
     overlay,
+    settling,
     failures,
     single,
-    many: { senders, rounds },
+    many: { senders: senders.length, rounds },
     churn: { perCycle, rounds: churn },
     events
   }
@@ -168,90 +131,73 @@ const show = (share: number): string => `${(100 * share).toFixed(1)} %`
 
 // --- the overlay -----------------------------------------------------------------------------------------------------
 
+/** Cycles at whose end the overlay is looked at. */
+const looksAt = (cycle: number): boolean => [1, 2, 5].includes(cycle) || cycle % 10 === 0
+
+/** How many broadcast at once. Our choice. */
+const sendersMax = 10
+
 /** Sources of which paths are measured: all, or so many that the mean is good to a thousandth. */
 const sourcesMax = 1000
 
-const overlayOf = (world: Fleet, joinedMs: number): Overlay => {
+/** While it settles: good to a hundredth. */
+const settlingSourcesMax = 100
+
+const settlingOf = (world: Fleet, cycle: number): Settling => {
   const graph = graphOf(world)
-  const degrees: Array<number> = []
-  for (const neighbors of graph) degrees[neighbors.length] = (degrees[neighbors.length] ?? 0) + 1
-  const known = new Map(World.running(world).map(({ peer }) => [peer.id, 0]))
-  for (const { state } of World.running(world))
-    for (const { id } of state.view.passive) known.set(id, (known.get(id) ?? 0) + 1)
-  const sorted = [...known.values()].toSorted((a, b) => a - b)
-  const percentile = (share: number): number => sorted[Math.floor(share * (sorted.length - 1))] ?? 0
-  const step = Math.max(1, Math.floor(graph.length / sourcesMax))
-  const { farthest, mean } = Graph.paths(
-    graph,
-    Array.from({ length: Math.min(graph.length, sourcesMax) }, (_, n) => n * step)
-  )
+  return {
+    cycle,
+    path: Graph.paths(graph, sourcesOf(graph, settlingSourcesMax)).mean,
+    clustering: Graph.clustering(graph),
+    full: graph.filter(({ length }) => length === settled).length / graph.length
+  }
+}
+
+/** Links of a node when all its slots are filled. Paper, §5.1. */
+const settled = ViewManager.defaults.activeMax
+
+const overlayOf = (world: Fleet): Overlay => {
+  const graph = graphOf(world)
+  const { farthest, mean } = Graph.paths(graph, sourcesOf(graph, sourcesMax))
+  const views = World.running(world).map(({ state }) => state.view)
+  const ids = World.ids(world)
   return {
     links: Graph.linkCount(graph),
     components: Graph.components(graph).length,
-    degrees: Array.from(degrees, (count) => count ?? 0),
+    degrees: histogram(graph.map(({ length }) => length)),
     clustering: Graph.clustering(graph),
     path: mean,
     farthest,
-    passiveIn: [percentile(0.01), percentile(0.5), percentile(0.99)],
-    joinedMs
+    activeIn: histogram(
+      named(
+        ids,
+        views.flatMap(({ active }) => active.map(({ peer }) => peer.id))
+      )
+    ),
+    passiveIn: histogram(
+      named(
+        ids,
+        views.flatMap(({ passive }) => passive.map(({ id }) => id))
+      )
+    )
   }
 }
 
-// --- failures --------------------------------------------------------------------------------------------------------
-
-const fail = (
-  grown: Fleet,
-  watch: Watch,
-  root: NodeId.NodeId,
-  percent: number,
-  end: (world: Fleet, since: Fleet) => void
-): Failure => {
-  const victims = choose(grown, `fail/${percent}`, Math.round((World.ids(grown).length * percent) / 100), root)
-  const strike = (world: Fleet): Fleet => {
-    for (const id of victims) World.crash(world, id)
-    return world
-  }
-
-  const mending = strike(World.fork(grown))
-  const unrepaired = Graph.reach(graphOf(mending))
-  World.pass(mending, passMs)
-  const graph = graphOf(mending)
-  const repaired = Graph.reach(graph)
-  const cycles = healingCycles(mending, repaired)
-  end(mending, grown)
-
-  // The overlay of the paper's first figures stays as the failure left it: nobody fills a slot.
-  const still = strike(World.fork(grown, { observer: watch.observer, alter: withoutRepair }))
-  World.pass(still, 100)
-  const treeUnrepaired = watch.round(still, [root], 2 * roundMs).reached
-  end(still, grown)
-
-  const both = strike(World.fork(grown, { observer: watch.observer }))
-  const tree = Array.from({ length: 3 }, () => watch.round(both, [root], roundMs))
-  end(both, grown)
-
-  return {
-    percent,
-    unrepaired,
-    repaired,
-    isolated: graph.filter(({ length }) => length === 0).length,
-    components: Graph.components(graph).length,
-    cycles,
-    treeUnrepaired,
-    tree
-  }
+const sourcesOf = (graph: Graph.Graph, max: number): ReadonlyArray<number> => {
+  const step = Math.max(1, Math.floor(graph.length / max))
+  return Array.from({ length: Math.min(graph.length, max) }, (_, n) => n * step)
 }
 
-const healingCycles = (world: Fleet, repaired: number): number | null => {
-  if (repaired === 1) return 0
-  for (let cycle = 1; cycle <= healingMax; cycle++) {
-    World.pass(world, cycleMs)
-    if (Graph.reach(graphOf(world)) === 1) return cycle
-  }
-  return null
+/** How often each of these is named. */
+const named = (ids: ReadonlyArray<NodeId.NodeId>, names: ReadonlyArray<NodeId.NodeId>): ReadonlyArray<number> => {
+  const times = new Map(ids.map((id) => [id, 0]))
+  for (const name of names) times.set(name, (times.get(name) ?? 0) + 1)
+  return [...times.values()]
 }
 
-const withoutRepair = (state: OverlayFleet.State): OverlayFleet.State => ({
-  ...state,
-  view: { ...state.view, config: { ...state.view.config, repairMs: neverMs } }
-})
+/** How many are 0, 1, 2 and so on. */
+const histogram = (values: ReadonlyArray<number>): ReadonlyArray<number> => {
+  const counts = Array.from({ length: Math.max(0, ...values) + 1 }, () => 0)
+  for (const value of values) counts[value] = (counts[value] ?? 0) + 1
+  return counts
+}

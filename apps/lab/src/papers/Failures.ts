@@ -1,0 +1,179 @@
+/**
+ * A share of all nodes fails at once: what is left, how the overlay heals, and what broadcasts get through meanwhile.
+ *
+ * Two settings. _Shuffles only_: the papers', in which a node knows the others by its two views. _As shipped_: a node also
+ * remembers peers that its facts told it of, keeps its links alive and probes known addresses, as agents do.
+ *
+ * @since 0.1.0
+ */
+import { Facts } from "@starling/fleet"
+import { ViewManager } from "@starling/gossip"
+import { type NodeId, type Peer, Rng } from "@starling/machine"
+import { World } from "@starling/sim"
+import { Graph, type OverlayFleet } from "@starling/testing"
+import { choose, type Fleet, graphOf, type Round, type Watch } from "../Fleets.ts"
+import { cycleMs, roundMs, unrepaired } from "./Setting.ts"
+
+/** After the failure of a share of all nodes at once. @since 0.1.0 @category models */
+export interface Failure {
+  readonly percent: number
+  /** Mean reach of a flood in what is left of the graph, before anybody notices. */
+  readonly unrepaired: number
+  /** Share of the survivors that hang together in the largest part of it. */
+  readonly largest: number
+  /** Mean reach after the survivors have replaced the neighbours that they lost, before any further cycle. */
+  readonly repaired: number
+  readonly isolated: number
+  readonly components: number
+  /** Cycles until a flood reaches everybody, by shuffles only; null if it takes more than `healingMax`. */
+  readonly cycles: number | null
+  /** Milliseconds until then as shipped; null if it takes more than `shippedMax`. */
+  readonly shippedMs: number | null
+  /**
+   * Share of the survivors that get the first broadcast of a sender in its tree from before, with the overlay left as it
+   * is: one for each sender that survived.
+   */
+  readonly left: ReadonlyArray<number>
+  /** Broadcasts one after the other while the overlay mends, as shipped. */
+  readonly tree: ReadonlyArray<Round>
+}
+
+/** Failures at once, in per cent of all nodes. Paper, figure 2. @since 0.1.0 */
+export const percents: ReadonlyArray<number> = [10, 20, 30, 40, 50, 60, 70, 80, 90, 95]
+
+/** Cycles after which an overlay that has not healed is given up. Our choice: the papers' slowest takes 4. @since 0.1.0 */
+export const healingMax = 10
+
+/** The period of a shipped agent's shuffle: its cycle. @since 0.1.0 */
+export const shippedCycleMs = 10_000
+
+const shippedMax = healingMax * shippedCycleMs
+
+/** Longer than the survivors need to find a neighbour for each free slot; shorter than a tenth of a cycle. */
+const passMs = 5000
+
+/** One more than the paper's slowest recovery takes (TR 07-14, figure 6b: 4). */
+const rounds = 5
+
+/** A settled fleet in which trees have grown, and what looks on. @since 0.1.0 @category models */
+export interface Before {
+  /** With the tree of `root`. */
+  readonly single: Fleet
+  readonly root: NodeId.NodeId
+  /** With the trees of `senders`. */
+  readonly many: Fleet
+  readonly senders: ReadonlyArray<NodeId.NodeId>
+  readonly watch: Watch
+  /** Hears of every world that is done with. */
+  readonly end: (world: Fleet, since: Fleet) => void
+}
+
+/** @since 0.1.0 @category running */
+export const fail = (before: Before, percent: number): Failure => {
+  const { end, many, root, senders, single, watch } = before
+  const count = Math.round((World.ids(single).length * percent) / 100)
+  const victims = new Set(choose(single, `fail/${percent}`, count, root))
+  const strike = (world: Fleet): Fleet => {
+    for (const id of victims) World.crash(world, id)
+    return world
+  }
+
+  const mending = strike(World.fork(single))
+  const left = graphOf(mending)
+  World.pass(mending, passMs)
+  const graph = graphOf(mending)
+  const repaired = Graph.reach(graph)
+  const cycles = cyclesToHeal(mending, repaired)
+  end(mending, single)
+
+  const know = remembering(single, victims)
+  const alive = keepingAlive(World.now(single), lowestOf(single))
+  const shipped = strike(World.fork(single, { alter: (state) => alive(know(state)) }))
+  const shippedMs = msToHeal(shipped)
+  end(shipped, single)
+
+  const still = strike(World.fork(many, { observer: watch.observer, alter: unrepaired }))
+  World.pass(still, 100)
+  const leftOf = senders.filter((id) => !victims.has(id)).map((id) => watch.round(still, [id], 2 * roundMs).reached)
+  end(still, many)
+
+  const both = strike(World.fork(single, { observer: watch.observer, alter: know }))
+  const tree = Array.from({ length: rounds }, () => watch.round(both, [root], roundMs))
+  end(both, single)
+
+  return {
+    percent,
+    unrepaired: Graph.reach(left),
+    largest: (Graph.components(left)[0] ?? 0) / left.length,
+    repaired,
+    isolated: graph.filter(({ length }) => length === 0).length,
+    components: Graph.components(graph).length,
+    cycles,
+    shippedMs,
+    left: leftOf,
+    tree
+  }
+}
+
+const cyclesToHeal = (world: Fleet, repaired: number): number | null => {
+  if (repaired === 1) return 0
+  for (let cycle = 1; cycle <= healingMax; cycle++) {
+    World.pass(world, cycleMs)
+    if (Graph.reach(graphOf(world)) === 1) return cycle
+  }
+  return null
+}
+
+/** To the second. */
+const msToHeal = (world: Fleet): number | null => {
+  for (const { peer } of World.running(world)) World.inject(world, peer.id, { _tag: "Started" })
+  for (let ms = 1000; ms <= shippedMax; ms += 1000) {
+    World.pass(world, 1000)
+    if (Graph.reach(graphOf(world)) === 1) return ms
+  }
+  return null
+}
+
+// --- as shipped ------------------------------------------------------------------------------------------------------
+
+/** What facts tell the view manager of a fleet that they know: some of its nodes, whether these live or not. */
+const remembering = (world: Fleet, victims: ReadonlySet<NodeId.NodeId>) => {
+  const peers: ReadonlyArray<Peer.Peer> = World.running(world).map(({ peer }) => peer)
+  return (state: OverlayFleet.State): OverlayFleet.State => {
+    const { self } = state.view.config
+    if (victims.has(self.id)) return state
+    const [known] = Rng.sample(Rng.make(`remember/${self.id}`), peers, Facts.defaults.rememberMax)
+    return { ...state, view: { ...state.view, remembered: known.filter(({ id }) => id !== self.id) } }
+  }
+}
+
+/**
+ * The periods that agents have, and what keepalives would have brought by now: links just heard from, and one label that
+ * all agree on. `Started` then arms the clockwork anew.
+ */
+const keepingAlive =
+  (now: number, leader: Peer.Peer) =>
+  (state: OverlayFleet.State): OverlayFleet.State => {
+    const { view } = state
+    const { self } = view.config
+    const config = { ...ViewManager.defaults, self, contacts: view.config.contacts }
+    const [wait, rng] = Rng.nextInt(view.rng, config.probeMs)
+    const { id, incarnation } = leader
+    return {
+      ...state,
+      view: {
+        ...view,
+        rng,
+        config,
+        links: view.links.map((link) => ({ ...link, heardAt: now, pingAt: null })),
+        label: { leader: id, incarnation, beat: Math.floor(now), stable: true, since: 0, heardAt: now },
+        tick: { ...view.tick, due: now },
+        probeAt: now + wait
+      }
+    }
+  }
+
+const lowestOf = (world: Fleet): Peer.Peer =>
+  World.running(world)
+    .map(({ peer }) => peer)
+    .reduce((lowest, peer) => (peer.id < lowest.id ? peer : lowest))
