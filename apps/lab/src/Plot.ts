@@ -12,6 +12,8 @@ export interface Series {
   readonly points: ReadonlyArray<readonly [x: number, y: number | null]>
   /** Somebody else's figures: drawn dashed, with open dots. */
   readonly isPublished?: boolean
+  /** A line without dots: nothing was measured at its ends. */
+  readonly isLevel?: boolean
 }
 
 /** @since 0.1.0 @category models */
@@ -53,7 +55,8 @@ interface Frame {
 export const level = (name: string, value: number, xs: ReadonlyArray<number>): Series => ({
   name,
   points: [Math.min(...xs), Math.max(...xs)].map((x) => [x, value] as const),
-  isPublished: true
+  isPublished: true,
+  isLevel: true
 })
 
 /** @since 0.1.0 */
@@ -75,9 +78,9 @@ export const svg = (plot: Plot): string => {
   ].join("\n")
 }
 
-const frameOf = ({ series, yEven, yMax }: Plot): Frame => {
+const frameOf = ({ marks = [], series, yEven, yMax }: Plot): Frame => {
   const right = Math.round(beforeLegend + letter * Math.max(...series.map(({ name }) => name.length)))
-  const xs = series.flatMap(({ points }) => points.map(([at]) => at))
+  const xs = [...marks, ...series.flatMap(({ points }) => points.map(([at]) => at))]
   const [from, to] = [Math.min(...xs), Math.max(...xs)]
   const scaled = (value: number): number => (yEven === undefined ? value : Math.log1p(value / yEven))
   return {
@@ -89,12 +92,20 @@ const frameOf = ({ series, yEven, yMax }: Plot): Frame => {
 }
 
 const gridOf = ({ yEven, yMax }: Plot, { atY }: Frame): ReadonlyArray<string> => {
-  const values = yEven === undefined ? [0, 0.25, 0.5, 0.75, 1].map((share) => share * yMax) : magnitudes(yEven, yMax)
+  const values = yEven === undefined ? even(yMax) : magnitudes(yEven, yMax)
   return values.map((value) => {
     const line = `<path d="M${left} ${round(atY(value))}h${chartWidth}" stroke="${value === 0 ? "#888" : "#ddd"}"/>`
     return line + text(label(value), [left - 8, atY(value) + 4], ' text-anchor="end"')
   })
 }
+
+/** In so many parts that the values between are short to say, if there are such. */
+const even = (to: number): ReadonlyArray<number> => {
+  const parts = [4, 6, 5, 3].find((count) => isShort(to / count)) ?? 4
+  return Array.from({ length: parts + 1 }, (_, part) => (part * to) / parts)
+}
+
+const isShort = (step: number): boolean => ["1", "2", "25", "5"].includes(String(step).replaceAll(/^[0.]+|\.|0+$/g, ""))
 
 /** 0, then 1, 2 and 5 of each magnitude, or 1 alone if there are many. */
 const magnitudes = (from: number, to: number): ReadonlyArray<number> => {
@@ -113,19 +124,21 @@ const marksOf = ({ marks, series }: Plot, { atX }: Frame): ReadonlyArray<string>
 }
 
 const lineOf = ({ atX, atY, right, width }: Frame, series: Series, index: number): string => {
-  const { isPublished = false, name, points } = series
+  const { isLevel = false, isPublished = false, name, points } = series
+  // Lines that lie on each other all show: the later ones are thinner.
+  const weight = isPublished ? 1.5 : Math.max(1.5, 4 - 0.8 * index)
   const colour = colours[index % colours.length] as string
   const drawn = points.flatMap(([at, value], i) => {
     if (value === null) return []
     const isFirst = i === 0 || points[i - 1]?.[1] === null
     return [`${isFirst ? "M" : "L"}${round(atX(at))} ${round(atY(value))}`]
   })
-  const stroke = `stroke="${colour}" stroke-width="2"${isPublished ? ' stroke-dasharray="6 4"' : ""}`
+  const stroke = `stroke="${colour}" stroke-width="${round(weight)}"${isPublished ? ' stroke-dasharray="6 4"' : ""}`
   const dot = isPublished ? `fill="#fff" stroke="${colour}" stroke-width="1.5"` : `fill="${colour}"`
   const dots = points.flatMap(([at, value]) =>
-    value === null || points.length > dotsMax
+    value === null || isLevel || points.length > dotsMax
       ? []
-      : [`<circle cx="${round(atX(at))}" cy="${round(atY(value))}" r="3" ${dot}/>`]
+      : [`<circle cx="${round(atX(at))}" cy="${round(atY(value))}" r="${round(isPublished ? 3 : weight + 1)}" ${dot}/>`]
   )
   const row = top + 12 + 20 * index
   return [

@@ -87,7 +87,7 @@ const degrees = ({ overlay, size }: Results): Plot.Plot => {
   const most = Math.max(overlay.activeIn.length, overlay.passiveIn.length)
   const shares = (name: string, counts: ReadonlyArray<number>): Plot.Series => ({
     name,
-    points: counts.flatMap((nodes, times) => (nodes === 0 ? [] : [[times, (100 * nodes) / size] as const]))
+    points: [...counts, 0].map((nodes, times) => [times, (100 * nodes) / size] as const)
   })
   return {
     title: "In-degree of the settled overlay",
@@ -211,7 +211,13 @@ const first = (results: Results): Plot.Plot => ({
   ]
 })
 
-const ordinals = ["first", "second", "third", "fourth", "fifth"]
+/** Of the five broadcasts after a failure, those that are shown. */
+const shown = [
+  ["first", 0],
+  ["second", 1],
+  ["third", 2],
+  ["fifth", 4]
+] as const
 
 const recovery = (results: Results): Plot.Plot => ({
   title: "Redundancy of broadcasts after failures",
@@ -219,7 +225,7 @@ const recovery = (results: Results): Plot.Plot => ({
   y: "m / (n − 1) − 1",
   yMax: 3,
   series: [
-    ...ordinals.map((name, index) => byPercent(results, name, ({ tree }) => tree[index]?.redundancy)),
+    ...shown.map(([name, index]) => byPercent(results, name, ({ tree }) => tree[index]?.redundancy)),
     { name: "first, paper", points: Figures.spikes, isPublished: true }
   ]
 })
@@ -231,7 +237,7 @@ const recoveryHops = (results: Results): Plot.Plot => {
     x: failed,
     y: "hops",
     yMax: 20 * Math.ceil(most / 20),
-    series: ordinals.map((name, index) => byPercent(results, name, ({ tree }) => tree[index]?.lastHop))
+    series: shown.map(([name, index]) => byPercent(results, name, ({ tree }) => tree[index]?.lastHop))
   }
 }
 
