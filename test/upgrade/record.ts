@@ -35,7 +35,17 @@ const tags: Tags = {
   "broadcast-tree": { Gossip: true, Prune: true, Graft: true, GraftMiss: true, Adopt: true },
   "lazy-push-repair": { IHave: true, Summary: true },
   clock: {},
-  facts: { Digest: true, Delta: true, Entries: true, Summary: true, Pull: true }
+  facts: {
+    Digest: true,
+    Delta: true,
+    Entries: true,
+    Summary: true,
+    Pull: true,
+    Have: true,
+    Want: true,
+    Beats: true,
+    Claims: true
+  }
 }
 
 /** Every kind of message that this version can send. */
