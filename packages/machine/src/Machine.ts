@@ -144,7 +144,9 @@ export type Action<Message, Timer, Output> =
   | { readonly _tag: "Emit"; readonly output: Output }
 
 /**
- * A neighbour that counts: the handshake of the overlay is done at both ends.
+ * A neighbour that counts: the handshake of the overlay is done at both ends. `near`: it is held for its nearness, in a
+ * slot of its own beside those chosen at random. Whether it is in the same data centre, in whatever slot, says
+ * `Peer.isNear(self, peer)`.
  *
  * @since 0.1.0
  * @category models
@@ -152,6 +154,7 @@ export type Action<Message, Timer, Output> =
 export interface Neighbor {
   readonly peer: Peer
   readonly link: LinkId
+  readonly near?: true
 }
 
 /**

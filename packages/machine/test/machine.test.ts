@@ -92,7 +92,12 @@ describe("LinkGate", () => {
 describe("Codec", () => {
   it("a peer survives its encoding, with fields of later versions behind it", () => {
     const p = peer("a1b2c3d4e5f6", 7)
-    assert.deepStrictEqual(Peer.decode([...Peer.encode(p), "later"]), { ok: true, value: p })
+    const placed = Peer.within(p, "dc1")
+    assert.deepStrictEqual(Peer.decode(Peer.encode(p)), { ok: true, value: p })
+    assert.deepStrictEqual(Peer.decode([...Peer.encode(p), null, "later"]), { ok: true, value: p })
+    assert.deepStrictEqual(Peer.decode([...Peer.encode(placed), "later"]), { ok: true, value: placed })
+    // What a node reads that knows of no data centres.
+    assert.deepStrictEqual(Peer.decode(Peer.encode(placed).slice(0, 3)), { ok: true, value: p })
   })
 
   it("decoding a peer never throws and accepts only peers", () => {

@@ -7,7 +7,7 @@
 import { Clock, type Hlc } from "@starling/clock"
 import { Facts } from "@starling/fleet"
 import { BroadcastTree, LazyPushRepair, Shuffler, ViewManager } from "@starling/gossip"
-import { type Machine, type Peer, Rng } from "@starling/machine"
+import { type Machine, Peer, Rng } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import type { Component, StateOf } from "./Component.ts"
 import type * as Ledger from "./Ledger.ts"
@@ -113,25 +113,28 @@ const rebuilders: { readonly [C in Component]: (remains: Remains) => StateOf<C> 
 
 /** The nodes that facts know from the store: where to dial first. */
 const rememberedOf = (facts: Facts.State): ReadonlyArray<Peer.Peer> =>
-  [...HashMap.values(facts.remembered)].map(({ peer }) => peer)
+  [...HashMap.values(facts.remembered)].map(({ datacenter, peer }) => Peer.within(peer, datacenter))
+
+/** This member as its peers hand it on. */
+const selfOf = ({ self, datacenter }: Settings): Peer.Peer => Peer.within(self, datacenter)
 
 const viewManagerConfig = (settings: Settings): ViewManager.Config => ({
   ...ViewManager.defaults,
   ...settings.viewManager,
-  self: settings.self,
+  self: selfOf(settings),
   contacts: settings.contacts
 })
 
 const shufflerConfig = (settings: Settings): Shuffler.Config => ({
   ...Shuffler.defaults,
   ...settings.shuffler,
-  self: settings.self
+  self: selfOf(settings)
 })
 
 const broadcastTreeConfig = (settings: Settings): BroadcastTree.Config => ({
   ...BroadcastTree.defaults,
   ...settings.broadcastTree,
-  self: settings.self
+  self: selfOf(settings)
 })
 
 const repairConfig = (settings: Settings): LazyPushRepair.Config => ({

@@ -317,6 +317,7 @@ export const join = <P extends Protocol>(
     program,
     started: options.started ?? [],
     driftPpm: options.driftPpm ?? 0,
+    datacenter: peer.datacenter ?? "",
     skewMs: options.skewMs ?? 0,
     address: peer.address,
     incarnation: peer.incarnation,
@@ -346,17 +347,18 @@ export const twin = <P extends Protocol>(
 /** What a host begins with; nothing has happened on it yet. */
 type Newborn<P extends Protocol> = Pick<
   Host<P>,
-  "id" | "peerId" | "program" | "started" | "driftPpm" | "skewMs" | "address" | "incarnation" | "tables"
+  "id" | "peerId" | "program" | "started" | "datacenter" | "driftPpm" | "skewMs" | "address" | "incarnation" | "tables"
 >
 
 const enroll = <P extends Protocol>(core: Core<P>, newborn: Newborn<P>): void => {
-  const { id, peerId, program, started, driftPpm, skewMs, address, incarnation, tables } = newborn
+  const { id, peerId, program, started, datacenter, driftPpm, skewMs, address, incarnation, tables } = newborn
   const host: Host<P> = {
     id,
     peerId,
     index: core.hosts.size,
     program,
     started,
+    datacenter,
     driftPpm,
     skewMs,
     address,

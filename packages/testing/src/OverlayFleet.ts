@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import { BroadcastTree, LazyPushRepair, type MessageId, Shuffler, ViewManager } from "@starling/gossip"
-import { type Machine, type NodeId, type Peer, Rng } from "@starling/machine"
+import { type Machine, type NodeId, Peer, Rng } from "@starling/machine"
 import { type Component, Wiring } from "@starling/member"
 import { World } from "@starling/sim"
 import { peerOf } from "./internal/peers.ts"
@@ -63,8 +63,9 @@ export interface Options {
 export const make = ({ network, seed }: Options): World.World<Protocol> =>
   World.make<Protocol>({ seed, network: network ?? {}, digestLeavesMax: 2 })
 
-/** The n-th node of a fleet with this seed. @since 0.1.0 */
-export const peer: (seed: number | string, index: number) => Peer.Peer = peerOf
+/** The n-th node of a fleet with this seed, in this data centre. @since 0.1.0 */
+export const peer = (seed: number | string, index: number, datacenter: string = ""): Peer.Peer =>
+  Peer.within(peerOf(seed, index), datacenter)
 
 /** Starts a node that knows these contacts. @since 0.1.0 */
 export const join = (
@@ -73,7 +74,9 @@ export const join = (
   contacts: ReadonlyArray<string>,
   settings: Settings = {}
 ): void =>
-  World.join(world, self, ({ seed }) => machine(self, contacts, settings, seed), { started: [{ _tag: "Started" }] })
+  World.join(world, self, ({ peer, seed }) => machine(peer, contacts, settings, seed), {
+    started: [{ _tag: "Started" }]
+  })
 
 /** Sends a broadcast at a node. @since 0.1.0 */
 export const broadcast = (world: World.World<Protocol>, id: NodeId.NodeId, token: number): boolean =>

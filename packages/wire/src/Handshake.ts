@@ -70,11 +70,8 @@ export const versions: readonly [lowest: number, highest: number] = [1, 1]
 export const magic = "starling"
 
 /** The peer that machines know. @since 0.1.0 */
-export const peerOf = (hello: Hello): Peer.Peer => ({
-  id: hello.node.id,
-  incarnation: hello.node.incarnation,
-  address: hello.node.address
-})
+export const peerOf = ({ node }: Hello): Peer.Peer =>
+  Peer.within({ id: node.id, incarnation: node.incarnation, address: node.address }, node.datacenter)
 
 /** The largest message of a handshake, in bytes: all that is accepted of a stranger. Our choice. @since 0.1.0 */
 export const messageBytesMax = 4096

@@ -1,5 +1,5 @@
 /** This node's own document: who it is, whom it has and lost, what publishes to it. */
-import { type Machine, type Peer, Rng } from "@starling/machine"
+import { type Machine, Peer, Rng } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import type { DownCause, Event, State } from "../Facts.ts"
@@ -167,9 +167,11 @@ export const remember = (turn: Turn): void => {
   for (const [id, doc] of docs) {
     const profile = NodeDoc.valueOf(doc, "profile", "Profile")
     if (id === config.self.id || profile === undefined || profile.left !== null) continue
-    peers.push({ id, incarnation: doc.incarnation, address: profile.address })
+    const peer = { id, incarnation: doc.incarnation, address: profile.address }
+    peers.push(Peer.within(peer, profile.datacenter))
   }
-  for (const [id, { peer }] of remembered) if (!HashMap.has(docs, id)) peers.push(peer)
+  for (const [id, { datacenter, peer }] of remembered)
+    if (!HashMap.has(docs, id)) peers.push(Peer.within(peer, datacenter))
   const [chosen, rng] = Rng.sample(turn.state.rng, peers, config.rememberMax)
   update(turn, { rememberDue: false, rng })
   emit(turn, { _tag: "Remember", peers: chosen })

@@ -16,6 +16,8 @@ export interface Host<P extends Protocol> {
   readonly index: number
   readonly program: Program<P>
   readonly started: ReadonlyArray<P["command"]>
+  /** Empty if the node is in none. */
+  readonly datacenter: string
   driftPpm: number
   skewMs: number
   address: string

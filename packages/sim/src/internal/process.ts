@@ -1,14 +1,15 @@
 /**
  * Runs of nodes: booting from the disk, stepping, carrying out what a step asks for, crashing.
  */
-import type { Machine, Peer } from "@starling/machine"
+import { type Machine, Peer } from "@starling/machine"
 import type { Action, Event, Occasion, Protocol } from "../World.ts"
 import { between, type Core, draw, enter, type Host, type Run, tell } from "./core.ts"
 import * as Digest from "./digest.ts"
 import * as Network from "./network.ts"
 
 export const boot = <P extends Protocol>(core: Core<P>, host: Host<P>): void => {
-  const peer: Peer.Peer = { id: host.peerId, incarnation: host.incarnation, address: host.address }
+  const { address, datacenter, incarnation, peerId } = host
+  const peer = Peer.within({ id: peerId, incarnation, address }, datacenter)
   host.runs++
   host.silent = false
   record(core, host, `boot ${peer.address} ${peer.incarnation}`)
