@@ -20,13 +20,14 @@
  *
  * @since 0.1.0
  */
-import { type Codec, type Machine, type Peer, Rng } from "@starling/machine"
+import { type Codec, type Machine, Peer, Rng } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Wire from "./internal/viewCodec.ts"
 import * as Invariants from "./internal/viewInvariants.ts"
 import * as Label from "./internal/viewLabel.ts"
 import * as Links from "./internal/viewLinks.ts"
 import type * as Model from "./internal/viewModel.ts"
+import * as Near from "./internal/viewNear.ts"
 import * as Repair from "./internal/viewRepair.ts"
 import {
   addPassive,
@@ -37,6 +38,7 @@ import {
   isAcceptable,
   linkOf,
   linksWith,
+  notice,
   numberAfter,
   ping,
   putLink,
@@ -91,6 +93,9 @@ export type Action = Model.Action
  */
 export type Message = Model.Message
 
+/** What a request may ask for beside a free slot. @since 0.1.0 @category models */
+export type Wish = Model.Wish
+
 /** Numbered: one of an earlier round changes nothing. @since 0.1.0 @category models */
 export type Timer = Model.Timer
 
@@ -106,6 +111,11 @@ export type State = Model.State
 /** Provenance stands with each field of `Settings`. @since 0.1.0 */
 export const defaults: Settings = {
   activeMax: 5,
+  nearMax: 2,
+  farMin: 2,
+  upkeepMs: 10_000,
+  nearGain: 0.7,
+  nearSettledMs: 8000,
   passiveMax: 30,
   arwl: 6,
   prwl: 3,
@@ -160,6 +170,10 @@ export const make = (config: Config, rng: Rng.Rng, remembered: ReadonlyArray<Pee
   repair: { round: 0, due: 0, armed: false, refusals: 0 },
   resort: { tried: [], failures: 0, notBefore: 0 },
   probeAt: 0,
+  isApart: false,
+  nearby: [],
+  upkeepAt: 0,
+  cross: { notBefore: 0, failures: 0 },
   forced: { tokens: config.forcedBurst, at: 0 },
   label: Label.initial(config, 0),
   deadLabel: undefined,
@@ -180,7 +194,9 @@ export const make = (config: Config, rng: Rng.Rng, remembered: ReadonlyArray<Pee
     linksRefused: 0,
     stalls: 0,
     merges: 0,
-    floorsDropped: 0
+    floorsDropped: 0,
+    swaps: 0,
+    nearer: 0
   }
 })
 
@@ -203,12 +219,19 @@ export const rebuild = (
     if (neighbor.peer.id !== config.self.id && !(known !== undefined && isOlder(neighbor, known)))
       newest.set(neighbor.peer.id, neighbor)
   }
-  const active = [...newest.values()].slice(0, config.activeMax)
+  const active = seated(config, [...newest.values()])
   const records = links.map(({ link, peer }): Model.Link => {
     const role = active.some((neighbor) => neighbor.link === link) ? "active" : "idle"
     return { link, peer, role, since: 0, heardAt: 0, pingSeq: 0, pingAt: null, rttMs: null }
   })
   return { ...make(config, rng, remembered), rebuilt: true, active, links: records.toSorted((a, b) => a.link - b.link) }
+}
+
+/** As many neighbours as there are slots: the unbiased first, then those of this data centre in the near ones. */
+const seated = (config: Config, known: ReadonlyArray<Machine.Neighbor>): ReadonlyArray<Machine.Neighbor> => {
+  const near = known.slice(config.activeMax).filter(({ peer }) => Peer.isNear(peer, config.self))
+  const beside = near.slice(0, config.nearMax).map(({ link, peer }): Machine.Neighbor => ({ peer, link, near: true }))
+  return [...known.slice(0, config.activeMax), ...beside]
 }
 
 const isOlder = (a: Machine.Neighbor, b: Machine.Neighbor): boolean =>
@@ -299,6 +322,7 @@ const startClockwork = (turn: Turn): void => {
   turn.state.forced = { tokens: config.forcedBurst, at: now }
   turn.state.resort = { tried: [], failures: 0, notBefore: now }
   turn.state.probeAt = now + wait
+  for (const peer of turn.state.remembered) notice(turn, peer)
   for (const neighbor of turn.state.active)
     turn.actions.push({ _tag: "Emit", output: { _tag: "NeighborUp", neighbor } })
   for (const link of linksWith(turn.state, "active")) ping(turn, link)
@@ -353,6 +377,7 @@ const onTick = (turn: Turn, round: number): void => {
   expireMarks(turn)
   if (!leaving) {
     Repair.verifyLost(turn)
+    Near.upkeep(turn)
     if (turn.now >= turn.state.probeAt) Repair.probe(turn)
   }
   if (turn.now - turn.state.viewsAt >= config.snapshotMs) turn.news = "both"
@@ -368,11 +393,11 @@ const onSilent = (turn: Turn, link: Model.Link): void => {
 /** Requests without an answer, and links that nobody made a neighbour's. */
 const expireLinks = (turn: Turn): void => {
   const { config } = turn.state
-  for (const link of [...linksWith(turn.state, "asked"), ...linksWith(turn.state, "probing")]) {
-    if (turn.now - link.since < config.handshakeMs) continue
+  for (const link of turn.state.links) {
+    if (link.role === "idle" || link.role === "active" || turn.now - link.since < config.handshakeMs) continue
     count(turn, "handshakeTimeouts")
     close(turn, link.link, "done")
-    if (link.role === "asked") Repair.refused(turn, link.peer)
+    if (link.role !== "probing") Repair.refused(turn, link)
   }
   for (const link of linksWith(turn.state, "idle"))
     if (turn.now - link.since >= config.idleMs) close(turn, link.link, "done")
@@ -398,6 +423,7 @@ const onRemembered = (turn: Turn, peers: ReadonlyArray<Peer.Peer>): void => {
   const { config, lost, resort } = turn.state
   const addresses = new Set([...remembered, ...lost.map((entry) => entry.peer)].map((peer) => peer.address))
   const tried = resort.tried.filter((address) => addresses.has(address) || config.contacts.includes(address))
+  for (const peer of remembered) notice(turn, peer)
   turn.state.remembered = remembered
   turn.state.resort = { ...resort, tried }
   if (turn.state.active.length === 0 && isNews && !turn.state.leaving) {
@@ -414,6 +440,5 @@ const onLeave = (turn: Turn): void => {
     dropActive(turn, neighbor, "evicted")
     close(turn, neighbor.link, "left")
   }
-  for (const role of ["asked", "probing", "idle"] as const)
-    for (const link of linksWith(turn.state, role)) close(turn, link.link, "left")
+  for (const link of turn.state.links) close(turn, link.link, "left")
 }

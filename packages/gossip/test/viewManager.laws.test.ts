@@ -7,13 +7,13 @@ import { ViewManager } from "@starling/gossip"
 import { type Machine, Peer, Rng } from "@starling/machine"
 import * as fc from "fast-check"
 import { at, command, downReasons, pauses } from "./lawCommands.ts"
-import { messages, peers } from "./viewArbitraries.ts"
+import { messages, peers, wishes } from "./viewArbitraries.ts"
 
 type Event = ViewManager.Event
 type Kind = ViewManager.Timer["_tag"]
 type Views = Extract<ViewManager.Output, { readonly _tag: "Views" }>
 
-const self: Peer.Peer = { id: "000000000032", incarnation: 1, address: "10.0.0.50:7000" }
+const self: Peer.Peer = { id: "000000000032", incarnation: 1, address: "10.0.0.50:7000", datacenter: "a" }
 const contact = "10.0.0.1:7000"
 
 class Model {
@@ -24,6 +24,8 @@ class Model {
   lastLink = 0
   /** Links on which the machine asked or probed. */
   readonly asked = new Set<Machine.LinkId>()
+  /** Those of them on which it asked for a near slot or a swap. */
+  readonly wished = new Set<Machine.LinkId>()
   /** Neighbours by the link that counts. */
   readonly told = new Map<Machine.LinkId, Peer.Peer>()
   readonly dials: Array<{ readonly attempt: number; readonly address: string }> = []
@@ -173,7 +175,7 @@ const assertOutput = (
       assert.isTrue(model.isFresh || !isOutdated, "no run of a node counts while a later one has a link")
       assert.isTrue(model.isFresh || hasShakenHands(model, event, earlier, link), "a neighbour has shaken hands")
       model.told.set(link, peer)
-      assert.isAtMost(model.told.size, model.config.activeMax)
+      assert.isAtMost(model.told.size, model.config.activeMax + model.config.nearMax + 1)
       return
     }
     case "NeighborDown":
@@ -227,6 +229,7 @@ const assertSent = (model: Model, event: Event, link: Machine.LinkId, message: V
       return
     case "Neighbor":
       if (message.priority === "high") assert.strictEqual(model.told.size, 0, "high priority only without a neighbour")
+      if (message.wish !== undefined) model.wished.add(link)
       model.asked.add(link)
       return
     case "Probe":
@@ -246,7 +249,12 @@ const assertSent = (model: Model, event: Event, link: Machine.LinkId, message: V
     }
     case "Disconnect":
       if (message.reason !== "evicted" || !model.told.has(link)) return
-      assert.isFalse(cause?._tag === "Neighbor" && cause.priority === "low", "low priority evicts nobody")
+      // Who wished for a near slot or a swap gives up what it named when that is granted.
+      if (event._tag === "Received" && model.wished.has(event.link)) return
+      assert.isFalse(
+        cause?._tag === "Neighbor" && cause.priority === "low" && cause.wish === undefined,
+        "low priority evicts nobody"
+      )
       if (cause?._tag !== "Neighbor" || cause.priority !== "high") takeForced(model)
   }
 }
@@ -331,13 +339,15 @@ const incoming = fc
 
 /** A link comes up, and its peer asks on it. */
 const asking = fc
-  .tuple(peers, fc.constantFrom("high" as const, "low" as const, "split" as const, undefined))
-  .map(([peer, priority]): Command =>
-    command(`${JSON.stringify(peer)} asks: ${priority ?? "join"}`, (model, real) => {
+  .tuple(peers, fc.constantFrom("high" as const, "low" as const, "split" as const, undefined), fc.option(wishes))
+  .map(([peer, priority, wish]): Command =>
+    command(`${JSON.stringify(peer)} asks: ${priority ?? "join"} ${JSON.stringify(wish)}`, (model, real) => {
       const link = ++model.lastLink
       act(model, real, 0, { _tag: "LinkUp", link, peer })
       const message: ViewManager.Message =
-        priority === undefined ? { _tag: "Join", peer } : { _tag: "Neighbor", peer, priority }
+        priority === undefined
+          ? { _tag: "Join", peer }
+          : { _tag: "Neighbor", peer, priority, ...(wish === null ? {} : { wish }) }
       act(model, real, 1, { _tag: "Received", link, message })
     })
   )
@@ -425,7 +435,7 @@ const rebuilt = fc.tuple(fc.integer({ min: 1, max: 3000 }), number).map(([ms, se
     const links = [...model.live].map(([link, peer]) => ({ link, peer }))
     model.now += ms
     real.state = ViewManager.rebuild(model.config, links, [], Rng.make(seed))
-    for (const known of [model.told, model.asked, model.left]) known.clear()
+    for (const known of [model.told, model.asked, model.wished, model.left]) known.clear()
     model.timers.Tick = { number: 0, dueAt: 0 }
     model.timers.Repair = { number: 0, dueAt: 0 }
     model.isFresh = true

@@ -240,9 +240,16 @@ describe("ViewManager, any schedule of faults", () => {
         fc.constantFrom(0, 0.2),
         fc.constantFrom([1, 10] as const, [5, 400] as const),
         fc.constantFrom(0, 0.02),
-        (seed, faults, activeMax, duplicates, latencyMs, crashing) => {
+        fc.constantFrom(undefined, 2, 3),
+        (seed, faults, activeMax, duplicates, latencyMs, crashing, datacenters) => {
           const settings = { activeMax, passiveMax: 9, labelMs: 8000, labelStableMs: 6000, probeMs: 4000 }
-          const network = new Network({ seed, settings, duplicates, latencyMs })
+          const network = new Network({
+            seed,
+            settings,
+            duplicates,
+            latencyMs,
+            ...(datacenters === undefined ? {} : { datacenters })
+          })
           network.crashing = crashing
           for (const one of faults) inflict(network, one)
           network.crashing = 0

@@ -8,7 +8,7 @@
  */
 import { Stamp } from "@starling/clock"
 import { MessageId, ViewManager } from "@starling/gossip"
-import { type NodeId, type Peer, Rng } from "@starling/machine"
+import { type NodeId, Peer, Rng } from "@starling/machine"
 import { Component, Member, type Parts, Wiring } from "@starling/member"
 import { World } from "@starling/sim"
 import { peerOf } from "./internal/peers.ts"
@@ -68,7 +68,10 @@ const checkedSizeMax = 64
 
 /** @since 0.1.0 @category constructors */
 export const make = (options: Options): MemberFleet => {
-  const peers = Array.from({ length: options.size }, (_, index) => peerOf(options.seed, index))
+  const datacenterOf = (index: number): string => `dc${index % (options.datacenters ?? 3)}`
+  const peers = Array.from({ length: options.size }, (_, index) =>
+    Peer.within(peerOf(options.seed, index), datacenterOf(index))
+  )
   const contacts = peers.slice(0, options.contacts ?? 3).map(({ address }) => address)
   const last = new Map<NodeId.NodeId, Member.State>()
   const checkSteps = options.checkSteps ?? options.size <= checkedSizeMax
@@ -111,7 +114,7 @@ export const make = (options: Options): MemberFleet => {
       mode: options.mode,
       self: boot.peer,
       name: `n${index}`,
-      datacenter: `dc${index % (options.datacenters ?? 3)}`,
+      datacenter: datacenterOf(index),
       labels: {},
       contacts: contacts.filter((address) => address !== boot.peer.address)
     }
@@ -212,7 +215,8 @@ export const brokenOverlay = (fleet: MemberFleet): ReadonlyArray<string> => {
   for (const { peer, state } of running) {
     const { active, passive, config } = viewsOf(state)
     if (active.length === 0) out.push(`${peer.id} has no neighbour`)
-    if (active.length > config.activeMax) out.push(`${peer.id} has ${active.length} neighbours of ${config.activeMax}`)
+    const slots = config.activeMax + (config.nearMax === 0 ? 0 : config.nearMax + 1)
+    if (active.length > slots) out.push(`${peer.id} has ${active.length} neighbours of ${slots}`)
     if (passive.length > config.passiveMax)
       out.push(`${peer.id} has ${passive.length} passive peers of ${config.passiveMax}`)
     if (active.some((neighbor) => neighbor.peer.id === peer.id)) out.push(`${peer.id} is its own neighbour`)

@@ -1,6 +1,6 @@
 /** The view manager's messages as plain arrays, kind first, and back. */
 import { Codec, NodeId, Peer } from "@starling/machine"
-import type { DisconnectReason, Label, Message, Priority } from "./viewModel.ts"
+import type { DisconnectReason, Label, Message, Priority, Wish } from "./viewModel.ts"
 
 /** The largest walk length that is read; a receiver cuts it down to its own `arwl`. */
 const ttlMax = 64
@@ -20,7 +20,7 @@ export const encode = (message: Message): ReadonlyArray<unknown> => {
     case "ForwardJoin":
       return [1, Peer.encode(message.peer), message.ttl]
     case "Neighbor":
-      return [2, Peer.encode(message.peer), priorities.indexOf(message.priority)]
+      return [2, Peer.encode(message.peer), priorities.indexOf(message.priority), encodeWish(message.wish)]
     case "NeighborReply":
       return [3, message.accepted ? 1 : 0, message.sample.map(Peer.encode), message.hinted ? 1 : 0]
     case "Disconnect":
@@ -50,11 +50,11 @@ export const decode: Codec.Decoder<Message> = (input) => {
         ttl
       }))
     case 2:
-      return with2(Peer.decode(a), oneOf(priorities, b, "Neighbor: priority"), (peer, priority) => ({
-        _tag: "Neighbor",
-        peer,
-        priority
-      }))
+      return with2(
+        with2(Peer.decode(a), oneOf(priorities, b, "Neighbor: priority"), pair),
+        decodeWish(c),
+        ([peer, priority], wish) => ({ _tag: "Neighbor", peer, priority, ...wish })
+      )
     case 3:
       return with2(
         with2(flag(a, "NeighborReply: accepted"), decodeSample(b), pair),
@@ -82,6 +82,27 @@ export const decode: Codec.Decoder<Message> = (input) => {
     default:
       return Codec.refuse(`unknown kind of view message${Codec.isCount(kind) ? ` ${kind}` : ""}`)
   }
+}
+
+/** A field that older readers skip. */
+const encodeWish = (wish: Wish | undefined): ReadonlyArray<unknown> | null => {
+  if (wish === undefined) return null
+  return wish._tag === "Near" ? [0, wish.rttMs] : [1, Peer.encode(wish.gives), wish.cross ? 1 : 0]
+}
+
+/** Of an older node there is none. One of a later version counts as none: what is left is the plain request. */
+const decodeWish = (input: unknown): Codec.Decoded<{ readonly wish?: Wish }> => {
+  const [kind, what, cross]: ReadonlyArray<unknown> = Array.isArray(input) ? input : []
+  if (kind === 0) {
+    const isTime = what === null || (typeof what === "number" && Number.isFinite(what) && what >= 0)
+    return isTime
+      ? Codec.accept({ wish: { _tag: "Near", rttMs: what } })
+      : Codec.refuse("Neighbor: round trip is neither null nor a number of milliseconds")
+  }
+  if (kind !== 1) return Codec.accept({})
+  return with2(Peer.decode(what), flag(cross, "Neighbor: cross"), (gives, isCross) => ({
+    wish: { _tag: "Swap", gives, cross: isCross }
+  }))
 }
 
 const decodeBeat = (tag: "Ping" | "Pong", seq: unknown, claim: unknown, label: unknown): Codec.Decoded<Message> => {

@@ -1,4 +1,5 @@
 /** What holds of one node's views after every step. */
+import { Peer } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import type { State } from "./viewModel.ts"
 import {
@@ -8,6 +9,9 @@ import {
   linksMax,
   linksOf,
   lostMax,
+  nearbyMax,
+  nearOf,
+  openOf,
   pausesMax,
   pendingOf,
   rememberedMax,
@@ -23,7 +27,12 @@ export const invariants = (state: State): ReadonlyArray<string> => {
   const must = (name: string, holds: boolean) => {
     if (!holds) broken.push(name)
   }
-  must("the active view is within its bound", active.length <= config.activeMax)
+  must("the unbiased active view is within its bound", openOf(state) >= 0)
+  must("the near slots are within their bound", nearOf(state) <= (config.nearMax === 0 ? 0 : config.nearMax + 1))
+  must(
+    "who has a near slot is in this data centre",
+    active.every((neighbor) => neighbor.near !== true || Peer.isNear(neighbor.peer, config.self))
+  )
   must("the passive view is within its bound", passive.length <= config.passiveMax)
   must("a node is in neither of its views", ![...activeIds, ...passiveIds].includes(config.self.id))
   must("a node is in the active view once", new Set(activeIds).size === active.length)
@@ -33,7 +42,7 @@ export const invariants = (state: State): ReadonlyArray<string> => {
     "links are in order",
     state.links.every((link, at) => at === 0 || (state.links[at - 1]?.link ?? 0) < link.link)
   )
-  must("requests under way have a slot each", pendingOf(state) <= config.activeMax - active.length)
+  must("requests under way have a slot each", pendingOf(state) <= openOf(state))
   must(
     "every neighbour has one link, and every active link a neighbour",
     linksOf(state, "active") === active.length &&
@@ -56,6 +65,7 @@ export const invariants = (state: State): ReadonlyArray<string> => {
       state.hints.length <= config.activeMax &&
       state.seekers.length <= seekersMax &&
       state.remembered.length <= rememberedMax &&
+      state.nearby.length <= nearbyMax &&
       state.resort.tried.length <= rememberedMax + lostMax + config.contacts.length &&
       HashMap.size(state.floors) <= floorsMax
   )

@@ -5,15 +5,19 @@
  */
 import { type Machine, Peer } from "@starling/machine"
 import * as Label from "./viewLabel.ts"
-import type { Cause, Link, Message, Priority } from "./viewModel.ts"
+import type { Cause, Link, Message } from "./viewModel.ts"
+import * as Near from "./viewNear.ts"
 import * as Repair from "./viewRepair.ts"
+import * as Swap from "./viewSwap.ts"
 import {
   activeOf,
   addActive,
   addPassive,
+  admit,
   bar,
   close,
   count,
+  decline,
   dropActive,
   dropLink,
   dropPassive,
@@ -22,12 +26,10 @@ import {
   isAcceptable,
   labelOf,
   linkOf,
-  linksWith,
   makeRoom,
   pause,
   pick,
   putLink,
-  refusal,
   send,
   takeForced,
   takeSample,
@@ -48,9 +50,9 @@ export const onLinkDown = (turn: Turn, id: Machine.LinkId, reason: Machine.DownR
     addPassive(turn, link.peer)
     return pause(turn, link.peer, "cooling")
   }
-  if (link.role !== "asked") return
+  if (!isRequested(link)) return
   // Broken off in the middle of a request: as if it could not be connected to. Closed in order: as if refused.
-  if (cause !== "closed" && cause !== "timeout") return Repair.refused(turn, link.peer)
+  if (cause !== "closed" && cause !== "timeout") return Repair.refused(turn, link)
   dropPassive(turn, link.peer.id)
   pause(turn, link.peer, "dead")
 }
@@ -90,7 +92,7 @@ export const onReceived = (turn: Turn, id: Machine.LinkId, message: Message): vo
     case "ForwardJoin":
       return onForwardJoin(turn, link, message.peer, Math.min(message.ttl, turn.state.config.arwl))
     case "Neighbor":
-      return onNeighbor(turn, link, message.peer, message.priority)
+      return onNeighbor(turn, link, message)
     case "NeighborReply":
       return onNeighborReply(turn, link, message)
     case "Disconnect":
@@ -126,8 +128,16 @@ const onJoin = (turn: Turn, link: Link, peer: Peer.Peer): void => {
   }
 }
 
-const onNeighbor = (turn: Turn, link: Link, peer: Peer.Peer, priority: Priority): void => {
-  if (isRequest(turn, link, peer)) answer(turn, link, evictsFor[priority])
+const onNeighbor = (
+  turn: Turn,
+  link: Link,
+  { peer, priority, wish }: Extract<Message, { readonly _tag: "Neighbor" }>
+): void => {
+  if (!isRequest(turn, link, peer)) return
+  if (wish === undefined || priority !== "low") answer(turn, link, evictsFor[priority])
+  else if (!settleRivals(turn, link)) close(turn, link.link, "replaced")
+  else if (wish._tag === "Near") Near.answer(turn, link, wish.rttMs)
+  else Swap.answer(turn, link, wish)
 }
 
 const evictsFor = { high: "always", split: "sparingly", low: "never" } as const
@@ -156,17 +166,16 @@ const answer = (turn: Turn, link: Link, evict: "always" | "sparingly" | "never")
   }
   const isFull = freeOf(turn.state) <= 0
   if (isFull && (evict === "never" || (evict === "sparingly" && !takeForced(turn)))) {
-    count(turn, "refusedOthers")
-    send(turn, id, refusal(turn, peer))
-    addPassive(turn, peer)
+    decline(turn, link)
     return "refused"
   }
   if (isFull) makeRoom(turn, peer)
-  count(turn, "accepted")
-  send(turn, id, { _tag: "NeighborReply", accepted: true, sample: takeSample(turn, [peer.id]), hinted: false })
-  addActive(turn, link)
+  admit(turn, link, "unbiased", takeSample(turn, [peer.id]))
   return "accepted"
 }
+
+/** Our own request is under way on it. */
+const isRequested = ({ role }: Link): boolean => role === "asked" || role === "courting" || role === "swapping"
 
 /**
  * Another link to the same node is in the way: ours if both dialled at once, or a former one that the peer has given up.
@@ -175,8 +184,8 @@ const answer = (turn: Turn, link: Link, evict: "always" | "sparingly" | "never")
  */
 const settleRivals = (turn: Turn, link: Link): boolean => {
   const { self } = turn.state.config
-  for (const ours of linksWith(turn.state, "asked")) {
-    if (ours.peer.id !== link.peer.id) continue
+  for (const ours of turn.state.links) {
+    if (!isRequested(ours) || ours.peer.id !== link.peer.id) continue
     if (self.id < link.peer.id || ours.peer.incarnation > link.peer.incarnation) return false
     close(turn, ours.link, "replaced")
   }
@@ -194,14 +203,21 @@ const onNeighborReply = (
   link: Link,
   { accepted, hinted, sample }: Extract<Message, { readonly _tag: "NeighborReply" }>
 ): void => {
-  if (link.role !== "asked") return count(turn, "strayFrames")
-  if (accepted) addActive(turn, link)
+  if (!isRequested(link)) return count(turn, "strayFrames")
+  if (accepted) onAccepted(turn, link, hinted ? sample[0] : undefined)
   else {
     close(turn, link.link, "done")
-    Repair.refused(turn, link.peer)
-    if (hinted) hint(turn, sample[0])
+    Repair.refused(turn, link)
+    if (hinted && link.role === "asked") hint(turn, sample[0])
   }
   absorb(turn, sample)
+}
+
+/** `partner`: whom the other end gave up for us. */
+const onAccepted = (turn: Turn, link: Link, partner?: Peer.Peer): void => {
+  if (link.role === "courting") Near.accepted(turn, link)
+  else if (link.role === "swapping") Swap.accepted(turn, link, partner)
+  else addActive(turn, link)
 }
 
 // --- walks -----------------------------------------------------------------------------------------------------------
@@ -227,16 +243,17 @@ const onForwardJoin = (turn: Turn, link: Link, peer: Peer.Peer, ttl: number): vo
 
 const onDisconnect = (turn: Turn, link: Link, message: Extract<Message, { readonly _tag: "Disconnect" }>): void => {
   const { reason, sample } = message
+  const isNear = activeOf(turn.state, link.peer.id)?.near === true
   if (link.role === "active") dropActive(turn, link, reason === "asymmetric" ? "evicted" : reason)
   close(turn, link.link, "done")
   if (reason === "left") return onLeft(turn, link.peer)
-  if (link.role === "asked") Repair.refused(turn, link.peer)
+  if (isRequested(link)) Repair.refused(turn, link)
   else if (link.role === "active") {
     addPassive(turn, link.peer)
     if (reason !== "asymmetric") pause(turn, link.peer, "cooling")
   }
   absorb(turn, sample)
-  if (reason === "evicted") hint(turn, sample[0])
+  if (reason === "evicted" && !isNear) hint(turn, sample[0])
 }
 
 const onLeft = (turn: Turn, peer: Peer.Peer): void => {
@@ -248,7 +265,7 @@ const onLeft = (turn: Turn, peer: Peer.Peer): void => {
 
 const onPing = (turn: Turn, link: Link, message: Extract<Message, { readonly _tag: "Ping" }>): void => {
   // The other end counts us as a neighbour: the reply that said so was lost with a step that crashed.
-  if (message.claim && link.role === "asked") addActive(turn, link)
+  if (message.claim && isRequested(link)) onAccepted(turn, link)
   const role = linkOf(turn.state, link.link)?.role
   if (role === "active") {
     Label.hear(turn, message.label)

@@ -55,15 +55,27 @@ export interface Label {
  */
 export type Priority = "high" | "low" | "split"
 
+/**
+ * What a request asks for beside a free slot; an older node takes it for a plain request of low priority.
+ *
+ * - `Near`: a near slot. `rttMs` is the round trip that the sender measured, null if it did not.
+ * - `Swap`: the sender gives up its neighbour `gives` for this link. Who is asked gives up one of its own, and the two
+ *   left over are told of each other: two links become two others, and nobody has fewer. `cross`: to gain a link between
+ *   two data centres.
+ */
+export type Wish =
+  | { readonly _tag: "Near"; readonly rttMs: number | null }
+  | { readonly _tag: "Swap"; readonly gives: Peer.Peer; readonly cross: boolean }
+
 export type Message =
   | { readonly _tag: "Join"; readonly peer: Peer.Peer }
   | { readonly _tag: "ForwardJoin"; readonly peer: Peer.Peer; readonly ttl: number }
-  | { readonly _tag: "Neighbor"; readonly peer: Peer.Peer; readonly priority: Priority }
+  | { readonly _tag: "Neighbor"; readonly peer: Peer.Peer; readonly priority: Priority; readonly wish?: Wish }
   | {
       readonly _tag: "NeighborReply"
       readonly accepted: boolean
       readonly sample: ReadonlyArray<Peer.Peer>
-      /** The first of the sample was refused a moment ago: it has a free slot. */
+      /** The first of the sample was refused, or evicted for a swap, a moment ago: it has a free slot. */
       readonly hinted: boolean
     }
   | { readonly _tag: "Disconnect"; readonly reason: DisconnectReason; readonly sample: ReadonlyArray<Peer.Peer> }
@@ -83,10 +95,23 @@ export type Timer =
 
 /** Everything in the configuration that has a default. */
 export interface Settings {
-  /** Links a node keeps: log10(n) + c with c = 1. Paper, §4.1 and §5.1: 5 at n = 10,000. */
+  /** Unbiased links a node keeps: log10(n) + c with c = 1. Paper, §4.1 and §5.1: 5 at n = 10,000. */
   readonly activeMax: number
   /** Known peers in reserve: k(log10(n) + c) with k = 6. Paper, §5.1: 30. */
   readonly passiveMax: number
+  /**
+   * Links a node in a data centre keeps beside those to others of it, once it has heard of a second one. It accepts one
+   * more. Our choice, as GoCast and episub split their views; 0 keeps the paper's overlay.
+   */
+  readonly nearMax: number
+  /** Links to other data centres that a node sees to among its unbiased ones. Our choice; 0 keeps the paper's overlay. */
+  readonly farMin: number
+  /** Period in which a node looks after its near links and those to other data centres. Our choice. */
+  readonly upkeepMs: number
+  /** A near link gives way only to one whose round trip is at most this share of its own. Our choice. */
+  readonly nearGain: number
+  /** How long a near link is kept before its round trip is believed. Our choice: eight keepalives, as corrosion counts. */
+  readonly nearSettledMs: number
   /** Hops of a ForwardJoin (active random walk length). Paper, §5.1: 6. */
   readonly arwl: number
   /** Hops left when a ForwardJoin leaves the newcomer in a passive view. Paper, §5.1: 3. */
@@ -139,8 +164,11 @@ export interface Config extends Settings {
   readonly contacts: ReadonlyArray<string>
 }
 
-/** What a link is to this node. `asked`: our request is under way and holds a slot. */
-export type Role = "idle" | "asked" | "probing" | "active"
+/**
+ * What a link is to this node. `asked`: our request is under way and holds a slot. `courting`: it asked for a near slot.
+ * `swapping`: it takes the place of the neighbour on the link `gives`.
+ */
+export type Role = "idle" | "asked" | "courting" | "swapping" | "probing" | "active"
 
 export interface Link {
   readonly link: Machine.LinkId
@@ -153,13 +181,16 @@ export interface Link {
   /** When the ping `pingSeq` left, or null if it is answered. */
   readonly pingAt: Machine.Instant | null
   readonly rttMs: number | null
+  /** The neighbour's link that ends if this one is accepted. */
+  readonly gives?: Machine.LinkId
 }
 
 /**
  * Why a dial is under way. `fill` holds a slot; `swap` ends a ForwardJoin at a full node; `verify` looks whether a lost
- * neighbour still listens; `probe` looks for another component.
+ * neighbour still listens; `probe` looks for another component; `near` asks for a near slot; `cross` swaps a link for
+ * one to another data centre.
  */
-export type Purpose = "fill" | "swap" | "verify" | "probe"
+export type Purpose = "fill" | "swap" | "verify" | "probe" | "near" | "cross"
 
 export interface Attempt {
   readonly attempt: number
@@ -217,6 +248,10 @@ export interface Counters {
   readonly stalls: number
   readonly merges: number
   readonly floorsDropped: number
+  /** Swaps that this node asked for and got. */
+  readonly swaps: number
+  /** Near links that gave way to nearer ones. */
+  readonly nearer: number
 }
 
 export interface State {
@@ -260,6 +295,13 @@ export interface State {
     readonly notBefore: Machine.Instant
   }
   readonly probeAt: Machine.Instant
+  /** A node of another data centre was heard of. */
+  readonly isApart: boolean
+  /** Others of this data centre, for near slots. */
+  readonly nearby: ReadonlyArray<Peer.Peer>
+  readonly upkeepAt: Machine.Instant
+  /** When to look for another data centre next, and how often that was in vain. */
+  readonly cross: { readonly notBefore: Machine.Instant; readonly failures: number }
   readonly forced: { readonly tokens: number; readonly at: Machine.Instant }
   readonly label: Label & { readonly since: Machine.Instant; readonly heardAt: Machine.Instant }
   /** The last leader given up on, with its last beat: an echo of it proves nothing. */

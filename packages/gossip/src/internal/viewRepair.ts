@@ -4,10 +4,11 @@
  * The order is hints, passive view, then the last resort: lost neighbours, remembered peers and contacts, tried round
  * after round with a pause between rounds. One dial or request at a time for each free slot.
  */
-import { type Machine, type NodeId, type Peer, Rng } from "@starling/machine"
-import type { Attempt, Link, Lost, Purpose, State } from "./viewModel.ts"
+import { type Machine, type NodeId, Peer, Rng } from "@starling/machine"
+import type { Attempt, Link, Lost, Purpose, Role, State } from "./viewModel.ts"
+import * as Near from "./viewNear.ts"
+import * as Swap from "./viewSwap.ts"
 import {
-  activeOf,
   addPassive,
   attemptsMax,
   close,
@@ -18,12 +19,14 @@ import {
   evictOne,
   freeOf,
   isAcceptable,
+  isBusy,
   labelOf,
   linkOf,
   linksMax,
   linksOf,
-  linksWith,
   lostMax,
+  notice,
+  openOf,
   pause,
   pendingOf,
   pick,
@@ -44,14 +47,6 @@ interface Candidate {
 }
 
 // --- whom to dial ----------------------------------------------------------------------------------------------------
-
-/** Asked of every passive peer whenever a slot is free, hence the plain loops. */
-const isBusy = ({ active, attempts, links }: State, id: NodeId.NodeId): boolean => {
-  for (const neighbor of active) if (neighbor.peer.id === id) return true
-  for (const attempt of attempts) if (attempt.peer?.id === id) return true
-  for (const link of links) if (link.peer.id === id && link.role !== "idle") return true
-  return false
-}
 
 /**
  * Passive peers that may be asked now: those that do not pause, and those that somebody just said have a free slot. A
@@ -91,7 +86,8 @@ const resortOf = (state: State): ReadonlyArray<Candidate> => {
 const nextCandidate = (turn: Turn): Candidate | undefined => {
   const known = available(turn)
   const hinted = turn.state.hints.map((id) => known.find((peer) => peer.id === id)).find((peer) => peer !== undefined)
-  const peer = hinted ?? pick(turn, known)
+  const far = hinted === undefined && Near.lacksFar(turn.state) ? known.filter(isFar(turn.state)) : []
+  const peer = hinted ?? pick(turn, far.length > 0 ? far : known)
   if (peer !== undefined) return { address: peer.address, peer, lastResort: false }
   if (turn.now < turn.state.resort.notBefore || !mayResort(turn.state)) return undefined
   const { tried } = turn.state.resort
@@ -99,13 +95,14 @@ const nextCandidate = (turn: Turn): Candidate | undefined => {
   return pick(turn, untried)
 }
 
+const isFar =
+  ({ config }: State) =>
+  (peer: Peer.Peer): boolean =>
+    Peer.isFar(peer, config.self)
+
 /** Starts a dial for every free slot that has none, as long as there is somebody to dial. */
 export const fill = (turn: Turn): void => {
-  const { config } = turn.state
-  while (
-    pendingOf(turn.state) < config.activeMax - turn.state.active.length &&
-    turn.state.attempts.length < attemptsMax
-  ) {
+  while (pendingOf(turn.state) < openOf(turn.state) && turn.state.attempts.length < attemptsMax) {
     const candidate = nextCandidate(turn)
     if (candidate === undefined) break
     const { lastResort, peer } = candidate
@@ -139,7 +136,7 @@ const endRound = (turn: Turn): void => {
 export const arm = (turn: Turn): void => {
   const { config, leaving, repair, resort } = turn.state
   if (leaving || repair.armed || turn.state.attempts.length >= attemptsMax) return
-  if (pendingOf(turn.state) >= config.activeMax - turn.state.active.length) return
+  if (pendingOf(turn.state) >= openOf(turn.state)) return
   const known = available(turn).length > 0
   if (!known && !mayResort(turn.state)) return
   if (!known && resort.tried.length === 0 && resortOf(turn.state).length === 0) return
@@ -173,6 +170,7 @@ export const onLinkUp = (turn: Turn, id: Machine.LinkId, peer: Peer.Peer, number
     return close(turn, id, "refused")
   }
   supersede(turn, peer)
+  notice(turn, peer)
   if (turn.state.links.length >= linksMax) {
     count(turn, "linksRefused")
     return close(turn, id, "refused")
@@ -207,7 +205,9 @@ const endAttempt = (turn: Turn, attempt: Attempt, found: NodeId.NodeId): void =>
 const use = (turn: Turn, link: Link, purpose: Purpose, lastResort: boolean): void => {
   const { peer } = link
   if (isEngaged(turn.state, link)) return close(turn, link.link, "done")
+  if (purpose === "near") return Near.court(turn, link, null)
   if (freeOf(turn.state) > 0) return ask(turn, link, lastResort)
+  if (purpose === "cross") return Swap.propose(turn, link, true)
   if (purpose === "swap" && takeForced(turn)) {
     evictOne(turn, peer)
     return ask(turn, link, false)
@@ -226,15 +226,16 @@ const use = (turn: Turn, link: Link, purpose: Purpose, lastResort: boolean): voi
 }
 
 const isEngaged = (state: State, link: Link): boolean =>
-  activeOf(state, link.peer.id) !== undefined ||
-  linksWith(state, "asked").some((other) => other.peer.id === link.peer.id)
+  state.active.some((neighbor) => neighbor.peer.id === link.peer.id) ||
+  state.links.some((other) => other.link !== link.link && other.peer.id === link.peer.id && isRequest(other.role))
+
+const isRequest = (role: Role): boolean => role === "asked" || role === "courting" || role === "swapping"
 
 /** Paper, §4.3: high priority only without any neighbour. An isolated node that knows no passive peer joins anew. */
 const ask = (turn: Turn, link: Link, lastResort: boolean): void => {
   const { active, config } = turn.state
-  const others = active.length + linksOf(turn.state, "asked")
-  const alone = others === 0
-  const maySplit = turn.state.repair.refusals >= config.splitAfter && others <= config.activeMax - 2
+  const alone = active.length + linksOf(turn.state, "asked") === 0
+  const maySplit = turn.state.repair.refusals >= config.splitAfter && freeOf(turn.state) >= 2
   setRole(turn, link, "asked")
   const peer = config.self
   if (alone && lastResort) send(turn, link.link, { _tag: "Join", peer })
@@ -300,18 +301,19 @@ export const expireAttempts = (turn: Turn): void => {
 
 /** A walk ended here: the newcomer is dialled, if need be at the price of a neighbour once it has answered. */
 export const welcome = (turn: Turn, peer: Peer.Peer): void => {
-  const { attempts, config } = turn.state
+  const { attempts } = turn.state
   if (isBusy(turn.state, peer.id)) return
-  const hasSlot = pendingOf(turn.state) < config.activeMax - turn.state.active.length
+  const hasSlot = pendingOf(turn.state) < openOf(turn.state)
   if (attempts.length >= attemptsMax) return addPassive(turn, peer)
   dial(turn, { address: peer.address, peer, purpose: hasSlot ? "fill" : "swap", lastResort: false })
 }
 
 /** A request came to nothing: the peer stays known, and waits its turn. */
-export const refused = (turn: Turn, peer: Peer.Peer): void => {
+export const refused = (turn: Turn, { peer, role }: Link): void => {
   count(turn, "refusedByOthers")
   addPassive(turn, peer)
   pause(turn, peer, "refused")
+  if (role !== "asked") return
   const { repair } = turn.state
   turn.state.repair = { ...repair, refusals: repair.refusals + 1 }
 }
@@ -353,7 +355,7 @@ export const probe = (turn: Turn): void => {
   turn.state.rng = rng
   turn.state.probeAt = turn.now + wait
   if (turn.state.attempts.length >= attemptsMax) return
-  const idle = passive.filter((peer) => !isBusy(turn.state, peer.id))
+  const idle = [...passive, ...turn.state.nearby].filter((peer) => !isBusy(turn.state, peer.id))
   const known = new Map(idle.map((peer) => [peer.address, { address: peer.address, peer, lastResort: false }]))
   const strangers = resortOf(turn.state).filter((candidate) => !known.has(candidate.address))
   const chosen = pick(turn, [...known.values(), ...strangers])
@@ -363,6 +365,9 @@ export const probe = (turn: Turn): void => {
 /** What a probe brought back. */
 export const onProbeReply = (turn: Turn, link: Link, foreign: boolean): void => {
   if (foreign && bridge(turn, link)) return
+  const rttMs = turn.now - link.since
+  const farther = isEngaged(turn.state, link) ? undefined : Near.isNearer(turn, link, rttMs)
+  if (farther !== undefined) return Near.court(turn, link, rttMs, farther.link)
   close(turn, link.link, "done")
   addPassive(turn, link.peer)
 }

@@ -4,7 +4,7 @@
  * A turn is local to one call of `step` and thrown away if the step throws; the state it carries is replaced, never
  * mutated. Everything that changes a view goes through a function of this module, so that the bounds hold in one place.
  */
-import { type Machine, type NodeId, type Peer, Rng } from "@starling/machine"
+import { type Machine, type NodeId, Peer, Rng } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import type { Action, Attempt, Cause, Counters, Link, Message, Pause, Role, State } from "./viewModel.ts"
@@ -19,6 +19,8 @@ export const pausesMax = 64
 export const seekersMax = 4
 /** Our choice: three active views. */
 export const lostMax = 16
+/** Our choice: several times the near slots. */
+export const nearbyMax = 16
 /** Our choice: dials under way, for whatever purpose. */
 export const attemptsMax = 16
 /** What the facts hand over at most. */
@@ -118,19 +120,44 @@ export const activeOf = (state: State, id: NodeId.NodeId): Machine.Neighbor | un
   return undefined
 }
 
-/** Slots held by requests under way. */
+/** Neighbours in near slots. */
+export const nearOf = (state: State): number => {
+  let number = 0
+  for (const neighbor of state.active) if (neighbor.near === true) number++
+  return number
+}
+
+/** Unbiased slots without a neighbour. */
+export const openOf = (state: State): number => state.config.activeMax - state.active.length + nearOf(state)
+
+/** Neighbours in other data centres. */
+export const farOf = (state: State): number => {
+  let number = 0
+  for (const { peer } of state.active) if (Peer.isFar(peer, state.config.self)) number++
+  return number
+}
+
+/** Already a neighbour, or about to be asked. Asked of every passive peer whenever a slot is free, hence the plain loops. */
+export const isBusy = ({ active, attempts, links }: State, id: NodeId.NodeId): boolean => {
+  for (const neighbor of active) if (neighbor.peer.id === id) return true
+  for (const attempt of attempts) if (attempt.peer?.id === id) return true
+  for (const link of links) if (link.peer.id === id && link.role !== "idle") return true
+  return false
+}
+
+/** Unbiased slots held by requests under way. */
 export const pendingOf = (state: State): number => {
   let pending = linksOf(state, "asked")
   for (const attempt of state.attempts) if (attempt.purpose === "fill") pending++
   return pending
 }
 
-/** Slots that nobody holds, dials that only may become requests set aside. */
-export const freeOf = (state: State): number => state.config.activeMax - state.active.length - linksOf(state, "asked")
+/** Unbiased slots that nobody holds, dials that only may become requests set aside. */
+export const freeOf = (state: State): number => openOf(state) - linksOf(state, "asked")
 
 /** Gives up dials, then requests, until what is under way fits into the free slots. */
 export const trimPending = (turn: Turn): void => {
-  while (pendingOf(turn.state) > turn.state.config.activeMax - turn.state.active.length) {
+  while (pendingOf(turn.state) > openOf(turn.state)) {
     const { attempts } = turn.state
     const index = attempts.findLastIndex((attempt) => attempt.purpose === "fill")
     if (index >= 0) turn.state.attempts = attempts.toSpliced(index, 1)
@@ -138,14 +165,39 @@ export const trimPending = (turn: Turn): void => {
   }
 }
 
-/** Takes the youngest request back: its slot is needed. The other end may have accepted it already, hence the goodbye. */
+/** Takes the youngest request back: its slot is needed. */
 const withdraw = (turn: Turn): boolean => {
   const link = linksWith(turn.state, "asked").at(-1)
-  if (link === undefined) return false
+  if (link !== undefined) withdrawFrom(turn, link)
+  return link !== undefined
+}
+
+/** Takes a request back. The other end may have accepted it already, hence the goodbye. */
+export const withdrawFrom = (turn: Turn, link: Link): void => {
   send(turn, link.link, { _tag: "Disconnect", reason: "evicted", sample: [] })
   close(turn, link.link, "evicted")
   addPassive(turn, link.peer)
-  return true
+}
+
+/** Accepts a request. The caller has seen to a free slot. */
+export const admit = (
+  turn: Turn,
+  link: Link,
+  slot: "unbiased" | "near",
+  sample: ReadonlyArray<Peer.Peer>,
+  hinted: boolean = false
+): void => {
+  count(turn, "accepted")
+  send(turn, link.link, { _tag: "NeighborReply", accepted: true, sample, hinted })
+  addActive(turn, link, slot)
+}
+
+/** Refuses a request, with those of `sample` or with those who look for a neighbour too. */
+export const decline = (turn: Turn, link: Link, sample?: ReadonlyArray<Peer.Peer>): void => {
+  count(turn, "refusedOthers")
+  const reply = { _tag: "NeighborReply", accepted: false, hinted: false } as const
+  send(turn, link.link, sample === undefined ? refusal(turn, link.peer) : { ...reply, sample })
+  addPassive(turn, link.peer)
 }
 
 /** One of the rate-limited evictions, if there is one to be had. */
@@ -161,9 +213,10 @@ export const takeForced = (turn: Turn): boolean => {
 // --- the active view -------------------------------------------------------------------------------------------------
 
 /** Makes a link count. The caller has seen to a free slot, and the other end knows, or is told in the same step. */
-export const addActive = (turn: Turn, link: Link): void => {
+export const addActive = (turn: Turn, link: Link, slot: "unbiased" | "near" = "unbiased"): void => {
+  const { gives: _gives, ...rest } = link
   const { id } = link.peer
-  const neighbor: Machine.Neighbor = { peer: link.peer, link: link.link }
+  const neighbor: Machine.Neighbor = { peer: link.peer, link: link.link, ...(slot === "near" ? { near: true } : {}) }
   const { state } = turn
   turn.state.active = [...state.active, neighbor]
   turn.state.passive = without(state.passive, id)
@@ -175,7 +228,7 @@ export const addActive = (turn: Turn, link: Link): void => {
   turn.state.resort = { tried: [], failures: 0, notBefore: turn.now }
   turn.news = "both"
   turn.actions.push({ _tag: "Emit", output: { _tag: "NeighborUp", neighbor } })
-  ping(turn, { ...link, role: "active", since: turn.now })
+  ping(turn, { ...rest, role: "active", since: turn.now })
   trimPending(turn)
 }
 
@@ -188,12 +241,28 @@ export const dropActive = (turn: Turn, neighbor: Machine.Neighbor, cause: Exclud
 }
 
 /**
- * Paper, `dropRandomElementFromActiveView`. The newcomer heads the sample: the evicted node and the newcomer both have
- * a free slot, so one broken link makes two new ones.
+ * Unbiased neighbours that may go for a newcomer: one of the last `farMin` links to other data centres only for another
+ * such, as long as there are others.
  */
+export const expendable = (state: State, newcomer: Peer.Peer): ReadonlyArray<Machine.Neighbor> => {
+  const { farMin, self } = state.config
+  const unbiased = state.active.filter((neighbor) => neighbor.near !== true)
+  if (farMin === 0 || Peer.isFar(newcomer, self) || farOf(state) > farMin) return unbiased
+  const others = unbiased.filter((neighbor) => !Peer.isFar(neighbor.peer, self))
+  return others.length > 0 ? others : unbiased
+}
+
+/** Paper, `dropRandomElementFromActiveView`. */
 export const evictOne = (turn: Turn, newcomer: Peer.Peer): void => {
-  const victim = pick(turn, turn.state.active)
-  if (victim === undefined) return
+  const victim = pick(turn, expendable(turn.state, newcomer))
+  if (victim !== undefined) evict(turn, victim, newcomer)
+}
+
+/**
+ * Gives a neighbour up for a newcomer, which heads the sample: the evicted node and the newcomer both have a free slot, so
+ * one broken link makes two new ones.
+ */
+export const evict = (turn: Turn, victim: Machine.Neighbor, newcomer: Peer.Peer): void => {
   count(turn, "evictions")
   const sample = [newcomer, ...takeSample(turn, [newcomer.id, victim.peer.id])]
   send(turn, victim.link, { _tag: "Disconnect", reason: "evicted", sample })
@@ -204,7 +273,7 @@ export const evictOne = (turn: Turn, newcomer: Peer.Peer): void => {
 
 /** Frees one slot for a newcomer that must be taken. */
 export const makeRoom = (turn: Turn, newcomer: Peer.Peer): void => {
-  if (turn.state.active.length < turn.state.config.activeMax) withdraw(turn)
+  if (openOf(turn.state) > 0) withdraw(turn)
   else evictOne(turn, newcomer)
 }
 
@@ -245,12 +314,13 @@ export const addPassive = (turn: Turn, peer: Peer.Peer, sent: ReadonlyArray<Peer
   const { state } = turn
   const { id } = peer
   const known = placeIn(state.passive, id)
-  if (known >= 0 && (state.passive[known] as Peer.Peer).incarnation >= peer.incarnation) return
+  if (known >= 0 && !tellsMore(peer, state.passive[known] as Peer.Peer)) return
   if (!isAcceptable(state, peer) || activeOf(state, id) !== undefined) return
   for (const pause of state.pauses) {
     const isDead = pause.id === id && pause.kind === "dead" && pause.until > turn.now
     if (isDead && pause.incarnation >= peer.incarnation) return
   }
+  notice(turn, peer)
   const passive = state.passive.slice()
   if (known >= 0) passive[known] = peer
   else if (passive.length < state.config.passiveMax) passive.push(peer)
@@ -262,12 +332,28 @@ export const addPassive = (turn: Turn, peer: Peer.Peer, sent: ReadonlyArray<Peer
   if (turn.news === "none") turn.news = "passive"
 }
 
+/** Of a later run, or with a data centre where that was not known. */
+const tellsMore = (peer: Peer.Peer, known: Peer.Peer): boolean =>
+  peer.incarnation > known.incarnation ||
+  (peer.incarnation === known.incarnation && known.datacenter === undefined && peer.datacenter !== undefined)
+
+/** Remembers a node of this data centre for the near slots. A fleet of one data centre has no use for them. */
+export const notice = (turn: Turn, peer: Peer.Peer): void => {
+  const { config, isApart, nearby } = turn.state
+  if (Peer.isFar(peer, config.self)) turn.state.isApart = true
+  if (!isApart || config.nearMax === 0 || !Peer.isNear(peer, config.self)) return
+  const known = placeIn(nearby, peer.id)
+  const place = known >= 0 || nearby.length < nearbyMax ? known : draw(turn, nearby.length)
+  turn.state.nearby = place >= 0 ? nearby.with(place, peer) : [...nearby, peer]
+}
+
 const placeIn = (peers: ReadonlyArray<Peer.Peer>, id: NodeId.NodeId): number => {
   for (let at = 0; at < peers.length; at++) if ((peers[at] as Peer.Peer).id === id) return at
   return -1
 }
 
 export const dropPassive = (turn: Turn, id: NodeId.NodeId): void => {
+  turn.state.nearby = without(turn.state.nearby, id)
   const passive = without(turn.state.passive, id)
   if (passive === turn.state.passive) return
   turn.state.passive = passive
@@ -287,7 +373,7 @@ export const takeSample = (turn: Turn, except: ReadonlyArray<NodeId.NodeId>): Re
  * The answer to a peer that is refused, those refused before it heading the sample: all of them have a free slot, and through any
  * full node that two of them asked they find each other.
  */
-export const refusal = (turn: Turn, peer: Peer.Peer): Extract<Message, { readonly _tag: "NeighborReply" }> => {
+const refusal = (turn: Turn, peer: Peer.Peer): Extract<Message, { readonly _tag: "NeighborReply" }> => {
   const { config, seekers } = turn.state
   const others = seekers.filter((entry) => entry.peer.id !== peer.id && entry.until > turn.now)
   const partners = others.map((entry) => entry.peer).filter((other) => isAcceptable(turn.state, other))
@@ -341,6 +427,7 @@ export const bar = (turn: Turn, id: NodeId.NodeId, incarnation: number): void =>
     close(turn, link.link, "done")
   }
   turn.state.remembered = turn.state.remembered.filter((peer) => !stale(peer))
+  turn.state.nearby = turn.state.nearby.filter((peer) => !stale(peer))
   turn.state.lost = turn.state.lost.filter((lost) => !stale(lost.peer))
 }
 
