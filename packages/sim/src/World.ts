@@ -89,6 +89,7 @@ export type Program<P extends Protocol> = (boot: Boot) => Booted<P>
  *
  * - `delayMs`: added to the latency: a slow link.
  * - `jitterMs`: added to each packet, 0 to this.
+ * - `jitterTimes`: each packet takes its link's latency 1 to this many times.
  * - `tailMs`: scale of a heavy tail that is added to each packet: half of them are later by 0.4 of this, one in a hundred by
  *   9 times, one in ten thousand by 99 times (a Pareto distribution of shape 2, from 0 to 100 times).
  * - `lossShare`: of the packets, which are lost on their way and sent again after `resendMs`, twice that, and so on.
@@ -101,6 +102,7 @@ export type Program<P extends Protocol> = (boot: Boot) => Booted<P>
 export interface Weather {
   readonly delayMs: number
   readonly jitterMs: number
+  readonly jitterTimes: number
   readonly tailMs: number
   readonly lossShare: number
   readonly resetShare: number
@@ -152,6 +154,7 @@ export const defaults: Required<Omit<Options<Protocol>, "seed" | "network" | "di
     latencyMs: [10, 50],
     delayMs: 0,
     jitterMs: 2,
+    jitterTimes: 1,
     tailMs: 0,
     lossShare: 0,
     resetShare: 0,
@@ -590,8 +593,8 @@ export const setWeather = <P extends Protocol>(
   direction: "both" | "there" = "both"
 ): void => {
   const { core } = world
-  const { delayMs, duplicateShare, jitterMs, lossShare, resetShare, tailMs } = core.network
-  const changed: Weather = { delayMs, duplicateShare, jitterMs, lossShare, resetShare, tailMs, ...weather }
+  const { delayMs, duplicateShare, jitterMs, jitterTimes, lossShare, resetShare, tailMs } = core.network
+  const changed: Weather = { delayMs, duplicateShare, jitterMs, jitterTimes, lossShare, resetShare, tailMs, ...weather }
   for (const [one, other] of pairs(world, some, others)) {
     for (const [from, to] of direction === "both" ? bothWays(one, other) : [[one, other] as const]) {
       from.weather.set(to, changed)

@@ -291,8 +291,9 @@ const goDown = <P extends Protocol>(end: End<P>): void => {
 }
 
 const transmit = <P extends Protocol>(core: Core<P>, from: End<P>, content: Content<P>, waitMs = 0): void => {
-  const { delayMs, jitterMs, lossShare, tailMs } = from.weather
+  const { delayMs, jitterMs, jitterTimes, lossShare, tailMs } = from.weather
   let at = core.now + from.latencyMs + delayMs + waitMs + (jitterMs > 0 ? draw(core) * jitterMs : 0)
+  if (jitterTimes > 1) at += from.latencyMs * draw(core) * (jitterTimes - 1)
   if (tailMs > 0) at += tailMs * tail(draw(core))
   if (lossShare > 0) at += lostMs(core, lossShare)
   from.lastArrival = Math.max(at, from.lastArrival)
