@@ -32,7 +32,7 @@ const tags: Tags = {
     ProbeReply: true
   },
   shuffler: { Shuffle: true, ShuffleReply: true },
-  "broadcast-tree": { Gossip: true, Prune: true, Graft: true, GraftMiss: true, Adopt: true },
+  "broadcast-tree": { Gossip: true, Prune: true, Graft: true, GraftMiss: true, Adopt: true, Entry: true },
   "lazy-push-repair": { IHave: true, Summary: true },
   clock: {},
   facts: {
@@ -160,6 +160,7 @@ const made: ReadonlyArray<
   ...keysOf(reasons).map((reason) => ["view-manager", { _tag: "Disconnect", reason, sample: [peer] }] as const),
   ...keysOf(priorities).map((priority) => ["view-manager", { _tag: "Neighbor", peer, priority }] as const),
   ["broadcast-tree", { _tag: "Adopt", root: peer.id }],
+  ["broadcast-tree", { _tag: "Entry", id: { origin: peer.id, incarnation: 3, seq: 7 }, entry: peer.id }],
   ["broadcast-tree", { _tag: "GraftMiss", ids: [{ origin: peer.id, incarnation: 3, seq: 7 }] }]
 ]
 

@@ -36,7 +36,7 @@ const repair = () => {
     const [after] = LazyPushRepair.step(state, { now, event })
     state = after
   }
-  for (; next < origins; next++) feed({ _tag: "Seen", id: id(next), link: 1 }, next / 100)
+  for (; next < origins; next++) feed({ _tag: "Seen", id: id(next), link: 1, round: 2, mended: false }, next / 100)
   return { feed, next: () => next++ }
 }
 
@@ -63,7 +63,7 @@ test(`LazyPushRepair.step with ${origins} origins`, async ({ bench }) => {
   const seen = repair()
   await bench("a broadcast is seen, announced to four, and an old one forgotten", () => {
     const n = seen.next()
-    seen.feed({ _tag: "Seen", id: id(n), link: 1 }, n / 100)
+    seen.feed({ _tag: "Seen", id: id(n), link: 1, round: 2, mended: false }, n / 100)
     seen.feed({ _tag: "Announce", id: id(n), round: 4, links: [2, 3, 4, 5] }, n / 100)
     seen.feed({ _tag: "Forgotten", ids: [id(n - origins)] }, n / 100)
   }).run()

@@ -10,10 +10,13 @@
  * Deviations, with reasons in `docs/protocols/plumtree.md`:
  *
  * - Every root has a tree of its own (the paper's §3.7), since a shared one falls apart under concurrent senders
- *   (riak_core #378).
+ *   (riak_core #378). There is a place for `rootsMax` roots; what further ones send travels **along** the tree of one that
+ *   has a place, in whatever direction.
  * - The **parent** is kept: the neighbour that gave a root's first broadcast stays the parent until its link goes down,
  *   it prunes us, or another link is grafted. Of two copies the one that did not come from the parent is pruned, and
  *   nothing is pushed to the parent. So broadcasts in flight at the same time cannot prune each other's paths.
+ * - A neighbour through which a broadcast would have taken fewer hops and no more time becomes the parent (§3.8).
+ * - The nodes of one data centre agree on few **entries**: nodes whose parent is in another one.
  * - Both ends agree: whoever changes its own set tells the other end (`Prune`, `Graft`, `Adopt`).
  * - Broadcasts are told apart by (origin, incarnation, sequence) and remembered as intervals, so each is delivered once.
  * - A node that is asked for a payload it no longer has says so (`GraftMiss`).
@@ -32,7 +35,10 @@ import * as Invariants from "./internal/treeInvariants.ts"
 import * as Model from "./internal/treeModel.ts"
 import * as Queue from "./internal/treeQueue.ts"
 import * as Roots from "./internal/treeRoots.ts"
+import * as Shape from "./internal/treeShape.ts"
+import { count, emit, isNeighbor, push, send, setTree, type Turn, treeOf } from "./internal/treeTurn.ts"
 import * as Win from "./internal/treeWindows.ts"
+import type * as LazyPushRepair from "./LazyPushRepair.ts"
 import * as MessageId from "./MessageId.ts"
 
 /**
@@ -42,6 +48,8 @@ import * as MessageId from "./MessageId.ts"
  * - `Neighbors`: the neighbours that count; one that is not newer than the last changes nothing.
  * - `Broadcast`: send `payload` to every member. Answered by `Accepted` or `Rejected` with the same token.
  * - `Graft`: ask this neighbour for these broadcasts, if they are still unseen.
+ * - `Shorter`: by its announcement, through this neighbour the broadcast would have taken `round` hops, and would have been
+ *   here at `since`.
  *
  * @since 0.1.0
  * @category models
@@ -51,17 +59,20 @@ export type Event =
   | { readonly _tag: "Started" }
   | { readonly _tag: "Neighbors"; readonly version: number; readonly neighbors: ReadonlyArray<Machine.Neighbor> }
   | { readonly _tag: "Broadcast"; readonly token: number; readonly topic: number; readonly payload: unknown }
-  | { readonly _tag: "Graft"; readonly link: Machine.LinkId; readonly ids: ReadonlyArray<MessageId.MessageId> }
+  | LazyPushRepair.Output
 
 /** @since 0.1.0 @category models */
-export type Action = Machine.Action<Message, Timer, Output>
+export type Action = Model.Action
 
 /**
- * - `Gossip`: a broadcast, whole; `round` counts the hops it took, and stays at 65,535.
- * - `Prune`: be lazy towards me in this root's tree.
+ * - `Gossip`: a broadcast, whole; `round` counts the hops it took, and stays at 65,535. `along`: the root along whose tree
+ *   it travels, if not its origin's. `entry`: the node through which it came into the sender's data centre. `mended`: on its
+ *   way somebody had to ask for it.
+ * - `Prune`: be lazy towards me in this root's tree; `unlessParent`: but not if I am your parent.
  * - `Graft`: be eager towards me in the trees of these broadcasts, and send them.
  * - `GraftMiss`: I do not have these (any more); ask somebody else.
  * - `Adopt`: be eager towards me in this root's tree (the paper's GRAFT without an id).
+ * - `Entry`: the way of this broadcast to me now leads through that entry of our data centre.
  *
  * @since 0.1.0
  * @category models
@@ -69,10 +80,7 @@ export type Action = Machine.Action<Message, Timer, Output>
 export type Message = Model.Message
 
 /** Time to store changed windows and to drop old payloads. One of another number is stale. @since 0.1.0 @category models */
-export interface Timer {
-  readonly _tag: "Tick"
-  readonly number: number
-}
+export type Timer = Model.Timer
 
 /**
  * Why a broadcast was not taken. `busy`: too many wait for the store; try again. `too-large`: over `payloadBytesMax`.
@@ -81,7 +89,7 @@ export interface Timer {
  * @since 0.1.0
  * @category models
  */
-export type Rejection = "busy" | "too-large" | "bad-topic"
+export type Rejection = Model.Rejection
 
 /**
  * What the application and the other components hear.
@@ -92,7 +100,9 @@ export type Rejection = "busy" | "too-large" | "bad-topic"
  *
  * For lazy-push repair, in order:
  *
- * - `Seen`: this broadcast has arrived (`link` gave it), or is this node's own (`link` null).
+ * - `Seen`: this broadcast has arrived after `round` hops (`link` gave it; `mended` as above), or is this node's own (`link`
+ *   null).
+ * - `Late`: the tree brought a broadcast that had been asked for: waiting longer would have done.
  * - `Announce`: tell these neighbours of it.
  * - `Forgotten`: these payloads have left the cache; grafts of them cannot be answered.
  * - `Missed`: this neighbour, asked for these, does not have them.
@@ -100,25 +110,7 @@ export type Rejection = "busy" | "too-large" | "bad-topic"
  * @since 0.1.0
  * @category models
  */
-export type Output =
-  | { readonly _tag: "Accepted"; readonly token: number; readonly id: MessageId.MessageId }
-  | { readonly _tag: "Rejected"; readonly token: number; readonly reason: Rejection }
-  | {
-      readonly _tag: "Delivered"
-      readonly id: MessageId.MessageId
-      readonly topic: number
-      readonly payload: unknown
-      readonly round: number
-    }
-  | { readonly _tag: "Seen"; readonly id: MessageId.MessageId; readonly link: Machine.LinkId | null }
-  | {
-      readonly _tag: "Announce"
-      readonly id: MessageId.MessageId
-      readonly round: number
-      readonly links: ReadonlyArray<Machine.LinkId>
-    }
-  | { readonly _tag: "Forgotten"; readonly ids: ReadonlyArray<MessageId.MessageId> }
-  | { readonly _tag: "Missed"; readonly link: Machine.LinkId; readonly ids: ReadonlyArray<MessageId.MessageId> }
+export type Output = Model.Output
 
 /** @since 0.1.0 @category models */
 export type Settings = Model.Settings
@@ -147,9 +139,10 @@ export type Windows = Win.Windows
 export type Stored = Win.Stored
 
 /**
- * How often something happened. `rootsEvicted`, `cacheCrowded`, `gapsClosed`, `originsRefused`, `graftsShed` and
- * `rejected` count bounds that were reached; `impostors` broadcasts under this node's name that it never sent;
- * `storedRefused` rows of the store that could not be read.
+ * How often something happened. `rootsEvicted`, `rootsRefused`, `cacheCrowded`, `gapsClosed`, `originsRefused`,
+ * `graftsShed` and `rejected` count bounds that were reached; `shared` own broadcasts that travelled along another root's
+ * tree; `optimized` parents taken for fewer hops; `entriesLeft` how often this node ceased to be an entry; `impostors`
+ * broadcasts under this node's name that it never sent; `storedRefused` rows of the store that could not be read.
  *
  * @since 0.1.0
  * @category models
@@ -217,7 +210,7 @@ export const lazy = (state: State, root: NodeId.NodeId): ReadonlyArray<Machine.L
 export const parent = (state: State, root: NodeId.NodeId): Machine.LinkId | null => Roots.get(state.roots, root).parent
 
 /** Roots with a tree of their own here. @since 0.1.0 */
-export const rootsOf = (state: State): ReadonlyArray<NodeId.NodeId> => [...HashMap.keys(state.roots.trees)]
+export const rootsOf = (state: State): ReadonlyArray<NodeId.NodeId> => [...HashMap.keys(state.roots)]
 
 /** Delivered, or too old to be told from delivered. @since 0.1.0 */
 export const hasSeen = (state: State, id: MessageId.MessageId): boolean => Win.has(state.windows, id)
@@ -249,6 +242,9 @@ export const step = (state: State, { event, now }: Machine.Input<Event>): Machin
     case "Graft":
       onGraftWanted(turn, event.link, event.ids)
       break
+    case "Shorter":
+      Shape.shorten(turn, event)
+      break
     case "TimerFired":
       if (Alarm.isCurrent(state.tick, event.timer.number)) onTick(turn)
       break
@@ -275,24 +271,15 @@ export const decode: Codec.Decoder<Message> = Wire.decode
 export const invariants: (state: State) => ReadonlyArray<string> = Invariants.broken
 
 // ---------------------------------------------------------------------------------------------------------------------
-// Steps. A turn is a transient: it holds the next state while one step makes it, and never changes a state.
+// Steps
 // ---------------------------------------------------------------------------------------------------------------------
-
-interface Turn {
-  state: State
-  readonly now: Machine.Instant
-  readonly actions: Array<Action>
-  /** Copied from the state when the first thing is counted. */
-  counters: { -readonly [what in keyof Counters]: number } | undefined
-}
 
 const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => {
   switch (message._tag) {
     case "Gossip":
       return onGossip(turn, link, message)
     case "Prune":
-      count(turn, "prunesReceived")
-      return setTree(turn, message.root, Roots.withLazy(treeOf(turn, message.root), link))
+      return Shape.onPrune(turn, link, message)
     case "Graft":
       return onGraft(turn, link, message.ids)
     case "GraftMiss":
@@ -300,56 +287,34 @@ const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => 
       return emit(turn, { _tag: "Missed", link, ids: message.ids })
     case "Adopt":
       count(turn, "adoptsReceived")
-      return serve(turn, link, message.root, undefined)
+      return Shape.serve(turn, link, message.root, undefined)
+    case "Entry":
+      return Shape.onEntry(turn, link, message)
   }
 }
 
-const onGossip = (turn: Turn, link: Machine.LinkId, message: Extract<Message, { readonly _tag: "Gossip" }>): void => {
-  const { id, payload, topic } = message
+const onGossip = (turn: Turn, link: Machine.LinkId, message: Model.Gossip): void => {
+  const { id } = message
   const { config, windows } = turn.state
   count(turn, "payloadsReceived")
-  if (Win.has(windows, id)) return onDuplicate(turn, link, id)
+  if (Win.has(windows, id)) return Shape.onDuplicate(turn, link, message)
   // What this run has sent it has seen. A number that waits for the store has not left yet.
   if (id.origin === config.self.id && id.incarnation >= config.self.incarnation) return count(turn, "impostors")
   if (HashMap.size(windows) >= config.originsMax && !HashMap.has(windows, id.origin)) {
     return count(turn, "originsRefused")
   }
-  if (treeOf(turn, id.origin).parent === null) adopt(turn, id.origin, link)
-  onNew(turn, link, id, Math.min(message.round, roundMax), topic, payload)
-}
-
-/** One of the two senders is too many: the one that is not the parent. */
-const onDuplicate = (turn: Turn, link: Machine.LinkId, id: MessageId.MessageId): void => {
-  const root = id.origin
-  count(turn, "duplicates")
-  const giver = Cache.get(turn.state.cache, id)?.from ?? null
-  // One sender, two copies: an answer to a graft that crossed the push, or a frame that came twice.
-  if (giver === link) return
-  const { parent } = treeOf(turn, root)
-  if (root === turn.state.config.self.id) return prune(turn, root, link)
-  if (parent === link) {
-    if (giver !== null && isNeighbor(turn, giver)) prune(turn, root, giver)
-    return
-  }
-  if (parent !== null) return prune(turn, root, link)
-  // The parent is gone. The giver of the first copy takes its place if it is still eager, else this sender.
-  if (giver === null || !isNeighbor(turn, giver) || Roots.isLazy(treeOf(turn, root), giver)) {
-    return adopt(turn, root, link)
-  }
-  adopt(turn, root, giver)
-  prune(turn, root, link)
+  Shape.onGiver(turn, link, id, message.along ?? id.origin)
+  onNew(turn, link, message)
 }
 
 /** Delivers, remembers, and hands on: to the eager neighbours whole, to all others as an announcement. */
-const onNew = (
-  turn: Turn,
-  from: Machine.LinkId | null,
-  id: MessageId.MessageId,
-  round: number,
-  topic: number,
-  payload: unknown
-): void => {
+const onNew = (turn: Turn, from: Machine.LinkId | null, message: Model.Gossip): void => {
+  const { id, payload, topic } = message
   const { cache, changed, config, gate, windows } = turn.state
+  const along = message.along ?? id.origin
+  const entry = Shape.entryOf(turn, from, message.entry)
+  const mended = message.mended === true
+  const round = Math.min(message.round, roundMax)
   const [seen, closed] = Win.add(windows, id)
   const bytes = Codec.sizeOf(payload)
   turn.state = {
@@ -357,24 +322,39 @@ const onNew = (
     windows: seen,
     // A node's own windows follow from its sequence.
     changed: id.origin === config.self.id ? changed : HashSet.add(changed, id.origin),
-    cache: Cache.put(cache, { id, round, topic, payload, bytes, at: turn.now, from })
+    cache: Cache.put(cache, { id, round, topic, payload, bytes, at: turn.now, from, along, entry, mended })
   }
   count(turn, "delivered")
   if (closed > 0) count(turn, "gapsClosed", closed)
   emit(turn, { _tag: "Delivered", id, topic, payload, round })
-  emit(turn, { _tag: "Seen", id, link: from })
-  const tree = treeOf(turn, id.origin)
-  setTree(turn, id.origin, tree)
-  const message: Message = { _tag: "Gossip", id, round: Math.min(round + 1, roundMax), topic, payload }
+  emit(turn, { _tag: "Seen", id, link: from, round, mended })
+  const tree = treeOf(turn, along)
+  setTree(turn, along, along === id.origin ? Roots.used(tree, turn.now) : tree)
+  if (!HashMap.has(turn.state.roots, along)) count(turn, "rootsRefused")
+  const next = onward({ id, round, topic, payload, along, entry, mended })
   const sender = from === null ? undefined : LinkGate.neighborOf(gate, from)?.peer.id
   const announced: Array<Machine.LinkId> = []
   for (const { link, peer } of gate.neighbors) {
     if (link === from || peer.id === sender) continue
-    if (link === tree.parent || Roots.isLazy(tree, link)) announced.push(link)
-    else push(turn, link, message)
+    // The root's own broadcasts come from the parent's side, those of others from anywhere.
+    const isServed = !Roots.isLazy(tree, link) && (link !== tree.parent || along !== id.origin)
+    if (isServed) push(turn, link, next)
+    else announced.push(link)
   }
-  if (announced.length > 0) emit(turn, { _tag: "Announce", id, round: message.round, links: announced })
+  if (announced.length > 0) emit(turn, { _tag: "Announce", id, round: next.round, links: announced })
 }
+
+/** What a neighbour is sent of a broadcast: one more hop, and no field that says nothing. */
+const onward = ({ along, entry, id, mended, payload, round, topic }: Omit<Cache.Entry, "at" | "bytes" | "from">): Model.Gossip => ({
+  _tag: "Gossip",
+  id,
+  round: Math.min(round + 1, roundMax),
+  topic,
+  payload,
+  ...(along !== id.origin && { along }),
+  ...(entry !== undefined && { entry }),
+  ...(mended && { mended })
+})
 
 /** A neighbour lacks these: it is served from now on, and gets what is cached. */
 const onGraft = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId.MessageId>): void => {
@@ -387,13 +367,12 @@ const onGraft = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId.
     answered.add(key)
     count(turn, "graftsReceived")
     const entry = Cache.get(turn.state.cache, id)
-    serve(turn, link, id.origin, entry)
+    Shape.serve(turn, link, id.origin, entry)
     if (entry === undefined) missed.push(id)
     else if (bytes > 0 && bytes + entry.bytes > turn.state.config.graftBytesMax) count(turn, "graftsShed")
     else {
       bytes += entry.bytes
-      const round = Math.min(entry.round + 1, roundMax)
-      push(turn, link, { _tag: "Gossip", id, round, topic: entry.topic, payload: entry.payload })
+      push(turn, link, onward({ ...entry, mended: true }))
     }
   }
   if (missed.length === 0) return
@@ -401,15 +380,6 @@ const onGraft = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId.
   send(turn, link, { _tag: "GraftMiss", ids: missed })
   // Whoever asked was told of them: repair must stop advertising.
   emit(turn, { _tag: "Forgotten", ids: missed })
-}
-
-/** Makes a neighbour eager at its request. A parent that asks is cut off itself: whoever gave the broadcast serves us. */
-const serve = (turn: Turn, link: Machine.LinkId, root: NodeId.NodeId, entry: Cache.Entry | undefined): void => {
-  const tree = Roots.withEager(treeOf(turn, root), link)
-  if (tree.parent !== link) return setTree(turn, root, tree)
-  setTree(turn, root, Roots.withParent(tree, null))
-  const giver = entry?.from ?? null
-  if (giver !== null && giver !== link && isNeighbor(turn, giver)) adopt(turn, root, giver)
 }
 
 /** Lazy-push repair asks: what is still unseen is grafted, the rest was told and forgotten in a crash. */
@@ -429,7 +399,7 @@ const onGraftWanted = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<Mess
 
 const confirmSeen = (turn: Turn, id: MessageId.MessageId): void => {
   const entry = Cache.get(turn.state.cache, id)
-  emit(turn, { _tag: "Seen", id, link: entry?.from ?? null })
+  emit(turn, { _tag: "Seen", id, link: entry?.from ?? null, round: entry?.round ?? 0, mended: true })
   if (entry === undefined) emit(turn, { _tag: "Forgotten", ids: [id] })
 }
 
@@ -471,10 +441,17 @@ const onWritten = (turn: Turn, written: number): void => {
     next = Queue.peek(turn.state.pending)
   ) {
     turn.state = { ...turn.state, pending: Queue.drop(turn.state.pending) }
-    onNew(turn, null, next.id, 0, next.topic, next.payload)
+    sendOwn(turn, next)
     count(turn, "accepted")
     emit(turn, { _tag: "Accepted", token: next.token, id: next.id })
   }
+}
+
+/** Along this node's own tree, or along the one that it shares. */
+const sendOwn = (turn: Turn, { id, payload, topic }: Model.Pending): void => {
+  const along = Roots.carrier(turn.state.roots, id.origin, turn.now, turn.state.config)
+  if (along !== id.origin) count(turn, "shared")
+  onNew(turn, null, { _tag: "Gossip", id, round: 0, topic, payload, along })
 }
 
 const onTick = (turn: Turn): void => {
@@ -524,24 +501,6 @@ const rewriteMs = 2000
 /** Rows of one write (our choice): one transaction stays short. */
 const rowsMax = 1000
 
-const count = (turn: Turn, what: keyof Counters, by: number = 1): void => {
-  turn.counters ??= { ...turn.state.counters }
-  turn.counters[what] += by
-}
-
-const emit = (turn: Turn, output: Output): void => {
-  turn.actions.push({ _tag: "Emit", output })
-}
-
-const send = (turn: Turn, link: Machine.LinkId, message: Message): void => {
-  turn.actions.push({ _tag: "Send", link, message })
-}
-
-const push = (turn: Turn, link: Machine.LinkId, message: Message): void => {
-  count(turn, "payloadsSent")
-  send(turn, link, message)
-}
-
 const write = (turn: Turn, rows: ReadonlyArray<Machine.StoreRow>): number => {
   const [first, last] = turn.state.tokens
   const token = last + 1
@@ -553,33 +512,6 @@ const write = (turn: Turn, rows: ReadonlyArray<Machine.StoreRow>): number => {
 const writeSequence = (turn: Turn): number => {
   const { config, sequence } = turn.state
   return write(turn, [{ table: "meta", key: "sequence", value: [config.self.incarnation, sequence] }])
-}
-
-const isNeighbor = (turn: Turn, link: Machine.LinkId): boolean =>
-  LinkGate.neighborOf(turn.state.gate, link) !== undefined
-
-const treeOf = (turn: Turn, root: NodeId.NodeId): Roots.Tree => Roots.get(turn.state.roots, root)
-
-const setTree = (turn: Turn, root: NodeId.NodeId, tree: Roots.Tree): void => {
-  const [roots, evicted] = Roots.set(turn.state.roots, root, tree, turn.state.config.rootsMax)
-  turn.state = { ...turn.state, roots }
-  if (evicted) count(turn, "rootsEvicted")
-}
-
-const prune = (turn: Turn, root: NodeId.NodeId, link: Machine.LinkId): void => {
-  setTree(turn, root, Roots.withLazy(treeOf(turn, root), link))
-  count(turn, "prunesSent")
-  send(turn, link, { _tag: "Prune", root })
-}
-
-/** Takes a neighbour as parent; if it was lazy, it is told, so that both ends agree. */
-const adopt = (turn: Turn, root: NodeId.NodeId, link: Machine.LinkId): void => {
-  if (root === turn.state.config.self.id) return
-  const tree = treeOf(turn, root)
-  setTree(turn, root, Roots.withParent(tree, link))
-  if (!Roots.isLazy(tree, link)) return
-  count(turn, "adoptsSent")
-  send(turn, link, { _tag: "Adopt", root })
 }
 
 const withGate = (state: State, gate: State["gate"]): State => (gate === state.gate ? state : { ...state, gate })

@@ -19,6 +19,7 @@
  */
 import { Codec, LinkGate, type Machine, NodeId, Peer, Rng, SeqSet } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
 import type * as BroadcastTree from "./BroadcastTree.ts"
 import * as Held from "./internal/repairHeld.ts"
 import * as Missing from "./internal/repairMissing.ts"
@@ -28,7 +29,7 @@ import * as Win from "./internal/treeWindows.ts"
 import * as MessageId from "./MessageId.ts"
 
 /**
- * What happens to repair. `Seen`, `Announce`, `Forgotten` and `Missed` are outputs of the broadcast tree; their order is
+ * What happens to repair. `Seen`, `Announce`, `Late`, `Forgotten` and `Missed` are outputs of the broadcast tree; their order is
  * that in which it emits them. `Started` once; any other event starts the machine too.
  *
  * @since 0.1.0
@@ -38,13 +39,14 @@ export type Event =
   | Machine.ShellEvent<Message, Timer>
   | { readonly _tag: "Started" }
   | { readonly _tag: "Neighbors"; readonly version: number; readonly neighbors: ReadonlyArray<Machine.Neighbor> }
-  | Extract<BroadcastTree.Output, { readonly _tag: "Seen" | "Announce" | "Forgotten" | "Missed" }>
+  | Extract<BroadcastTree.Output, { readonly _tag: "Seen" | "Announce" | "Late" | "Forgotten" | "Missed" }>
 
 /** @since 0.1.0 @category models */
 export type Action = Machine.Action<Message, Timer, Output>
 
 /**
- * - `IHave`: broadcasts the sender has, with the hops they would have taken at the receiver.
+ * - `IHave`: broadcasts the sender has, with the hops they would have taken at the receiver, and for how many milliseconds
+ *   the sender has had them (absent from older nodes).
  * - `Summary`: all broadcasts whose payload the sender still has, by origin and incarnation.
  *
  * @since 0.1.0
@@ -55,7 +57,7 @@ export type Message =
   | { readonly _tag: "Summary"; readonly windows: ReadonlyArray<SummaryWindow> }
 
 /** @since 0.1.0 @category models */
-export type Announcement = readonly [id: MessageId.MessageId, round: number]
+export type Announcement = readonly [id: MessageId.MessageId, round: number, heldMs?: number]
 
 /** @since 0.1.0 @category models */
 export type SummaryWindow = readonly [origin: NodeId.NodeId, incarnation: number, seqs: SeqSet.SeqSet]
@@ -73,16 +75,21 @@ export interface Timer {
 }
 
 /**
- * `Graft`: ask this neighbour for these broadcasts. For the broadcast tree.
+ * For the broadcast tree. `Graft`: ask this neighbour for these broadcasts. `Shorter`: through this neighbour the broadcast
+ * would have taken `round` hops, at least `optimizeHops` fewer than it took, and would have been here at `since`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Output {
-  readonly _tag: "Graft"
-  readonly link: Machine.LinkId
-  readonly ids: ReadonlyArray<MessageId.MessageId>
-}
+export type Output =
+  | { readonly _tag: "Graft"; readonly link: Machine.LinkId; readonly ids: ReadonlyArray<MessageId.MessageId> }
+  | {
+      readonly _tag: "Shorter"
+      readonly link: Machine.LinkId
+      readonly id: MessageId.MessageId
+      readonly round: number
+      readonly since: Machine.Instant
+    }
 
 /** @since 0.1.0 @category models */
 export interface Settings {
@@ -90,10 +97,19 @@ export interface Settings {
   readonly dispatchMs: number
   /** Announcements queued for one neighbour; the oldest make room. Our choice. */
   readonly queueMax: number
-  /** T1 of the paper: how long the tree may take after an announcement. sile/plumtree's default; must exceed the tree's delivery spread. */
+  /**
+   * T1 of the paper, how long the tree may take after an announcement, before anything was measured; then twice the
+   * spread that was measured. sile/plumtree's default.
+   */
   readonly graftMs: number
-  /** T2 of the paper: how long an asked neighbour may take. Half of T1, as in iroh-gossip (80, 40 ms) and Babel (1000, 500 ms). */
+  /** T1 at least. Our choice: several times `dispatchMs`, and a pause of the garbage collector. */
+  readonly graftMinMs: number
+  /** T1 at most. Our choice: as long as a summary takes to come. */
+  readonly graftMaxMs: number
+  /** T2 of the paper, how long an asked neighbour may take: half of T1 (iroh-gossip: 80, 40 ms; Babel: 1000, 500 ms), and at least this. */
   readonly regraftMs: number
+  /** Hops that an announcer must save to become the parent. Paper, §3.8: 3 where each sender has a tree. */
+  readonly optimizeHops: number
   /** Broadcasts known to be missing. n0-computer/iroh-gossip #135 proposes the same. */
   readonly missingMax: number
   /** A random neighbour gets a summary this often, spread by a fifth. Our choice. */
@@ -114,7 +130,10 @@ export const defaults: Settings = {
   dispatchMs: 50,
   queueMax: 10_000,
   graftMs: 500,
+  graftMinMs: 250,
+  graftMaxMs: 5000,
   regraftMs: 250,
+  optimizeHops: 3,
   missingMax: 10_000,
   summaryMs: 5000,
   wantedMax: 1000,
@@ -131,7 +150,7 @@ export const summaryWindowsMax = 100
 export const summaryFramesMax = 40
 
 /**
- * How often something happened. `shed` announcements and `missingShed` entries met a full table; `exhausted` broadcasts
+ * How often something happened. `late` broadcasts came along the tree after they had been asked for. `shed` announcements and `missingShed` entries met a full table; `exhausted` broadcasts
  * were given up because nobody who announced them could give them; `stale` announcements were of forgotten payloads.
  *
  * @since 0.1.0
@@ -147,6 +166,8 @@ export type Counters = Readonly<
     | "gaps"
     | "grafts"
     | "exhausted"
+    | "late"
+    | "shorter"
     | "summariesSent"
     | "summariesReceived"
     | "storedRefused",
@@ -163,10 +184,20 @@ export interface State {
   readonly seen: BroadcastTree.Windows
   readonly held: Held.Held
   /** One queue for each neighbour that has something to hear. */
-  readonly queues: ReadonlyArray<{ readonly link: Machine.LinkId; readonly items: Queue.Queue<Announcement> }>
+  readonly queues: ReadonlyArray<{ readonly link: Machine.LinkId; readonly items: Queue.Queue<Queued> }>
   readonly missing: Missing.Missing
+  /** How long after an announcement the tree brought what was announced: the longest of late, slowly forgotten. */
+  readonly spreadMs: number
+  /** Hops of the last broadcast of each root, where they are so many that others may save some. */
+  readonly depths: HashMap.HashMap<NodeId.NodeId, number>
   readonly alarms: Readonly<Record<Timer["_tag"], Alarm.Alarm>>
   readonly counters: Counters
+}
+
+interface Queued {
+  readonly id: MessageId.MessageId
+  readonly round: number
+  readonly at: Machine.Instant
 }
 
 /** @since 0.1.0 @category constructors */
@@ -190,12 +221,20 @@ export const rebuild = (config: Config, delivered: BroadcastTree.Windows, rng: R
   held: Held.empty,
   queues: [],
   missing: Missing.empty,
+  spreadMs: config.graftMs / 2,
+  depths: HashMap.empty(),
   alarms: { Dispatch: Alarm.off, Repair: Alarm.off, Summarize: Alarm.off },
   counters: zero
 })
 
 /** How many broadcasts are known to be missing. @since 0.1.0 */
 export const missingSize = (state: State): number => Missing.size(state.missing)
+
+/** T1 and T2 as they are now, in milliseconds. @since 0.1.0 */
+export const waits = ({ config, spreadMs }: State): { readonly firstMs: number; readonly againMs: number } => {
+  const firstMs = Math.min(config.graftMaxMs, Math.max(config.graftMinMs, 2 * spreadMs))
+  return { firstMs, againMs: Math.max(config.regraftMs, firstMs / 2) }
+}
 
 /** Announced, and not arrived. @since 0.1.0 */
 export const isMissing = (state: State, id: MessageId.MessageId): boolean =>
@@ -222,7 +261,11 @@ export const step = (state: State, { event, now }: Machine.Input<Event>): Machin
       break
     }
     case "Seen":
-      onSeen(turn, event.id, event.link)
+      onSeen(turn, event)
+      break
+    case "Late":
+      count(turn, "late")
+      turn.state = { ...state, spreadMs: waits(state).firstMs * lateTimes }
       break
     case "Announce":
       onAnnounce(turn, event.id, event.round, event.links)
@@ -250,7 +293,7 @@ export const step = (state: State, { event, now }: Machine.Input<Event>): Machin
 export const encode = (message: Message): ReadonlyArray<unknown> => {
   switch (message._tag) {
     case "IHave":
-      return [0, message.items.map(([id, round]) => [id.origin, id.incarnation, id.seq, round])]
+      return [0, message.items.map(encodeItem)]
     case "Summary":
       return [1, message.windows.map(([origin, incarnation, seqs]) => [origin, incarnation, SeqSet.encode(seqs)])]
   }
@@ -325,8 +368,9 @@ interface Turn {
 const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => {
   if (message._tag === "IHave") {
     count(turn, "ihavesReceived", message.items.length)
-    for (const [id, round] of message.items) {
+    for (const [id, round, heldMs = 0] of message.items) {
       if (!Win.has(turn.state.seen, id)) want(turn, id, { link, round })
+      else compare(turn, link, id, round, turn.now - heldMs)
     }
     return
   }
@@ -336,7 +380,7 @@ const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => 
     const known = Win.seenOf(turn.state.seen, origin, incarnation)
     if (known === undefined) continue
     const missing = SeqSet.missing(seqs, known, left)
-    for (const seq of missing) want(turn, { origin, incarnation, seq }, { link, round: 0 })
+    for (const seq of missing) want(turn, { origin, incarnation, seq }, { link, round: unknownRound })
     left -= missing.length
     if (left <= 0) return
   }
@@ -350,10 +394,52 @@ const want = (turn: Turn, id: MessageId.MessageId, announcer: Missing.Announcer)
   if (wanted !== undefined) {
     turn.state = { ...turn.state, missing: Missing.announce(missing, wanted, announcer) }
   } else if (Missing.isFull(missing, config.missingMax)) count(turn, "missingShed")
-  else turn.state = { ...turn.state, missing: Missing.add(missing, id, announcer, turn.now + config.graftMs) }
+  else turn.state = { ...turn.state, missing: Missing.add(missing, id, announcer, turn.now) }
 }
 
-const onSeen = (turn: Turn, id: MessageId.MessageId, link: Machine.LinkId | null): void => {
+/** An announcement of what has arrived: another way may have fewer hops. */
+const compare = (
+  turn: Turn,
+  link: Machine.LinkId,
+  id: MessageId.MessageId,
+  round: number,
+  since: Machine.Instant
+): void => {
+  const { config, depths } = turn.state
+  const depth = Option.getOrUndefined(HashMap.get(depths, id.origin))
+  if (depth === undefined || depth - round < config.optimizeHops) return
+  // What comes next must save as many again.
+  turn.state = { ...turn.state, depths: HashMap.set(depths, id.origin, round) }
+  count(turn, "shorter")
+  turn.actions.push({ _tag: "Emit", output: { _tag: "Shorter", link, id, round, since } })
+}
+
+/** How long the tree took after the first announcement, and by how many hops. */
+const measure = (
+  turn: Turn,
+  { id, mended, round }: Extract<Event, { readonly _tag: "Seen" }>,
+  wanted: Missing.Wanted | undefined
+): void => {
+  const { config, depths, spreadMs } = turn.state
+  // What somebody had to ask for says nothing of the tree.
+  const sampleMs = wanted !== undefined && wanted.asked === null ? turn.now - wanted.since : 0
+  const isDeep = round > config.optimizeHops
+  turn.state = {
+    ...turn.state,
+    spreadMs: mended ? spreadMs : Math.max(sampleMs, config.graftMinMs / 2, spreadMs * forgetTimes),
+    depths: isDeep
+      ? HashMap.set(depths, id.origin, round)
+      : HashMap.has(depths, id.origin)
+        ? HashMap.remove(depths, id.origin)
+        : depths
+  }
+  if (wanted === undefined) return
+  for (const { link, round } of wanted.announcers) compare(turn, link, id, round, wanted.since)
+}
+
+const onSeen = (turn: Turn, event: Extract<Event, { readonly _tag: "Seen" }>): void => {
+  const { id, link } = event
+  if (link !== null && !Win.has(turn.state.seen, id)) measure(turn, event, Missing.get(turn.state.missing, id))
   const before = Win.seenOf(turn.state.seen, id.origin, id.incarnation) ?? SeqSet.empty
   const newest = SeqSet.max(before)
   const [seen, closed] = Win.add(turn.state.seen, id)
@@ -372,7 +458,7 @@ const onSeen = (turn: Turn, id: MessageId.MessageId, link: Machine.LinkId | null
     const gap = { origin: id.origin, incarnation: id.incarnation, seq }
     if (Win.has(seen, gap)) continue
     count(turn, "gaps")
-    want(turn, gap, { link, round: 0 })
+    want(turn, gap, { link, round: unknownRound })
   }
 }
 
@@ -388,12 +474,12 @@ const onAnnounce = (turn: Turn, id: MessageId.MessageId, round: number, links: R
     if (LinkGate.neighborOf(gate, link) === undefined) continue
     const { queues } = turn.state
     const at = queues.findIndex((queue) => queue.link === link)
-    let items: Queue.Queue<Announcement> = queues[at]?.items ?? Queue.empty
+    let items: Queue.Queue<Queued> = queues[at]?.items ?? Queue.empty
     if (Queue.size(items) >= config.queueMax) {
       items = Queue.drop(items)
       count(turn, "shed")
     }
-    const queue = { link, items: Queue.push(items, [id, round] as const) }
+    const queue = { link, items: Queue.push(items, { id, round, at: turn.now }) }
     turn.state = { ...turn.state, queues: at === -1 ? [...queues, queue] : queues.with(at, queue) }
   }
 }
@@ -414,21 +500,20 @@ const onMissed = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId
   ask(turn, [...next.values()])
 }
 
-/** Asks the next announcer of each that is still a neighbour, or gives up. */
+/** Asks the next announcer of each that is still a neighbour, those of this data centre first, or gives up. */
 const ask = (turn: Turn, due: ReadonlyArray<Missing.Wanted>): void => {
-  const { config, gate } = turn.state
+  const { gate } = turn.state
   const byLink = new Map<Machine.LinkId, Array<MessageId.MessageId>>()
   for (const wanted of due) {
-    const at = wanted.announcers.findIndex(({ link }) => LinkGate.neighborOf(gate, link) !== undefined)
-    const announcer = wanted.announcers[at]
+    const announcers = wanted.announcers.filter(({ link }) => LinkGate.neighborOf(gate, link) !== undefined)
+    const announcer = announcers.find(({ link }) => isNear(turn, link)) ?? announcers[0]
     if (announcer === undefined) {
       count(turn, "exhausted")
       turn.state = { ...turn.state, missing: Missing.remove(turn.state.missing, wanted.id) }
       continue
     }
-    const rest = wanted.announcers.slice(at + 1)
-    const dueAt = turn.now + config.regraftMs
-    turn.state = { ...turn.state, missing: Missing.ask(turn.state.missing, wanted, announcer.link, rest, dueAt) }
+    const rest = announcers.filter((other) => other !== announcer)
+    turn.state = { ...turn.state, missing: Missing.ask(turn.state.missing, wanted, announcer.link, rest, turn.now) }
     const ids = byLink.get(announcer.link)
     if (ids === undefined) byLink.set(announcer.link, [wanted.id])
     else ids.push(wanted.id)
@@ -456,7 +541,7 @@ const onTimer = (turn: Turn, timer: Timer): void => {
     case "Dispatch":
       return dispatch(turn)
     case "Repair": {
-      const [missing, due] = Missing.due(turn.state.missing, turn.now, dueMax)
+      const [missing, due] = Missing.due(turn.state.missing, turn.now, waits(turn.state), dueMax)
       turn.state = { ...turn.state, missing }
       return ask(turn, due)
     }
@@ -473,7 +558,9 @@ const dispatch = (turn: Turn): void => {
   turn.state = { ...turn.state, queues: [] }
   for (const { items, link } of queues) {
     const all = Queue.toArray(items)
-    const current = all.filter(([id]) => Held.has(held, id))
+    const current = all
+      .filter(({ id }) => Held.has(held, id))
+      .map(({ at, id, round }): Announcement => [id, round, Math.min(heldMsMax, Math.round(turn.now - at))])
     count(turn, "stale", all.length - current.length)
     count(turn, "announced", current.length)
     for (let i = 0; i < current.length; i += itemsMax) {
@@ -500,7 +587,7 @@ const summarize = (turn: Turn, link: Machine.LinkId): void => {
 const settle = (turn: Turn): void => {
   const { config, missing, queues } = turn.state
   if (queues.length > 0) arm(turn, "Dispatch", turn.now + config.dispatchMs)
-  const dueAt = Missing.nextDueAt(missing)
+  const dueAt = Missing.nextDueAt(missing, waits(turn.state))
   if (dueAt !== undefined) arm(turn, "Repair", Math.max(dueAt, turn.now + pauseMs))
   if (isArmed(turn.state.alarms.Summarize, turn.now)) return
   const [delayMs, rng] = Rng.jitter(turn.state.rng, config.summaryMs, 0.2)
@@ -518,6 +605,18 @@ const dueMax = 500
 /** Our choice. */
 const pauseMs = 20
 
+/** What the measured spread loses with each broadcast (our choice): half of it with 22. */
+const forgetTimes = 31 / 32
+
+/** T1 grows by half when it proved too short (our choice); it is twice the spread. */
+const lateTimes = 1.5 / 2
+
+/** Announcements wait for milliseconds; what waited longer counts as this. */
+const heldMsMax = 0xffff
+
+/** Of what summaries and gaps tell of: more hops than any way has. */
+const unknownRound = 0xffff
+
 /** Accepted in one frame: more than is sent, so that a later version may send more. */
 const itemsAcceptedMax = 2000
 
@@ -533,6 +632,8 @@ const zero: Counters = {
   gaps: 0,
   grafts: 0,
   exhausted: 0,
+  late: 0,
+  shorter: 0,
   summariesSent: 0,
   summariesReceived: 0,
   storedRefused: 0
@@ -542,6 +643,11 @@ const count = (turn: Turn, what: keyof Counters, by: number = 1): void => {
   if (by === 0) return
   turn.counters ??= { ...turn.state.counters }
   turn.counters[what] += by
+}
+
+const isNear = (turn: Turn, link: Machine.LinkId): boolean => {
+  const neighbor = LinkGate.neighborOf(turn.state.gate, link)
+  return neighbor !== undefined && Peer.isNear(neighbor.peer, turn.state.config.self)
 }
 
 const send = (turn: Turn, link: Machine.LinkId, message: Message): void => {
@@ -562,15 +668,19 @@ const arm = (turn: Turn, what: Timer["_tag"], dueAt: Machine.Instant): void => {
 const isShort = (window: Win.Window): boolean =>
   window.length <= Win.incarnationsMax && window.every(([, seqs]) => seqs.length <= Win.intervalsMax)
 
+const encodeItem = ([id, round, heldMs]: Announcement): ReadonlyArray<unknown> =>
+  heldMs === undefined
+    ? [id.origin, id.incarnation, id.seq, round]
+    : [id.origin, id.incarnation, id.seq, round, heldMs]
+
 const decodeItem: Codec.Decoder<Announcement> = (input) => {
   const id = MessageId.decode(input)
   if (!id.ok) return id
   const fields = Codec.tuple(input, 4, "announcement")
   if (!fields.ok) return fields
-  const round = fields.value[3]
-  return Codec.isCount(round, 0xffff)
-    ? Codec.accept([id.value, round] as const)
-    : Codec.refuse("announcement: round is not in 0..65535")
+  const [, , , round, heldMs] = fields.value
+  if (!Codec.isCount(round, 0xffff)) return Codec.refuse("announcement: round is not in 0..65535")
+  return Codec.accept(Codec.isCount(heldMs, heldMsMax) ? [id.value, round, heldMs] : [id.value, round])
 }
 
 const decodeWindow: Codec.Decoder<SummaryWindow> = (input) => {

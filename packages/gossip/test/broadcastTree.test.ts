@@ -52,7 +52,16 @@ const emit = (output: BroadcastTree.Output): Action => ({ _tag: "Emit", output }
 const delivered = (of: MessageId.MessageId = id(1), round: number = 1): Action =>
   emit({ _tag: "Delivered", id: of, topic: 1, payload: "hello", round })
 
-const seen = (link: number | null, of: MessageId.MessageId = id(1)): Action => emit({ _tag: "Seen", id: of, link })
+const seen = (link: number | null, of: MessageId.MessageId = id(1), round: number = link === null ? 0 : 1): Action =>
+  emit({ _tag: "Seen", id: of, link, round, mended: false })
+
+/** What repair hears of a broadcast that it asked for although it had been seen. */
+const confirmed = (link: number | null, of: MessageId.MessageId = id(1)): Action =>
+  emit({ _tag: "Seen", id: of, link, round: 1, mended: true })
+
+/** An answer to a graft. */
+const mended = (link: number, of: MessageId.MessageId = id(1)): Action =>
+  send(link, { _tag: "Gossip", id: of, round: 2, topic: 1, payload: "hello", mended: true })
 
 const prune: BroadcastTree.Message = { _tag: "Prune", root }
 
@@ -132,7 +141,7 @@ describe("A new broadcast", () => {
     const far = 0xffff
     assert.deepStrictEqual(last(withNeighbors(1, 2), [gossip(1, id(1), far)]), [
       delivered(id(1), far),
-      seen(1),
+      seen(1, id(1), far),
       push(2, id(1), far)
     ])
   })
@@ -289,14 +298,15 @@ describe("Prune, Graft, Adopt", () => {
   it("a graft makes its sender eager and is answered with the payload, one hop further", () => {
     const [state] = run(withNeighbors(1, 2), [received(2, prune), gossip(1, id(1), 4)])
     const [after, actions] = run(state, [received(2, { _tag: "Graft", ids: [id(1)] })])
-    assert.deepStrictEqual(actions, [push(2, id(1), 5)])
+    const answer = { _tag: "Gossip", id: id(1), round: 5, topic: 1, payload: "hello", mended: true } as const
+    assert.deepStrictEqual(actions, [send(2, answer)])
     assert.deepStrictEqual(BroadcastTree.eager(after, root), [1, 2])
   })
 
   it("a graft of an unknown broadcast is answered by a miss, and repair hears that it cannot be had", () => {
     const ids = [id(1), id(2)]
     assert.deepStrictEqual(last(withNeighbors(1, 2), [gossip(1), received(2, { _tag: "Graft", ids })]), [
-      push(2),
+      mended(2),
       send(2, { _tag: "GraftMiss", ids: [id(2)] }),
       emit({ _tag: "Forgotten", ids: [id(2)] })
     ])
@@ -304,7 +314,7 @@ describe("Prune, Graft, Adopt", () => {
 
   it("a graft that names a broadcast twice is answered once", () => {
     const graft = received(2, { _tag: "Graft", ids: [id(1), id(1)] })
-    assert.deepStrictEqual(last(withNeighbors(1, 2), [gossip(1), graft]), [push(2)])
+    assert.deepStrictEqual(last(withNeighbors(1, 2), [gossip(1), graft]), [mended(2)])
   })
 
   it("a graft is answered with at most 256 KiB, but always with one payload", () => {
@@ -320,7 +330,7 @@ describe("Prune, Graft, Adopt", () => {
     const [state] = run(withNeighbors(1, 2, 3), [gossip(1), gossip(2), gossip(2, id(2))])
     assert.deepStrictEqual([BroadcastTree.parent(state, root), BroadcastTree.lazy(state, root)], [1, [2]])
     const [after, actions] = run(state, [received(1, { _tag: "Graft", ids: [id(2)] })])
-    assert.deepStrictEqual(actions, [send(2, adopt), push(1, id(2))])
+    assert.deepStrictEqual(actions, [send(2, adopt), mended(1, id(2))])
     assert.strictEqual(BroadcastTree.parent(after, root), 2)
   })
 
@@ -333,14 +343,14 @@ describe("Prune, Graft, Adopt", () => {
   it("repair's wish becomes a graft, for the unseen only, and the neighbour becomes the parent", () => {
     const wish: Event = { _tag: "Graft", link: 2, ids: [id(1), id(2)] }
     const [state, actions] = run(withNeighbors(1, 2), [gossip(1), received(2, prune), wish])
-    assert.deepStrictEqual(actions, [seen(1), send(2, { _tag: "Graft", ids: [id(2)] })])
+    assert.deepStrictEqual(actions, [confirmed(1), send(2, { _tag: "Graft", ids: [id(2)] })])
     assert.strictEqual(BroadcastTree.parent(state, root), 2)
     assert.deepStrictEqual(BroadcastTree.eager(state, root), [1, 2])
   })
 
   it("repair's wish is not sent for what is seen, nor to a link that is no neighbour's", () => {
     const state = run(withNeighbors(1, 2), [gossip(1)])[0]
-    assert.deepStrictEqual(last(state, [{ _tag: "Graft", link: 2, ids: [id(1)] }]), [seen(1)])
+    assert.deepStrictEqual(last(state, [{ _tag: "Graft", link: 2, ids: [id(1)] }]), [confirmed(1)])
     assert.deepStrictEqual(last(state, [{ _tag: "Graft", link: 8, ids: [id(2)] }]), [
       emit({ _tag: "Missed", link: 8, ids: [id(2)] })
     ])
@@ -359,6 +369,81 @@ describe("Prune, Graft, Adopt", () => {
     const [after, actions] = run(state, [received(2, { _tag: "GraftMiss", ids: [id(1)] })])
     assert.deepStrictEqual(actions, [emit({ _tag: "Missed", link: 2, ids: [id(1)] })])
     assert.deepStrictEqual({ ...after, counters: state.counters }, state)
+  })
+})
+
+describe("Broadcasts along another root's tree", () => {
+  const other = "0000000000ff"
+
+  const along = (link: number, seq: number, of: string = other): Event =>
+    received(link, { _tag: "Gossip", id: id(seq, of), round: 1, topic: 1, payload: "hello", along: root })
+
+  const soft: BroadcastTree.Message = { _tag: "Prune", root, unlessParent: true }
+
+  it("go to the parent too, and keep their way", () => {
+    const state = run(withNeighbors(1, 2, 3), [gossip(1)])[0]
+    const onward = { _tag: "Gossip", id: id(1, other), round: 2, topic: 1, payload: "hello", along: root } as const
+    assert.deepStrictEqual(last(state, [along(2, 1)]).slice(2), [send(1, onward), send(3, onward)])
+    assert.strictEqual(BroadcastTree.parent(run(state, [along(2, 1)])[0], root), 1)
+  })
+
+  it("cut a surplus link, unless one end is the other's parent", () => {
+    const state = run(withNeighbors(1, 2, 3), [gossip(1), along(2, 1)])[0]
+    assert.deepStrictEqual(last(state, [along(3, 1)]), [send(3, soft)])
+    assert.deepStrictEqual(BroadcastTree.lazy(run(state, [along(3, 1)])[0], root), [3])
+    // The second copy is the parent's: it is the first giver's link that is too many.
+    assert.deepStrictEqual(last(state, [along(1, 1)]), [send(2, soft)])
+  })
+
+  it("a cut of the parent is refused by an adoption, any other is obeyed", () => {
+    const state = run(withNeighbors(1, 2), [gossip(1)])[0]
+    assert.deepStrictEqual(last(state, [received(1, soft)]), [send(1, adopt)])
+    const [after, actions] = run(state, [received(2, soft)])
+    assert.deepStrictEqual(actions, [])
+    assert.deepStrictEqual([BroadcastTree.parent(after, root), BroadcastTree.lazy(after, root)], [1, [2]])
+  })
+
+  it("one that was grafted makes the link eager in that tree, and no parent", () => {
+    const state = run(withNeighbors(1, 2, 3), [gossip(1), gossip(2), along(2, 1)])[0]
+    assert.deepStrictEqual([BroadcastTree.lazy(state, root), BroadcastTree.parent(state, root)], [[], 1])
+    const asked = received(3, { _tag: "Graft", ids: [id(1, other)] })
+    const pruned = run(state, [received(3, prune), asked])[0]
+    assert.deepStrictEqual(BroadcastTree.lazy(pruned, root), [])
+  })
+})
+
+describe("A shorter way", () => {
+  const shorter = (link: number, round: number, since: number = 0): Event => (({
+	_tag: 'Shorter',
+	link,
+	id: id(1),
+	round,
+	since
+}))
+
+  const deep = (): BroadcastTree.State =>
+    run(withNeighbors(1, 2, 3), [received(2, prune), received(3, prune), gossip(1, id(1), 9)])[0]
+
+  it("changes the parent, says so, and keeps the old one until the next duplicate", () => {
+    const [state, actions] = run(deep(), [shorter(2, 4)], 50)
+    assert.deepStrictEqual(actions, [send(2, adopt)])
+    assert.deepStrictEqual([BroadcastTree.parent(state, root), BroadcastTree.eager(state, root)], [2, [1, 2]])
+    assert.deepStrictEqual(last(state, [gossip(2, id(2)), gossip(1, id(2))], 60).slice(-1), [send(1, prune)])
+    assert.deepStrictEqual(last(state, [gossip(1, id(2)), gossip(2, id(2))], 60).slice(-1), [send(1, prune)])
+  })
+
+  it("counts from the shortest that is known", () => {
+    const [state] = run(deep(), [shorter(2, 4)])
+    assert.deepStrictEqual(last(state, [shorter(3, 4)]), [])
+    assert.deepStrictEqual(last(state, [shorter(3, 3)]), [send(3, adopt)])
+  })
+
+  it("is not taken if it takes longer, of what is unknown, or this node's own, nor through the parent or a stranger", () => {
+    const state = deep()
+    assert.deepStrictEqual(last(state, [shorter(2, 4, 1)], 1), [])
+    for (const link of [1, 8]) assert.deepStrictEqual(last(state, [shorter(link, 4)]), [])
+    assert.deepStrictEqual(last(state, [{ _tag: "Shorter", link: 2, id: id(2), round: 1, since: 0 }]), [])
+    assert.deepStrictEqual(last(state, [{ _tag: "Shorter", link: 2, id: own(1), round: 0, since: 0 }]), [])
   })
 })
 
@@ -452,19 +537,60 @@ describe("Windows, payloads, roots", () => {
     assert.deepStrictEqual(ids(run(state, [{ _tag: "Started" }], 60_000)[1]), [1, 2, 3])
   })
 
-  it("at most 64 roots have a tree; the one unused for longest starts all eager again", () => {
-    const origin = (n: number): string => n.toString(16).padStart(12, "0")
-    const prunes = Array.from({ length: 65 }, (_, n) => received(1, { _tag: "Prune", root: origin(n + 0x100) }))
-    const [state] = run(withNeighbors(1, 2), [
-      ...prunes.slice(0, 64),
-      prunes[0] ?? prunes[1] ?? gossip(1),
-      ...prunes.slice(64)
-    ])
-    assert.deepStrictEqual(
-      [BroadcastTree.lazy(state, origin(0x100)), BroadcastTree.lazy(state, origin(0x101))],
-      [[1], []]
+  const origin = (n: number): string => n.toString(16).padStart(12, "0")
+
+  const crowd = (...roots: ReadonlyArray<number>): ReadonlyArray<Event> =>
+    roots.map((n) => gossip(1, id(1, origin(n))))
+
+  const from = (first: number, count: number): ReadonlyArray<number> =>
+    Array.from({ length: count }, (_, n) => first + n)
+
+  it("at most 64 roots have a tree: those with the smallest ids, in whatever order they came", () => {
+    for (const order of [from(0x100, 70), from(0x100, 70).toReversed()]) {
+      const [state] = run(withNeighbors(1, 2), crowd(...order))
+      assert.sameMembers([...BroadcastTree.rootsOf(state)], from(0x100, 64).map(origin))
+      assert.deepStrictEqual(state.counters.rootsRefused + state.counters.rootsEvicted, 6)
+    }
+  })
+
+  it("a root that was silent for ten minutes gives its place to a new one, the longest silent first", () => {
+    const [young] = run(withNeighbors(1, 2), crowd(...from(0x100, 63)))
+    const [full] = run(young, crowd(0x50), 1000)
+    const [refused] = run(full, crowd(0x200), 599_999)
+    assert.notInclude(BroadcastTree.rootsOf(refused), origin(0x200))
+    const [taken] = run(full, crowd(0x200, 0x201), 600_000)
+    const left = BroadcastTree.rootsOf(taken)
+    assert.includeMembers([...left], [origin(0x200), origin(0x201), origin(0x50)])
+    assert.deepStrictEqual([left.length, taken.counters.rootsEvicted], [64, 2])
+  })
+
+  it("of a root without a place nothing is remembered: it is pushed to all, every time", () => {
+    const [state] = run(withNeighbors(1, 2, 3), crowd(...from(0x100, 64)))
+    const late = origin(0x200)
+    const [after] = run(state, [received(2, { _tag: "Prune", root: late }), gossip(1, id(1, late))])
+    assert.deepStrictEqual(last(after, [gossip(1, id(2, late))]).slice(2), [push(2, id(2, late)), push(3, id(2, late))])
+  })
+
+  it("an own broadcast without a place travels along one of the 64, to eager neighbours and the parent", () => {
+    const [state] = run(withNeighbors(1, 2, 3), crowd(...from(1, 64)))
+    const [lazy] = run(
+      state,
+      from(1, 64).map((n) => received(3, { _tag: "Prune", root: origin(n) }))
     )
-    assert.deepStrictEqual([BroadcastTree.rootsOf(state).length, state.counters.rootsEvicted], [64, 1])
+    const [numbered, written] = run(lazy, [broadcast(1)])
+    const actions = last(numbered, [{ _tag: "Written", token: tokenOf(written) }])
+    const pushed = actions.flatMap((action) =>
+      action._tag === "Send" && action.message._tag === "Gossip" ? [[action.link, action.message.along] as const] : []
+    )
+    const along = pushed[0]?.[1] ?? ""
+    assert.include(from(1, 64).map(origin), along)
+    assert.deepStrictEqual(pushed, [
+      [1, along],
+      [2, along]
+    ])
+    assert.deepInclude(actions, emit({ _tag: "Announce", id: own(1), round: 1, links: [3] }))
+    const [again] = run(numbered, [{ _tag: "Written", token: tokenOf(written) }])
+    assert.strictEqual(again.counters.shared, 1)
   })
 
   it("of an origin's runs the two newest are kept; what is older counts as delivered", () => {

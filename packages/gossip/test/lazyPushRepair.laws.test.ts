@@ -16,9 +16,10 @@ type Actions = Outbox<LazyPushRepair.Action>
 
 interface Wanted {
   readonly id: MessageId.MessageId
-  readonly announcers: ReadonlyArray<Machine.LinkId>
+  readonly announcers: ReadonlyArray<{ readonly link: Machine.LinkId; readonly round: number }>
   readonly asked: Machine.LinkId | null
-  readonly dueAt: Machine.Instant
+  /** Announced first, or asked for last. */
+  readonly since: Machine.Instant
 }
 
 /** Numbers of broadcasts by origin and run. */
@@ -33,8 +34,14 @@ class Model {
   seen: Runs = new Map()
   /** Seen, and the payload not forgotten. */
   sendable: Runs = new Map()
-  queues = new Map<number, Array<LazyPushRepair.Announcement>>()
+  queues = new Map<number, Array<{ readonly id: MessageId.MessageId; readonly round: number; readonly at: number }>>()
   missing = new Map<string, Wanted>()
+  /** The longest wait for the tree of late: half of T1. */
+  spreadMs = config.graftMs / 2
+  /** By root: hops of the last broadcast, or fewer that were announced since. */
+  depths = new Map<string, number>()
+  /** Shorter ways that this step must tell of. */
+  shorter: Array<LazyPushRepair.Output> = []
   /** Entries made since nothing was missing: the machine may refuse more of them early. */
   added = 0
   timers: Record<Kind, { number: number; dueAt: number | null }> = {
@@ -51,6 +58,8 @@ class Model {
     gaps: 0,
     grafts: 0,
     exhausted: 0,
+    late: 0,
+    shorter: 0,
     summariesSent: 0,
     summariesReceived: 0,
     storedRefused: 0
@@ -66,12 +75,23 @@ type Command = fc.Command<Model, Real>
 
 const config: LazyPushRepair.Config = {
   ...LazyPushRepair.defaults,
-  self,
+  self: { ...self, datacenter: "here" },
   missingMax: 5,
   queueMax: 2,
   wantedMax: 3,
-  gapMax: 2
+  gapMax: 2,
+  graftMinMs: 200,
+  graftMaxMs: 1500
 }
+
+/** T1 and T2 as they are now. */
+const firstMs = (model: Model): number =>
+  Math.min(config.graftMaxMs, Math.max(config.graftMinMs, 2 * model.spreadMs))
+
+const againMs = (model: Model): number => Math.max(config.regraftMs, firstMs(model) / 2)
+
+const dueAt = (model: Model, { asked, since }: Wanted): number =>
+  since + (asked === null ? firstMs(model) : againMs(model))
 
 const makeReal = (): Real => ({ state: LazyPushRepair.make(config, new Map(), 1), now: 0 })
 
@@ -86,6 +106,8 @@ const act = (model: Model, real: Real, afterMs: number, event: Event): void => {
   const outbox = new Outbox(actions)
   const armed = outbox.takeAll("SetTimer")
   expect(model, real, event, outbox)
+  const shorter = outbox.takeAll("Emit").map(({ output }) => output)
+  assert.deepStrictEqual(shorter, model.shorter.splice(0), "told is of every way that saves enough hops, and of no other")
   outbox.assertEmpty()
   for (const { delayMs, timer } of armed) expectTimer(model, real.now, delayMs, timer)
   assertTimers(model, real.now)
@@ -115,9 +137,13 @@ const expect = (model: Model, real: Real, event: Event, outbox: Actions): void =
     case "Neighbors":
       return expectNeighbors(model, real, event.version, event.neighbors, outbox)
     case "Seen":
-      return expectSeen(model, real, event.id, event.link)
+      return expectSeen(model, real, event)
+    case "Late":
+      model.counters.late++
+      model.spreadMs = firstMs(model) * 0.75
+      return
     case "Announce":
-      for (const link of event.links) if (model.neighbors.includes(link)) queue(model, link, [event.id, event.round])
+      for (const link of event.links) if (model.neighbors.includes(link)) queue(model, link, { id: event.id, round: event.round, at: real.now })
       return
     case "Forgotten":
       for (const id of event.ids) forget(model.sendable, id)
@@ -128,9 +154,9 @@ const expect = (model: Model, real: Real, event: Event, outbox: Actions): void =
       const timer = model.timers[event.timer._tag]
       if (timer.dueAt === null || timer.number !== event.timer.number) return
       timer.dueAt = null
-      if (event.timer._tag === "Dispatch") return expectDispatch(model, outbox)
+      if (event.timer._tag === "Dispatch") return expectDispatch(model, real.now, outbox)
       if (event.timer._tag === "Summarize") return expectSummary(model, model.neighbors, outbox)
-      const due = [...model.missing.values()].filter(({ dueAt }) => dueAt <= real.now)
+      const due = [...model.missing.values()].filter((wanted) => dueAt(model, wanted) <= real.now)
       return expectAsked(model, real.now, due, outbox)
     }
     case "Started":
@@ -146,7 +172,10 @@ const expect = (model: Model, real: Real, event: Event, outbox: Actions): void =
 const expectMessage = (model: Model, real: Real, link: number, message: LazyPushRepair.Message): void => {
   if (message._tag === "IHave") {
     model.counters.ihavesReceived += message.items.length
-    for (const [id] of message.items) if (!isSeen(model, id)) want(model, real, id, link)
+    for (const [id, round, heldMs = 0] of message.items) {
+      if (isSeen(model, id)) compare(model, link, id, round, real.now - heldMs)
+      else want(model, real, id, link, round)
+    }
     return
   }
   model.counters.summariesReceived++
@@ -157,21 +186,30 @@ const expectMessage = (model: Model, real: Real, link: number, message: LazyPush
         const id = { origin, incarnation, seq }
         if (isOver(model.seen, id)) break
         if (isSeen(model, id)) continue
-        want(model, real, id, link)
+        want(model, real, id, link, Infinity)
         left--
       }
     }
   }
 }
 
+/** Another way to the root of what has arrived: told of if it saves `optimizeHops` of the fewest hops that are known. */
+const compare = (model: Model, link: number, id: MessageId.MessageId, round: number, since: number): void => {
+  const depth = model.depths.get(id.origin)
+  if (depth === undefined || depth - round < config.optimizeHops) return
+  model.depths.set(id.origin, round)
+  model.counters.shorter++
+  model.shorter.push({ _tag: "Shorter", link, id, round, since })
+}
+
 /** Only what is unseen and of another node, and only while there is room; what finds none is counted. */
-const want = (model: Model, real: Real, id: MessageId.MessageId, link: number): void => {
+const want = (model: Model, real: Real, id: MessageId.MessageId, link: number, round: number): void => {
   if (id.origin === self.id) return
   const key = MessageId.toText(id)
   const wanted = model.missing.get(key)
   if (wanted !== undefined) {
-    const known = wanted.announcers.includes(link)
-    model.missing.set(key, known ? wanted : { ...wanted, announcers: [...wanted.announcers, link] })
+    const known = wanted.announcers.some((other) => other.link === link)
+    model.missing.set(key, known ? wanted : { ...wanted, announcers: [...wanted.announcers, { link, round }] })
     return
   }
   if (model.missing.size >= config.missingMax || model.added >= 4 * config.missingMax) {
@@ -183,10 +221,23 @@ const want = (model: Model, real: Real, id: MessageId.MessageId, link: number): 
     }
   }
   model.added++
-  model.missing.set(key, { id, announcers: [link], asked: null, dueAt: real.now + config.graftMs })
+  model.missing.set(key, { id, announcers: [{ link, round }], asked: null, since: real.now })
 }
 
-const expectSeen = (model: Model, real: Real, id: MessageId.MessageId, link: number | null): void => {
+const expectSeen = (
+  model: Model,
+  real: Real,
+  { id, link, mended, round }: Extract<Event, { readonly _tag: "Seen" }>
+): void => {
+  const wanted = model.missing.get(MessageId.toText(id))
+  if (link !== null && !isSeen(model, id)) {
+    // What was asked for, here or on its way, does not say how long the tree takes.
+    const sampleMs = wanted?.asked === null ? real.now - wanted.since : 0
+    if (!mended) model.spreadMs = Math.max(sampleMs, config.graftMinMs / 2, (model.spreadMs * 31) / 32)
+    model.depths.delete(id.origin)
+    if (round > config.optimizeHops) model.depths.set(id.origin, round)
+    for (const other of wanted?.announcers ?? []) compare(model, other.link, id, other.round, wanted?.since ?? 0)
+  }
   const newest = Math.max(0, ...(model.seen.get(id.origin)?.get(id.incarnation) ?? []))
   if (!isOver(model.seen, id)) remember(model.seen, id)
   remember(model.sendable, id)
@@ -196,7 +247,7 @@ const expectSeen = (model: Model, real: Real, id: MessageId.MessageId, link: num
     const gap = { ...id, seq }
     if (isSeen(model, gap)) continue
     model.counters.gaps++
-    want(model, real, gap, link)
+    want(model, real, gap, link, Infinity)
   }
 }
 
@@ -212,7 +263,7 @@ const expectMissed = (
   for (const [key, id] of new Map(ids.map((id) => [MessageId.toText(id), id]))) {
     const wanted = model.missing.get(key)
     if (wanted === undefined) continue
-    const without = { ...wanted, announcers: wanted.announcers.filter((other) => other !== link) }
+    const without = { ...wanted, announcers: wanted.announcers.filter((other) => other.link !== link) }
     if (wanted.asked === link) next.push(without)
     // The only one left to ask is asked all the same.
     else if (without.announcers.length > 0) model.missing.set(MessageId.toText(id), without)
@@ -220,11 +271,12 @@ const expectMissed = (
   expectAsked(model, now, next, outbox)
 }
 
-/** Each is asked of its first announcer that is a neighbour, all of one neighbour together, or given up and counted. */
+/** Each is asked of its first announcer that is a neighbour, one of this data centre before any other, all of one neighbour together, or given up and counted. */
 const expectAsked = (model: Model, now: number, due: ReadonlyArray<Wanted>, outbox: Actions): void => {
   const expected = new Map<number, Array<string>>()
   for (const { announcers, id } of due) {
-    const next = announcers.find((link) => model.neighbors.includes(link))
+    const left = announcers.filter(({ link }) => model.neighbors.includes(link))
+    const next = (left.find(({ link }) => isNear(link)) ?? left[0])?.link
     if (next === undefined) {
       model.counters.exhausted++
       giveUp(model, id)
@@ -232,12 +284,12 @@ const expectAsked = (model: Model, now: number, due: ReadonlyArray<Wanted>, outb
     }
     model.counters.grafts++
     expected.set(next, [...(expected.get(next) ?? []), MessageId.toText(id)])
-    const rest = announcers.slice(announcers.indexOf(next) + 1)
-    const asked = { id, announcers: rest, asked: next, dueAt: now + config.regraftMs }
+    const asked = { id, announcers: left.filter(({ link }) => link !== next), asked: next, since: now }
     model.missing.set(MessageId.toText(id), asked)
   }
   const asked = new Map<number, ReadonlyArray<string>>()
   for (const { output } of outbox.takeAll("Emit")) {
+    if (output._tag !== "Graft") return assert.fail("only what arrived has a shorter way")
     assert.isFalse(asked.has(output.link), "a neighbour is asked once in a step")
     asked.set(output.link, output.ids.map(MessageId.toText).toSorted())
   }
@@ -252,16 +304,22 @@ const giveUp = (model: Model, id: MessageId.MessageId): void => {
 
 // --- what is told ----------------------------------------------------------------------------------------------------
 
-const queue = (model: Model, link: number, item: LazyPushRepair.Announcement): void => {
+const queue = (
+  model: Model,
+  link: number,
+  item: { readonly id: MessageId.MessageId; readonly round: number; readonly at: number }
+): void => {
   const items = [...(model.queues.get(link) ?? []), item]
   if (items.length > config.queueMax) model.counters.shed++
   model.queues.set(link, items.slice(-config.queueMax))
 }
 
-const expectDispatch = (model: Model, outbox: Actions): void => {
+const expectDispatch = (model: Model, now: number, outbox: Actions): void => {
   const expected = new Map<number, ReadonlyArray<LazyPushRepair.Announcement>>()
   for (const [link, items] of model.queues) {
-    const current = items.filter(([id]) => model.sendable.get(id.origin)?.get(id.incarnation)?.has(id.seq) === true)
+    const current = items
+      .filter(({ id }) => model.sendable.get(id.origin)?.get(id.incarnation)?.has(id.seq) === true)
+      .map(({ at, id, round }): LazyPushRepair.Announcement => [id, round, Math.min(0xffff, now - at)])
     model.counters.announced += current.length
     model.counters.stale += items.length - current.length
     if (current.length > 0) expected.set(link, current)
@@ -331,7 +389,7 @@ const assertTimers = (model: Model, now: number): void => {
   }
   within("Summarize", now + 1.2 * config.summaryMs)
   if (model.queues.size > 0) within("Dispatch", now + config.dispatchMs)
-  const due = [...model.missing.values()].map(({ dueAt }) => dueAt)
+  const due = [...model.missing.values()].map((wanted) => dueAt(model, wanted))
   if (due.length > 0) within("Repair", Math.max(Math.min(...due), now + 20))
 }
 
@@ -366,6 +424,11 @@ const forget = (runs: Runs, id: MessageId.MessageId): void => {
 
 const ids = fc.uniqueArray(smallId, { maxLength: 4, selector: MessageId.toText })
 
+const announced = fc.uniqueArray(fc.tuple(smallId, fc.nat(9), fc.option(fc.nat(99))), {
+  maxLength: 4,
+  selector: ([id]) => MessageId.toText(id)
+})
+
 const timers = fc
   .tuple(pauses, fc.constantFrom<Kind>("Dispatch", "Repair", "Repair", "Summarize"), fc.constantFrom(0, 0, 0, 1, 3))
   .map(([ms, _tag, back]): Command =>
@@ -374,8 +437,15 @@ const timers = fc
     )
   )
 
+/** Links 3 and 4 lead to this node's data centre. */
+const isNear = (link: number): boolean => link >= 3
+
+const placed = smallNeighbors.map((all) =>
+  all.map((one) => (isNear(one.link) ? { ...one, peer: { ...one.peer, datacenter: "here" } } : one))
+)
+
 const neighbors = fc
-  .tuple(pauses, fc.constantFrom(-1, 0, 1, 1, 1, 3), smallNeighbors)
+  .tuple(pauses, fc.constantFrom(-1, 0, 1, 1, 1, 3), placed)
   .map(([ms, ahead, neighbors]): Command =>
     command(`${ms} ms, neighbours ${ahead} ahead: [${neighbors.map(({ link }) => link)}]`, (model, real) =>
       act(model, real, ms, { _tag: "Neighbors", version: model.version + ahead, neighbors })
@@ -413,8 +483,10 @@ const window = fc
 const plainEvents: fc.Arbitrary<Event> = fc.oneof(
   {
     weight: 4,
-    arbitrary: fc.tuple(smallLink, ids).map(([link, ids]): Event => {
-      const items = ids.map((id): LazyPushRepair.Announcement => [id, 2])
+    arbitrary: fc.tuple(smallLink, announced).map(([link, ids]): Event => {
+      const items = ids.map(([id, round, heldMs]): LazyPushRepair.Announcement =>
+        heldMs === null ? [id, round] : [id, round, heldMs]
+      )
       return { _tag: "Received", link, message: { _tag: "IHave", items } }
     })
   },
@@ -426,7 +498,13 @@ const plainEvents: fc.Arbitrary<Event> = fc.oneof(
   },
   {
     weight: 4,
-    arbitrary: fc.record({ _tag: fc.constant("Seen" as const), id: smallId, link: fc.option(smallLink) })
+    arbitrary: fc.record({
+      _tag: fc.constant("Seen" as const),
+      id: smallId,
+      link: fc.option(smallLink),
+      round: fc.nat(9),
+      mended: fc.boolean()
+    })
   },
   {
     weight: 3,
@@ -438,6 +516,7 @@ const plainEvents: fc.Arbitrary<Event> = fc.oneof(
     })
   },
   fc.record({ _tag: fc.constant("Forgotten" as const), ids }),
+  fc.constant<Event>({ _tag: "Late" }),
   fc.record({ _tag: fc.constant("LinkDown" as const), link: smallLink, reason: downReasons }),
   fc.record({ _tag: fc.constant("LinkUp" as const), link: smallLink, peer: fc.constant(neighbor(1).peer) }),
   fc.constantFrom<Event>({ _tag: "Started" }, { _tag: "Written", token: 1 })

@@ -46,7 +46,7 @@ const summary = (link: number, ...windows: ReadonlyArray<LazyPushRepair.SummaryW
   message: { _tag: "Summary", windows }
 })
 
-const seen = (of: MessageId.MessageId = id(1), link: number | null = 1): Event => ({ _tag: "Seen", id: of, link })
+const seen = (of: MessageId.MessageId = id(1), link: number | null = 1, round: number = 1): Event => ({ _tag: "Seen", id: of, link, round, mended: false })
 
 const announce = (of: MessageId.MessageId, ...links: ReadonlyArray<number>): Event => ({
   _tag: "Announce",
@@ -90,7 +90,7 @@ const missing = (state: State, ...ids: ReadonlyArray<MessageId.MessageId>): Read
   ids.map((id) => LazyPushRepair.isMissing(state, id))
 
 describe("Announcements", () => {
-  it("wait 50 ms for company and leave in one frame for each neighbour", () => {
+  it("wait 50 ms for company, say so, and leave in one frame for each neighbour", () => {
     const [state, actions] = feed(withNeighbors(1, 2, 3), [
       seen(id(1)),
       announce(id(1), 2, 3),
@@ -100,7 +100,7 @@ describe("Announcements", () => {
     assert.deepStrictEqual(actions, [])
     assert.strictEqual(dueIn(state, "Dispatch"), 50)
     const [after, sent] = fire(state, "Dispatch", 50)
-    const item = (seq: number) => [id(seq), 2] as const
+    const item = (seq: number) => [id(seq), 2, 50] as const
     assert.deepStrictEqual(sent, [
       send(2, { _tag: "IHave", items: [item(1), item(2)] }),
       send(3, { _tag: "IHave", items: [item(1)] })
@@ -124,8 +124,8 @@ describe("Announcements", () => {
       send(2, {
         _tag: "IHave",
         items: [
-          [id(2), 2],
-          [id(3), 2]
+          [id(2), 2, 50],
+          [id(3), 2, 50]
         ]
       })
     ])
@@ -141,7 +141,7 @@ describe("Announcements", () => {
       { _tag: "Forgotten", ids: [id(1)] }
     ])
     const [after, sent] = fire(state, "Dispatch", 50)
-    assert.deepStrictEqual(sent, [send(2, { _tag: "IHave", items: [[id(2), 2]] })])
+    assert.deepStrictEqual(sent, [send(2, { _tag: "IHave", items: [[id(2), 2, 50]] })])
     assert.strictEqual(after.counters.stale, 1)
   })
 
@@ -411,6 +411,7 @@ describe("Any sequence of events", () => {
             if (action._tag === "Send") assert.isDefined(LinkGate.neighborOf(state.gate, action.link))
             if (action._tag !== "Emit") continue
             assert.isDefined(LinkGate.neighborOf(state.gate, action.output.link))
+            if (action.output._tag !== "Graft") continue
             for (const id of action.output.ids) assert.isFalse(arrived.has(JSON.stringify(id)))
           }
         }

@@ -18,14 +18,25 @@ export const anySeqSet: fc.Arbitrary<SeqSet.SeqSet> = fc
   .map((seqs) => seqs.reduce(SeqSet.add, SeqSet.empty))
 
 export const anyTreeMessage: fc.Arbitrary<BroadcastTree.Message> = fc.oneof(
-  fc.record({
-    _tag: fc.constant("Gossip" as const),
-    id: anyId,
-    round: count(0, BroadcastTree.roundMax),
-    topic: count(0, 255),
-    payload: fc.jsonValue()
-  }),
-  fc.record({ _tag: fc.constantFrom("Prune" as const, "Adopt" as const), root: anyNodeId }),
+  fc.record(
+    {
+      _tag: fc.constant("Gossip" as const),
+      id: anyId,
+      round: count(0, BroadcastTree.roundMax),
+      topic: count(0, 255),
+      payload: fc.jsonValue(),
+      along: anyNodeId,
+      entry: anyNodeId,
+      mended: fc.constant(true as const)
+    },
+    { requiredKeys: ["_tag", "id", "round", "topic", "payload"], noNullPrototype: true }
+  ),
+  fc.record(
+    { _tag: fc.constant("Prune" as const), root: anyNodeId, unlessParent: fc.constant(true as const) },
+    { requiredKeys: ["_tag", "root"], noNullPrototype: true }
+  ),
+  fc.record({ _tag: fc.constant("Adopt" as const), root: anyNodeId }),
+  fc.record({ _tag: fc.constant("Entry" as const), id: anyId, entry: anyNodeId }),
   fc.record({
     _tag: fc.constantFrom("Graft" as const, "GraftMiss" as const),
     ids: fc.array(anyId, { maxLength: BroadcastTree.graftIdsMax })
@@ -35,7 +46,13 @@ export const anyTreeMessage: fc.Arbitrary<BroadcastTree.Message> = fc.oneof(
 export const anyRepairMessage: fc.Arbitrary<LazyPushRepair.Message> = fc.oneof(
   fc.record({
     _tag: fc.constant("IHave" as const),
-    items: fc.array(fc.tuple(anyId, count(0, BroadcastTree.roundMax)), { maxLength: LazyPushRepair.itemsMax })
+    items: fc.array(
+      fc.oneof(
+        fc.tuple(anyId, count(0, BroadcastTree.roundMax)),
+        fc.tuple(anyId, count(0, BroadcastTree.roundMax), count(0, 0xffff))
+      ),
+      { maxLength: LazyPushRepair.itemsMax }
+    )
   }),
   fc.record({
     _tag: fc.constant("Summary" as const),

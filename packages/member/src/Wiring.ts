@@ -6,10 +6,10 @@
  * | view manager: `Views` | shuffler (both views); broadcast tree, lazy-push repair, facts (the neighbours, unless only passive ones are news) |
  * | view manager: `NeighborDown`, `NeighborRefused` | facts (evidence) |
  * | shuffler: `Integrate` | view manager |
- * | broadcast tree: `Announce`, `Seen`, `Forgotten`, `Missed` | lazy-push repair |
+ * | broadcast tree: `Announce`, `Seen`, `Late`, `Forgotten`, `Missed` | lazy-push repair |
  * | broadcast tree: `Delivered` | facts (topic 0), the application (topic 1) |
  * | broadcast tree: `Accepted`, `Rejected` | the application |
- * | lazy-push repair: `Graft` | broadcast tree |
+ * | lazy-push repair: `Graft`, `Shorter` | broadcast tree |
  * | clock: `Lease` | the clock cell |
  * | facts: `Broadcast` | broadcast tree |
  * | facts: `Remember` | view manager |
@@ -159,6 +159,7 @@ const table: { readonly [C in Component]: (output: OutputOf<C>) => ReadonlyArray
       case "Seen":
       case "Forgotten":
       case "Missed":
+      case "Late":
         return [{ to: "lazy-push-repair", event: output }]
       case "Delivered":
         return output.topic === topicConfiguration
@@ -169,9 +170,7 @@ const table: { readonly [C in Component]: (output: OutputOf<C>) => ReadonlyArray
         return output.token === tokenFacts ? [] : [{ to: "application", output }]
     }
   },
-  "lazy-push-repair": (output: LazyPushRepair.Output) => [
-    { to: "broadcast-tree", event: { _tag: "Graft", link: output.link, ids: output.ids } }
-  ],
+  "lazy-push-repair": (output: LazyPushRepair.Output) => [{ to: "broadcast-tree", event: output }],
   clock: (output: Clock.Output) => [{ to: "clock-cell", lease: output }],
   facts: (output: Facts.Output) => {
     switch (output._tag) {

@@ -21,20 +21,27 @@ export interface Wanted {
   readonly announcers: ReadonlyArray<Announcer>
   /** Who was asked last. */
   readonly asked: Machine.LinkId | null
-  readonly dueAt: Machine.Instant
+  /** When it was announced first, or asked for last. */
+  readonly since: Machine.Instant
 }
 
-interface Due {
+interface Place {
   readonly key: string
-  readonly dueAt: Machine.Instant
+  readonly since: Machine.Instant
+}
+
+/** T1 and T2 of the paper as they are now: what waits long enough by them is due. */
+export interface Waits {
+  readonly firstMs: number
+  readonly againMs: number
 }
 
 export interface Missing {
   readonly entries: HashMap.HashMap<string, Wanted>
-  /** Not asked for yet. All wait equally long, so this is in the order of their times; an answered one stays, stale. */
-  readonly waiting: Queue.Queue<Due>
+  /** Not asked for yet, in the order of announcement, so that the first is due first; an answered one stays, stale. */
+  readonly waiting: Queue.Queue<Place>
   /** Asked for; the same. */
-  readonly asked: Queue.Queue<Due>
+  readonly asked: Queue.Queue<Place>
 }
 
 export const empty: Missing = { entries: HashMap.empty(), waiting: Queue.empty, asked: Queue.empty }
@@ -51,17 +58,17 @@ export const get = (missing: Missing, id: MessageId.MessageId): Wanted | undefin
 export const isFull = (missing: Missing, max: number): boolean =>
   size(missing) >= max || Queue.size(missing.waiting) >= 4 * max
 
-/** A new entry, to be asked for at `dueAt` unless it arrives. */
+/** A new entry, announced now. */
 export const add = (
   missing: Missing,
   id: MessageId.MessageId,
   announcer: Announcer,
-  dueAt: Machine.Instant
+  now: Machine.Instant
 ): Missing => {
   const key = MessageId.toText(id)
   return {
-    entries: HashMap.set(missing.entries, key, { id, announcers: [announcer], asked: null, dueAt }),
-    waiting: Queue.push(missing.waiting, { key, dueAt }),
+    entries: HashMap.set(missing.entries, key, { id, announcers: [announcer], asked: null, since: now }),
+    waiting: Queue.push(missing.waiting, { key, since: now }),
     asked: missing.asked
   }
 }
@@ -86,42 +93,46 @@ export const ask = (
   wanted: Wanted,
   link: Machine.LinkId,
   announcers: ReadonlyArray<Announcer>,
-  dueAt: Machine.Instant
+  now: Machine.Instant
 ): Missing => ({
-  ...withEntry(missing, { ...wanted, announcers, asked: link, dueAt }),
-  asked: Queue.push(missing.asked, { key: MessageId.toText(wanted.id), dueAt })
+  ...withEntry(missing, { ...wanted, announcers, asked: link, since: now }),
+  asked: Queue.push(missing.asked, { key: MessageId.toText(wanted.id), since: now })
 })
 
 /** When the next entry is due, or earlier if a stale time comes first; undefined if nothing is missing. */
-export const nextDueAt = (missing: Missing): Machine.Instant | undefined => {
+export const nextDueAt = (missing: Missing, { againMs, firstMs }: Waits): Machine.Instant | undefined => {
   if (size(missing) === 0) return undefined
-  const [a, b] = [Queue.peek(missing.waiting)?.dueAt, Queue.peek(missing.asked)?.dueAt]
-  return a === undefined ? b : b === undefined ? a : Math.min(a, b)
+  const [waiting, asked] = [Queue.peek(missing.waiting), Queue.peek(missing.asked)]
+  if (waiting === undefined) return asked === undefined ? undefined : asked.since + againMs
+  return asked === undefined
+    ? waiting.since + firstMs
+    : Math.min(waiting.since + firstMs, asked.since + againMs)
 }
 
 /** At most `limit` entries that are due, taken off their queues; they must be asked for again, or removed. */
 export const due = (
   missing: Missing,
   now: Machine.Instant,
+  { againMs, firstMs }: Waits,
   limit: number
 ): readonly [Missing, ReadonlyArray<Wanted>] => {
   const found: Array<Wanted> = []
-  // Asked of two announcers within a millisecond, an entry has two equal times in the queue.
+  // Asked of two announcers within a millisecond, an entry has two equal places in the queue.
   const known = new Set<Wanted>()
-  const take = (queue: Queue.Queue<Due>): Queue.Queue<Due> => {
+  const take = (queue: Queue.Queue<Place>, waitMs: number, isAsked: boolean): Queue.Queue<Place> => {
     let rest = queue
     for (let head = Queue.peek(rest); head !== undefined && found.length < limit; head = Queue.peek(rest)) {
-      if (head.dueAt > now) break
+      if (head.since + waitMs > now) break
       rest = Queue.drop(rest)
       const wanted = Option.getOrUndefined(HashMap.get(missing.entries, head.key))
-      if (wanted?.dueAt !== head.dueAt || known.has(wanted)) continue
+      if (wanted?.since !== head.since || (wanted.asked !== null) !== isAsked || known.has(wanted)) continue
       known.add(wanted)
       found.push(wanted)
     }
     return rest
   }
-  const asked = take(missing.asked)
-  const waiting = take(missing.waiting)
+  const asked = take(missing.asked, againMs, true)
+  const waiting = take(missing.waiting, firstMs, false)
   return [{ entries: missing.entries, waiting, asked }, found]
 }
 

@@ -1,5 +1,5 @@
 /** The payloads that a neighbour may still ask for, bounded in number, bytes and age; the oldest leave first. */
-import type { Machine } from "@starling/machine"
+import type { Machine, NodeId } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as MessageId from "../MessageId.ts"
@@ -7,6 +7,7 @@ import * as Queue from "./treeQueue.ts"
 
 export interface Entry {
   readonly id: MessageId.MessageId
+  /** Hops of this copy; fewer once a shorter way was taken up. */
   readonly round: number
   readonly topic: number
   readonly payload: unknown
@@ -14,6 +15,12 @@ export interface Entry {
   readonly at: Machine.Instant
   /** The link that gave the first copy; null for a broadcast of this node. */
   readonly from: Machine.LinkId | null
+  /** The root along whose tree it travels. */
+  readonly along: NodeId.NodeId
+  /** The node through which it came into this region; undefined if nobody said. */
+  readonly entry: NodeId.NodeId | undefined
+  /** Somebody on its way had to ask for it. */
+  readonly mended: boolean
 }
 
 export interface Cache {
@@ -43,6 +50,12 @@ export const put = (cache: Cache, entry: Entry): Cache => {
     bytes: cache.bytes + entry.bytes
   }
 }
+
+/** What is known of a payload that is in the cache has changed. */
+export const replace = (cache: Cache, entry: Entry): Cache => ({
+  ...cache,
+  entries: HashMap.set(cache.entries, MessageId.toText(entry.id), entry)
+})
 
 const oldest = (cache: Cache): Entry | undefined => {
   const key = Queue.peek(cache.order)

@@ -1,22 +1,41 @@
 /** How the broadcast tree's messages travel. */
 import { Codec, NodeId } from "@starling/machine"
 import * as MessageId from "../MessageId.ts"
-import { defaults, type Message, roundMax, topicMax } from "./treeModel.ts"
+import { defaults, type Gossip, type Message, roundMax, topicMax } from "./treeModel.ts"
 
 export const encode = (message: Message): ReadonlyArray<unknown> => {
   switch (message._tag) {
     case "Gossip":
-      return [0, MessageId.encode(message.id), message.round, message.topic, message.payload]
+      return [
+        0,
+        MessageId.encode(message.id),
+        message.round,
+        message.topic,
+        message.payload,
+        ...trailing(message)
+      ]
     case "Prune":
-      return [1, message.root]
+      return message.unlessParent === true ? [1, message.root, true] : [1, message.root]
     case "Graft":
       return [2, message.ids.map(MessageId.encode)]
     case "GraftMiss":
       return [3, message.ids.map(MessageId.encode)]
     case "Adopt":
       return [4, message.root]
+    case "Entry":
+      return [5, MessageId.encode(message.id), message.entry]
   }
 }
+
+/** Fields that older readers skip: what is not said at the end is left out. */
+const trailing = ({ along, entry, mended }: Gossip): ReadonlyArray<unknown> =>
+  mended === true
+    ? [along ?? null, entry ?? null, true]
+    : entry !== undefined
+      ? [along ?? null, entry]
+      : along !== undefined
+        ? [along]
+        : []
 
 export const decode: Codec.Decoder<Message> = (input) => {
   const fields = Codec.tuple(input, 2, "broadcast tree")
@@ -26,9 +45,10 @@ export const decode: Codec.Decoder<Message> = (input) => {
     case 0:
       return decodeGossip(fields.value)
     case 1:
-      return NodeId.isNodeId(first)
-        ? Codec.accept({ _tag: "Prune", root: first })
-        : Codec.refuse("prune: root is not a node id")
+      if (!NodeId.isNodeId(first)) return Codec.refuse("prune: root is not a node id")
+      return Codec.accept(
+        fields.value[2] === true ? { _tag: "Prune", root: first, unlessParent: true } : { _tag: "Prune", root: first }
+      )
     case 2: {
       const ids = decodeIds(first)
       return ids.ok ? Codec.accept({ _tag: "Graft", ids: ids.value }) : ids
@@ -41,6 +61,8 @@ export const decode: Codec.Decoder<Message> = (input) => {
       return NodeId.isNodeId(first)
         ? Codec.accept({ _tag: "Adopt", root: first })
         : Codec.refuse("adopt: root is not a node id")
+    case 5:
+      return decodeEntry(fields.value)
     default:
       return Codec.refuse(`unknown kind ${typeof kind === "number" ? kind : typeof kind}`)
   }
@@ -54,7 +76,7 @@ const decodeIds = (input: unknown): Codec.Decoded<ReadonlyArray<MessageId.Messag
 
 const decodeGossip = (fields: ReadonlyArray<unknown>): Codec.Decoded<Message> => {
   if (fields.length < 5) return Codec.refuse("gossip: expected 5 fields")
-  const [, rawId, round, topic, payload] = fields
+  const [, rawId, round, topic, payload, along, entry, mended] = fields
   const id = MessageId.decode(rawId)
   if (!id.ok) return id
   if (!Codec.isCount(round, roundMax)) return Codec.refuse(`gossip: round is not in 0..${roundMax}`)
@@ -62,5 +84,24 @@ const decodeGossip = (fields: ReadonlyArray<unknown>): Codec.Decoded<Message> =>
   if (Codec.sizeOf(payload) > defaults.payloadBytesMax) {
     return Codec.refuse(`gossip: payload is over ${defaults.payloadBytesMax} bytes`)
   }
-  return Codec.accept({ _tag: "Gossip", id: id.value, round, topic, payload })
+  return Codec.accept({
+    _tag: "Gossip",
+    id: id.value,
+    round,
+    topic,
+    payload,
+    // What a later version may say there means nothing here.
+    ...(NodeId.isNodeId(along) && { along }),
+    ...(NodeId.isNodeId(entry) && { entry }),
+    ...(mended === true && { mended })
+  })
+}
+
+const decodeEntry = (fields: ReadonlyArray<unknown>): Codec.Decoded<Message> => {
+  const [, rawId, entry] = fields
+  const id = MessageId.decode(rawId)
+  if (!id.ok) return id
+  return NodeId.isNodeId(entry)
+    ? Codec.accept({ _tag: "Entry", id: id.value, entry })
+    : Codec.refuse("entry: the node is not a node id")
 }

@@ -11,7 +11,7 @@ export const broken = (state: State): ReadonlyArray<string> => {
   const { cache, config, gate, pending, roots } = state
   const links = gate.neighbors.map(({ link }) => link)
   const entries = [...HashMap.values(cache.entries)]
-  const trees = [...HashMap.entries(roots.trees)]
+  const trees = [...HashMap.entries(roots)]
   const own = Win.of(state.windows, config.self.id).find(([run]) => run === config.self.incarnation)?.[1] ?? []
   const laws: ReadonlyArray<readonly [string, boolean]> = [
     ["every neighbour has one link", new Set(links).size === links.length],

@@ -15,15 +15,61 @@ export type Message =
       readonly round: number
       readonly topic: number
       readonly payload: unknown
+      readonly along?: NodeId.NodeId
+      readonly entry?: NodeId.NodeId
+      readonly mended?: true
     }
-  | { readonly _tag: "Prune"; readonly root: NodeId.NodeId }
+  | { readonly _tag: "Prune"; readonly root: NodeId.NodeId; readonly unlessParent?: true }
   | { readonly _tag: "Graft"; readonly ids: ReadonlyArray<MessageId.MessageId> }
   | { readonly _tag: "GraftMiss"; readonly ids: ReadonlyArray<MessageId.MessageId> }
   | { readonly _tag: "Adopt"; readonly root: NodeId.NodeId }
+  | { readonly _tag: "Entry"; readonly id: MessageId.MessageId; readonly entry: NodeId.NodeId }
+
+export type Gossip = Extract<Message, { readonly _tag: "Gossip" }>
+
+export interface Timer {
+  readonly _tag: "Tick"
+  readonly number: number
+}
+
+export type Rejection = "busy" | "too-large" | "bad-topic"
+
+export type Output =
+  | { readonly _tag: "Accepted"; readonly token: number; readonly id: MessageId.MessageId }
+  | { readonly _tag: "Rejected"; readonly token: number; readonly reason: Rejection }
+  | {
+      readonly _tag: "Delivered"
+      readonly id: MessageId.MessageId
+      readonly topic: number
+      readonly payload: unknown
+      readonly round: number
+    }
+  | {
+      readonly _tag: "Seen"
+      readonly id: MessageId.MessageId
+      readonly link: Machine.LinkId | null
+      readonly round: number
+      readonly mended: boolean
+    }
+  | { readonly _tag: "Late" }
+  | {
+      readonly _tag: "Announce"
+      readonly id: MessageId.MessageId
+      readonly round: number
+      readonly links: ReadonlyArray<Machine.LinkId>
+    }
+  | { readonly _tag: "Forgotten"; readonly ids: ReadonlyArray<MessageId.MessageId> }
+  | { readonly _tag: "Missed"; readonly link: Machine.LinkId; readonly ids: ReadonlyArray<MessageId.MessageId> }
+
+export type Action = Machine.Action<Message, Timer, Output>
 
 export interface Settings {
-  /** Trees kept; the one unused for longest is forgotten and starts all eager. Our choice: 64 roots at once. */
+  /** Trees kept; further roots share them. Our choice: 64 roots at once. */
   readonly rootsMax: number
+  /** A root that was silent for so long gives its place to a new one. Our choice: well above the pace of slow senders. */
+  readonly rootIdleMs: number
+  /** How much later the way through the entry that a region agrees on may bring a broadcast. Our choice: a tenth of the way around the world. */
+  readonly entryMs: number
   /** Own broadcasts that wait for the store. Our choice. */
   readonly pendingMax: number
   /** Largest payload, as `Codec.sizeOf` counts. Our choice: half a frame of the wire. */
@@ -52,6 +98,8 @@ export const topicMax = 255
 
 export const defaults: Settings = {
   rootsMax: 64,
+  rootIdleMs: 600_000,
+  entryMs: 30,
   pendingMax: 1024,
   payloadBytesMax: 512 * 1024,
   cacheBytesMax: 16 * 1024 * 1024,
@@ -89,7 +137,13 @@ export type Counters = Readonly<
     | "missesReceived"
     | "adoptsSent"
     | "adoptsReceived"
+    | "entriesSent"
+    | "entriesReceived"
+    | "entriesLeft"
+    | "optimized"
+    | "shared"
     | "rootsEvicted"
+    | "rootsRefused"
     | "cacheCrowded"
     | "gapsClosed"
     | "originsRefused"
@@ -132,7 +186,13 @@ export const zero: Counters = {
   missesReceived: 0,
   adoptsSent: 0,
   adoptsReceived: 0,
+  entriesSent: 0,
+  entriesReceived: 0,
+  entriesLeft: 0,
+  optimized: 0,
+  shared: 0,
   rootsEvicted: 0,
+  rootsRefused: 0,
   cacheCrowded: 0,
   gapsClosed: 0,
   originsRefused: 0,
