@@ -4,6 +4,7 @@
  */
 import type { Machine } from "@starling/machine"
 import type { Observer, Protocol } from "../World.ts"
+import * as Agenda from "./agenda.ts"
 import type { Core, End, Host, Packet, Run, Task } from "./core.ts"
 import * as Process from "./process.ts"
 
@@ -34,15 +35,14 @@ export const fork = <P extends Protocol>(
     })
   }
   for (const [host, copy] of copies.hosts) fillHost(copies, host, copy)
-  const { agenda } = core
-  const tasks = agenda.tasks.map((task) => (task === undefined ? undefined : taskOf(copies, task)))
+  const agenda = Agenda.copy(core.agenda, (task) => taskOf(copies, task))
   const stalled = new Set([...core.stalled].map((end) => endOf(copies, end)))
   for (let end = copies.unfinished.pop(); end !== undefined; end = copies.unfinished.pop()) finish(copies, end)
   const next: Core<P> = {
     ...core,
     dispatch: (run, event) => Process.dispatch(next, run, event),
     observer,
-    agenda: { ...agenda, at: agenda.at.slice(), order: agenda.order.slice(), tasks },
+    agenda,
     digest: { ...core.digest },
     counters: { ...core.counters },
     hosts: new Map([...core.hosts].map(([id, host]) => [id, hostOf(copies, host)])),
