@@ -119,98 +119,103 @@ interface Turn {
   shuffler: Shuffler.State
   tree: BroadcastTree.State
   repair: LazyPushRepair.State
-  readonly waiting: Array<Wiring.Delivery>
-  readonly actions: Array<World.Action<Protocol>>
+  /** What the components said to each other and is not heard yet, from `heard` on. Most steps need no list. */
+  waiting: Array<Wiring.Delivery> | undefined
+  heard: number
+  actions: Array<World.Action<Protocol>> | undefined
 }
 
+const noActions: ReadonlyArray<World.Action<Protocol>> = []
+
 const step = (state: State, { event, now }: World.Input<Protocol>): Machine.Step<State, World.Action<Protocol>> => {
-  const turn: Turn = { ...state, now, waiting: [], actions: [] }
+  const { repair, shuffler, tree, view } = state
+  const turn: Turn = { now, view, shuffler, tree, repair, waiting: undefined, heard: 0, actions: undefined }
   accept(turn, event)
   // Whoever hears of it hears after what was said before.
-  for (let next = turn.waiting.shift(); next !== undefined; next = turn.waiting.shift()) deliver(turn, next)
-  const { repair, shuffler, tree, view } = turn
-  return [{ view, shuffler, tree, repair }, turn.actions]
+  while (turn.waiting !== undefined && turn.heard < turn.waiting.length)
+    deliver(turn, turn.waiting[turn.heard++] as Wiring.Delivery)
+  const next = { view: turn.view, shuffler: turn.shuffler, tree: turn.tree, repair: turn.repair }
+  return [next, turn.actions ?? noActions]
 }
 
 const started = { _tag: "Started" } as const
 
 const accept = (turn: Turn, event: World.Event<Protocol>): void => {
-  const { waiting } = turn
   switch (event._tag) {
     case "Started":
-      waiting.push({ to: "broadcast-tree", event: started }, { to: "lazy-push-repair", event: started })
-      waiting.push({ to: "shuffler", event: started }, { to: "view-manager", event: started })
+      for (const to of ["broadcast-tree", "lazy-push-repair", "shuffler", "view-manager"] as const)
+        wait(turn, { to, event: started })
       return
     case "Broadcast": {
       const { token } = event
-      const topic = Wiring.topicApplication
-      waiting.push({ to: "broadcast-tree", event: { _tag: "Broadcast", token, topic, payload: token } })
-      return
+      return toTree(turn, { _tag: "Broadcast", token, topic: Wiring.topicApplication, payload: token })
     }
     case "LinkUp": {
       const { attempt, link, peer } = event
-      if (attempt === undefined) waiting.push({ to: "view-manager", event })
-      else waiting.push({ to: ownerOf(attempt), event: { _tag: "LinkUp", link, peer, attempt: ownOf(attempt) } })
-      return
+      if (attempt === undefined) return toView(turn, event)
+      return deliver(turn, { to: ownerOf(attempt), event: { _tag: "LinkUp", link, peer, attempt: ownOf(attempt) } })
     }
     case "LinkRefused": {
       const { attempt } = event
-      waiting.push({ to: ownerOf(attempt), event: { ...event, attempt: ownOf(attempt) } })
-      return
+      return deliver(turn, { to: ownerOf(attempt), event: { ...event, attempt: ownOf(attempt) } })
     }
     case "LinkDown":
-      waiting.push({ to: "view-manager", event })
+      wait(turn, { to: "view-manager", event })
       // The others care only for frames of it that they hold.
-      if (turn.shuffler.gate.held.length > 0) waiting.push({ to: "shuffler", event })
-      if (turn.tree.gate.held.length > 0) waiting.push({ to: "broadcast-tree", event })
-      if (turn.repair.gate.held.length > 0) waiting.push({ to: "lazy-push-repair", event })
+      if (turn.shuffler.gate.held.length > 0) wait(turn, { to: "shuffler", event })
+      if (turn.tree.gate.held.length > 0) wait(turn, { to: "broadcast-tree", event })
+      if (turn.repair.gate.held.length > 0) wait(turn, { to: "lazy-push-repair", event })
       return
-    case "Received": {
-      const { link, message } = event
-      waiting.push({
-        to: message.channel,
-        event: { _tag: "Received", link, message: message.message }
-      } as Wiring.Delivery)
-      return
-    }
+    case "Received":
+      return receive(turn, event.link, event.message)
     case "TimerFired":
-      waiting.push({
-        to: event.timer.part,
-        event: { _tag: "TimerFired", timer: event.timer.timer }
-      } as Wiring.Delivery)
-      return
+      return fire(turn, event.timer)
     case "Written":
-      waiting.push({ to: "broadcast-tree", event })
+      return toTree(turn, event)
   }
 }
 
+const receive = (turn: Turn, link: Machine.LinkId, frame: Protocol["message"]): void => {
+  switch (frame.channel) {
+    case "view-manager":
+      return toView(turn, { _tag: "Received", link, message: frame.message })
+    case "shuffler":
+      return toShuffler(turn, { _tag: "Received", link, message: frame.message })
+    case "broadcast-tree":
+      return toTree(turn, { _tag: "Received", link, message: frame.message })
+    case "lazy-push-repair":
+      return toRepair(turn, { _tag: "Received", link, message: frame.message })
+  }
+}
+
+const fire = (turn: Turn, { part, timer }: Timer): void => {
+  switch (part) {
+    case "view-manager":
+      return toView(turn, { _tag: "TimerFired", timer })
+    case "shuffler":
+      return toShuffler(turn, { _tag: "TimerFired", timer })
+    case "broadcast-tree":
+      return toTree(turn, { _tag: "TimerFired", timer })
+    case "lazy-push-repair":
+      return toRepair(turn, { _tag: "TimerFired", timer })
+  }
+}
+
+const wait = (turn: Turn, delivery: Wiring.Delivery): void => {
+  if (turn.waiting === undefined) turn.waiting = [delivery]
+  else turn.waiting.push(delivery)
+}
+
 const deliver = (turn: Turn, { event, to }: Wiring.Delivery): void => {
-  const { now } = turn
   switch (to) {
-    case "view-manager": {
-      const [state, actions] = ViewManager.step(turn.view, { now, event })
-      turn.view = state
-      for (const action of actions) carryOut(turn, to, action)
-      return
-    }
-    case "shuffler": {
-      const [state, actions] = Shuffler.step(turn.shuffler, { now, event })
-      turn.shuffler = state
-      for (const action of actions) carryOut(turn, to, action)
-      return
-    }
-    case "broadcast-tree": {
-      const [state, actions] = BroadcastTree.step(turn.tree, { now, event })
-      turn.tree = state
-      for (const action of actions) carryOut(turn, to, action)
-      return
-    }
-    case "lazy-push-repair": {
-      const [state, actions] = LazyPushRepair.step(turn.repair, { now, event })
-      turn.repair = state
-      for (const action of actions) carryOut(turn, to, action)
-      return
-    }
+    case "view-manager":
+      return toView(turn, event)
+    case "shuffler":
+      return toShuffler(turn, event)
+    case "broadcast-tree":
+      return toTree(turn, event)
+    case "lazy-push-repair":
+      return toRepair(turn, event)
     case "clock":
     case "facts":
       // Nobody is there to hear it.
@@ -218,35 +223,65 @@ const deliver = (turn: Turn, { event, to }: Wiring.Delivery): void => {
   }
 }
 
+const toView = (turn: Turn, event: ViewManager.Event): void => {
+  const [state, actions] = ViewManager.step(turn.view, { now: turn.now, event })
+  turn.view = state
+  for (const action of actions) carryOut(turn, "view-manager", action)
+}
+
+const toShuffler = (turn: Turn, event: Shuffler.Event): void => {
+  const [state, actions] = Shuffler.step(turn.shuffler, { now: turn.now, event })
+  turn.shuffler = state
+  for (const action of actions) carryOut(turn, "shuffler", action)
+}
+
+const toTree = (turn: Turn, event: BroadcastTree.Event): void => {
+  const [state, actions] = BroadcastTree.step(turn.tree, { now: turn.now, event })
+  turn.tree = state
+  for (const action of actions) carryOut(turn, "broadcast-tree", action)
+}
+
+const toRepair = (turn: Turn, event: LazyPushRepair.Event): void => {
+  const [state, actions] = LazyPushRepair.step(turn.repair, { now: turn.now, event })
+  turn.repair = state
+  for (const action of actions) carryOut(turn, "lazy-push-repair", action)
+}
+
 const carryOut = <P extends Part>(turn: Turn, part: P, action: Component.ActionOf<P>): void => {
-  const { actions } = turn
   switch (action._tag) {
-    case "Open":
-      actions.push({
-        _tag: "Open",
-        attempt: 2 * action.attempt + (part === "shuffler" ? 1 : 0),
-        address: action.address
-      })
-      return
+    case "Open": {
+      const attempt = 2 * action.attempt + (part === "shuffler" ? 1 : 0)
+      return ask(turn, { _tag: "Open", attempt, address: action.address })
+    }
     case "Send":
-      actions.push({ _tag: "Send", link: action.link, message: { channel: part, message: action.message } as never })
-      return
+      return ask(turn, {
+        _tag: "Send",
+        link: action.link,
+        message: { channel: part, message: action.message } as Protocol["message"]
+      })
     case "SetTimer":
-      actions.push({ _tag: "SetTimer", delayMs: action.delayMs, timer: { part, timer: action.timer } as Timer })
-      return
+      return ask(turn, {
+        _tag: "SetTimer",
+        delayMs: action.delayMs,
+        timer: { part, timer: action.timer } as Timer
+      })
     case "Close":
     case "Write":
-      actions.push(action)
-      return
+      return ask(turn, action)
     case "Emit":
       for (const routed of Wiring.route(part, action.output)) {
-        if (routed.to !== "application" && routed.to !== "clock-cell") turn.waiting.push(routed)
+        if (routed.to !== "application" && routed.to !== "clock-cell") wait(turn, routed)
         else if (routed.to === "application" && routed.output._tag === "Delivered") {
           const { id, round } = routed.output
-          actions.push({ _tag: "Emit", output: { id, round } })
+          ask(turn, { _tag: "Emit", output: { id, round } })
         }
       }
   }
+}
+
+const ask = (turn: Turn, action: World.Action<Protocol>): void => {
+  if (turn.actions === undefined) turn.actions = [action]
+  else turn.actions.push(action)
 }
 
 /** Two components dial, each with numbers of its own: what an attempt is for stands in its lowest bit. */
