@@ -751,7 +751,9 @@ const happen = <P extends Protocol>(core: Core<P>): void => {
   const task = Agenda.pop(core.agenda)
   switch (task?._tag) {
     case "Arrival":
-      return Links.onArrival(core, task.from)
+      return Links.onArrival(core, task)
+    case "Timer":
+      return Process.dispatch(core, task.run, { _tag: "TimerFired", timer: task.timer })
     case "Event":
       return Process.dispatch(core, task.run, task.event)
     case "Durable":

@@ -62,16 +62,16 @@ export interface Run<P extends Protocol> {
  */
 export type Phase = "dialing" | "answering" | "open" | "broken" | "down"
 
-/** One end of a connection, with the pipe that leads from it to the other end. */
+/**
+ * One end of a connection, with the pipe that leads from it to the other end. On the agenda it stands for the arrival of
+ * the first packet of its pipe. What every frame touches comes first: an end takes several lines of the cache.
+ */
 export interface End<P extends Protocol> {
-  readonly host: Host<P>
-  run: Run<P> | undefined
-  link: Machine.LinkId
+  readonly _tag: "Arrival"
   phase: Phase
-  /** The run at this end died in silence: it owes the other end a reset. */
-  orphaned: boolean
-  readonly attempt: number
-  readonly address: string
+  link: Machine.LinkId
+  run: Run<P> | undefined
+  readonly host: Host<P>
   /** Undefined if nobody has the address that was dialled. */
   other: End<P> | undefined
   /** Travelling packets, in order, from the first to the last. */
@@ -80,17 +80,21 @@ export interface End<P extends Protocol> {
   travelling: number
   /** The agenda holds the arrival of the first packet. */
   scheduled: boolean
-  readonly latencyMs: number
-  /** How packets fare on their way from here. */
-  weather: Weather
   /** Nothing gets through any more, in silence. */
   mute: boolean
-  lastArrival: number
+  /** How packets fare on their way from here. */
+  weather: Weather
+  readonly latencyMs: number
+  /** The run at this end died in silence: it owes the other end a reset. */
+  orphaned: boolean
+  readonly attempt: number
+  readonly address: string
 }
 
-export interface Packet<P extends Protocol> {
+/** Something on its way. */
+export type Packet<P extends Protocol> = Content<P> & {
+  /** When it arrives: not before the one ahead of it. */
   readonly at: number
-  readonly content: Content<P>
   /** The one behind it. */
   next: Packet<P> | undefined
 }
@@ -104,7 +108,8 @@ export type Content<P extends Protocol> =
   | { readonly _tag: "Reset" }
 
 export type Task<P extends Protocol> =
-  | { readonly _tag: "Arrival"; readonly from: End<P> }
+  | End<P>
+  | { readonly _tag: "Timer"; readonly run: Run<P>; readonly timer: P["timer"] }
   | { readonly _tag: "Event"; readonly run: Run<P>; readonly event: Event<P> }
   | { readonly _tag: "DialTimeout"; readonly end: End<P> }
   | { readonly _tag: "Durable"; readonly run: Run<P> }

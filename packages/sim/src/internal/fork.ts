@@ -110,7 +110,9 @@ const finish = <P extends Protocol>(copies: Copies<P>, end: End<P>): void => {
 const taskOf = <P extends Protocol>(copies: Copies<P>, task: Task<P>): Task<P> => {
   switch (task._tag) {
     case "Arrival":
-      return { _tag: "Arrival", from: endOf(copies, task.from) }
+      return endOf(copies, task)
+    case "Timer":
+      return { _tag: "Timer", run: runOf(copies, task.run), timer: task.timer }
     case "Event":
       return { _tag: "Event", run: runOf(copies, task.run), event: task.event }
     case "DialTimeout":

@@ -65,10 +65,10 @@ export const send = <P extends Protocol>(
     return
   }
   counters.frames++
-  transmit(core, end, { _tag: "Frame", message: carried })
+  transmitFrame(core, end, carried)
   if (duplicateShare > 0 && draw(core) < duplicateShare) {
     counters.duplicated++
-    transmit(core, end, { _tag: "Frame", message: carried })
+    transmitFrame(core, end, carried)
   }
 }
 
@@ -113,14 +113,14 @@ export const onArrival = <P extends Protocol>(core: Core<P>, from: End<P>): void
   const packet = from.first
   const to = from.other
   if (packet === undefined || to === undefined) return
-  if (from.mute || from.host.blocked.has(to.host) || isUnread(to)) {
+  if (from.mute || (from.host.blocked.size > 0 && from.host.blocked.has(to.host)) || isUnread(to)) {
     core.stalled.add(from)
     return
   }
   from.first = packet.next
   if (packet.next === undefined) from.last = undefined
   from.travelling--
-  receive(core, to, from, packet.content)
+  receive(core, to, from, packet)
   flow(core, from, 0)
 }
 
@@ -290,19 +290,29 @@ const goDown = <P extends Protocol>(end: End<P>): void => {
   end.run?.links.delete(end.link)
 }
 
-const transmit = <P extends Protocol>(core: Core<P>, from: End<P>, content: Content<P>, waitMs = 0): void => {
+const transmit = <P extends Protocol>(core: Core<P>, from: End<P>, content: Content<P>, waitMs = 0): void =>
+  put(core, from, { ...content, at: dueAt(core, from, waitMs), next: undefined })
+
+/** Of frames there are millions: a literal of its own, since a spread takes far longer. */
+const transmitFrame = <P extends Protocol>(core: Core<P>, from: End<P>, message: P["message"]): void =>
+  put(core, from, { _tag: "Frame", message, at: dueAt(core, from, 0), next: undefined })
+
+const dueAt = <P extends Protocol>(core: Core<P>, from: End<P>, waitMs: number): number => {
   const { delayMs, jitterMs, jitterTimes, lossShare, tailMs } = from.weather
   let at = core.now + from.latencyMs + delayMs + waitMs + (jitterMs > 0 ? draw(core) * jitterMs : 0)
   if (jitterTimes > 1) at += from.latencyMs * draw(core) * (jitterTimes - 1)
   if (tailMs > 0) at += tailMs * tail(draw(core))
   if (lossShare > 0) at += lostMs(core, lossShare)
-  from.lastArrival = Math.max(at, from.lastArrival)
-  const packet: Packet<P> = { at: from.lastArrival, content, next: undefined }
+  // Not before what is ahead of it. Where nothing is ahead, all that was has arrived.
+  return from.last === undefined ? at : Math.max(at, from.last.at)
+}
+
+const put = <P extends Protocol>(core: Core<P>, from: End<P>, packet: Packet<P>): void => {
   if (from.last === undefined) from.first = packet
   else from.last.next = packet
   from.last = packet
   from.travelling++
-  if (!core.stalled.has(from)) flow(core, from, 0)
+  if (core.stalled.size === 0 || !core.stalled.has(from)) flow(core, from, 0)
 }
 
 /** Puts the arrival of the first packet on the agenda, not before `delayMs` from now. */
@@ -310,7 +320,7 @@ const flow = <P extends Protocol>(core: Core<P>, from: End<P>, delayMs: number):
   const { first } = from
   if (from.scheduled || first === undefined) return
   from.scheduled = true
-  enter(core, Math.max(first.at, core.now + delayMs), { _tag: "Arrival", from })
+  enter(core, Math.max(first.at, core.now + delayMs), from)
 }
 
 const discard = <P extends Protocol>(core: Core<P>, end: End<P>): void => {
@@ -361,20 +371,20 @@ const makeEnd = <P extends Protocol>(
   latencyMs: number,
   weather: Weather
 ): End<P> => ({
-  host,
-  run,
-  link: 0,
+  _tag: "Arrival",
   phase,
-  orphaned: false,
-  attempt,
-  address,
+  link: 0,
+  run,
+  host,
   other: undefined,
   first: undefined,
   last: undefined,
   travelling: 0,
   scheduled: false,
-  latencyMs,
-  weather,
   mute: false,
-  lastArrival: 0
+  weather,
+  latencyMs,
+  orphaned: false,
+  attempt,
+  address
 })

@@ -84,11 +84,7 @@ const act = <P extends Protocol>(core: Core<P>, run: Run<P>, action: Action<P>, 
       return Network.close(core, run, action.link, action.reason)
     case "SetTimer": {
       const delayMs = action.delayMs > 0 ? action.delayMs : 0
-      return enter(core, core.now + delayMs, {
-        _tag: "Event",
-        run,
-        event: { _tag: "TimerFired", timer: action.timer }
-      })
+      return enter(core, core.now + delayMs, { _tag: "Timer", run, timer: action.timer })
     }
     case "Write":
       return write(core, run, action.token, action.rows)
