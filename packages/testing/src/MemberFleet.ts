@@ -6,11 +6,12 @@
  *
  * @since 0.1.0
  */
-import { Stamp } from "@starling/clock"
+import { Clock, Stamp } from "@starling/clock"
 import { MessageId, ViewManager } from "@starling/gossip"
 import { type NodeId, Peer, Rng } from "@starling/machine"
 import { Component, Member, type Parts, Wiring } from "@starling/member"
 import { World } from "@starling/sim"
+import * as HashMap from "effect/HashMap"
 import { peerOf } from "./internal/peers.ts"
 
 /** What the world is told of a member. @since 0.1.0 @category models */
@@ -29,6 +30,8 @@ export interface Options {
   readonly mode: Member.Config["mode"]
   /** Milliseconds between two joins. Default 5. */
   readonly joinEveryMs?: number
+  /** When each member joins instead, by its number; undefined: never. */
+  readonly joinAtMs?: (index: number) => number | undefined
   /** How many of the first members the others join at. Default 3. */
   readonly contacts?: number
   readonly datacenters?: number
@@ -38,6 +41,8 @@ export interface Options {
   readonly digestLeavesMax?: number
   /** Ask each component for its invariants after every step that changed it. Default: in fleets of up to 64. */
   readonly checkSteps?: boolean
+  /** Looks on, too. */
+  readonly observer?: World.Observer<Protocol>
 }
 
 /** @since 0.1.0 @category models */
@@ -91,19 +96,22 @@ export const make = (options: Options): MemberFleet => {
     network: options.network ?? {},
     ...(options.digestLeavesMax === undefined ? {} : { digestLeavesMax: options.digestLeavesMax }),
     observer: {
-      output: ({ peer }, output) => {
+      output: (at, output) => {
         if (output._tag === "Accepted") fleet.accepted.set(output.token, MessageId.toText(output.id))
-        if (output._tag === "Delivered") record(fleet.delivered, MessageId.toText(output.id), peer.id)
+        if (output._tag === "Delivered") record(fleet.delivered, MessageId.toText(output.id), at.node)
+        options.observer?.output?.(at, output)
       },
-      step: ({ peer, now }, _event, state) => {
-        const before = last.get(peer.id)
-        last.set(peer.id, state)
-        const at = `${peer.id} at ${now} ms`
+      step: (occasion, event, state, actions) => {
+        const { node, now, peer } = occasion
+        const before = last.get(node)
+        last.set(node, state)
+        const at = `${node} at ${now} ms`
         if (before !== undefined) note(fleet.stampsBack, stampsBack(before, state, peer.id), at)
         if (checkSteps) note(fleet.broken, brokenSince(before, state), at)
         if (fleet.watched !== undefined && fleet.watched !== peer.id && fleet.accused.size < findingsMax) {
           for (const way of accusations(state, fleet.watched)) fleet.accused.add(`${peer.id}: ${way}`)
         }
+        options.observer?.step?.(occasion, event, state, actions)
       }
     }
   })
@@ -120,12 +128,29 @@ export const make = (options: Options): MemberFleet => {
     }
     return Member.make(config, boot.stored, boot.seed, boot.wall)
   }
+  const { joinAtMs = (index) => index * (options.joinEveryMs ?? 5) } = options
   for (const [index, peer] of peers.entries()) {
-    World.at(world, index * (options.joinEveryMs ?? 5), () =>
-      World.join(world, peer, program, { started: [{ _tag: "Started" }] })
-    )
+    const atMs = joinAtMs(index)
+    if (atMs === undefined) continue
+    World.at(world, atMs, () => World.join(world, peer, program, { started: [{ _tag: "Started" }] }))
   }
   return Object.assign(fleet, { world })
+}
+
+/**
+ * A frame as it arrives: encoded and decoded as on a real link. Undefined if what was sent is no frame of any component.
+ *
+ * @since 0.1.0
+ */
+export const throughCodec = (frame: Wiring.Frame): Wiring.Frame | undefined => {
+  const { encode } = Component.specs[frame.channel] as Component.Spec<Component.Component>
+  return decoded(frame.channel, encode(frame.message as never))
+}
+
+/** The frame that these plain data are on a channel, or undefined: what a receiver makes of garbage. @since 0.1.0 */
+export const decoded = (channel: Component.Component, data: unknown): Wiring.Frame | undefined => {
+  const message = Component.specs[channel].decode(data)
+  return message.ok ? ({ channel, message: message.value } as Wiring.Frame) : undefined
 }
 
 const note = (findings: Array<string>, found: ReadonlyArray<string>, at: string): void => {
@@ -137,12 +162,20 @@ const note = (findings: Array<string>, found: ReadonlyArray<string>, at: string)
  * readings are sound there; each step of facts draws one, and after such a step the reading must be strictly later.
  */
 const stampsBack = (before: Member.State, after: Member.State, node: NodeId.NodeId): ReadonlyArray<string> => {
+  if (before.config.self.incarnation !== after.config.self.incarnation && !isKept(before, after)) return []
   const drawn = after.cells.facts.steps > before.cells.facts.steps
   if (after.reading === before.reading && !drawn) return []
   const [old, fresh] = [stampOf(before, node), stampOf(after, node)]
   const order = Stamp.compare(fresh, old)
   return order > 0 || (order === 0 && !drawn) ? [] : [`${Stamp.toText(fresh)} after ${Stamp.toText(old)}`]
 }
+
+/**
+ * A restart begins above what was stamped, unless its disk was lost, or it had followed a stamp beyond its mark, which a crash
+ * may forget (`Clock`).
+ */
+const isKept = (before: Member.State, after: Member.State): boolean =>
+  !HashMap.isEmpty(after.durable) && before.reading.wall < before.reading.limit + Clock.restartGapMs
 
 const stampOf = ({ reading: { counter, epoch, wall } }: Member.State, node: NodeId.NodeId): Stamp.Stamp => ({
   epoch,
@@ -175,6 +208,9 @@ const accusations = ({ cells, queues }: Member.State, id: NodeId.NodeId): Readon
   return out
 }
 
+/** The n-th member of a fleet with this seed. @since 0.1.0 */
+export const peer: (seed: number | string, index: number) => Peer.Peer = peerOf
+
 /** Sends an application broadcast at a member; returns the token under which its id will be accepted. @since 0.1.0 */
 export const broadcast = (fleet: MemberFleet, id: NodeId.NodeId, payload: unknown): number => {
   const token = fleet.nextToken++
@@ -198,9 +234,24 @@ export const crash = (
 ): boolean => World.inject(fleet.world, id, { _tag: "Crash", component, at })
 
 /** Every running member has neighbours, and following them one reaches every other. @since 0.1.0 */
-export const isOneComponent = (fleet: MemberFleet): boolean => {
-  const running = World.running(fleet.world)
-  return running.length === fleet.options.size - down(fleet) && components(running).length === 1
+export const isOneComponent = (fleet: MemberFleet): boolean =>
+  World.running(fleet.world).length === fleet.options.size - down(fleet) && islands(fleet).length === 1
+
+/** Running members in sets, within which every one is reached from another by following neighbours. @since 0.1.0 */
+export const islands = ({ world }: MemberFleet): ReadonlyArray<ReadonlySet<NodeId.NodeId>> => {
+  const running = World.running(world)
+  const neighbors = new Map(running.map(({ peer, state }) => [peer.id, viewsOf(state).active.map((n) => n.peer.id)]))
+  const seen = new Set<NodeId.NodeId>()
+  const out: Array<ReadonlySet<NodeId.NodeId>> = []
+  for (const { peer } of running) {
+    if (seen.has(peer.id)) continue
+    const island = new Set([peer.id])
+    for (const member of island)
+      for (const next of neighbors.get(member) ?? []) if (neighbors.has(next)) island.add(next)
+    for (const member of island) seen.add(member)
+    out.push(island)
+  }
+  return out
 }
 
 /**
@@ -222,9 +273,8 @@ export const brokenOverlay = (fleet: MemberFleet): ReadonlyArray<string> => {
     if (active.some((neighbor) => neighbor.peer.id === peer.id)) out.push(`${peer.id} is its own neighbour`)
     for (const broken of Member.invariants(state)) out.push(`${peer.id}: ${broken}`)
   }
-  const islands = components(running)
-  if (islands.length > 1)
-    out.push(`${islands.length} components of ${islands.map((island) => island.size).join(", ")} members`)
+  const parts = islands(fleet)
+  if (parts.length > 1) out.push(`${parts.length} components of ${parts.map((part) => part.size).join(", ")} members`)
   for (const pair of lastingAsymmetry(fleet)) out.push(`asymmetric: ${pair}`)
   return out.concat(
     fleet.broken,
@@ -273,23 +323,6 @@ const viewsOf = (state: Member.State): ViewManager.State => state.cells["view-ma
 
 const down = (fleet: MemberFleet): number => World.ids(fleet.world).length - World.running(fleet.world).length
 
-type Running = ReadonlyArray<{ readonly peer: Peer.Peer; readonly state: Member.State }>
-
-const components = (running: Running): ReadonlyArray<ReadonlySet<NodeId.NodeId>> => {
-  const neighbors = new Map(running.map(({ peer, state }) => [peer.id, viewsOf(state).active.map((n) => n.peer.id)]))
-  const seen = new Set<NodeId.NodeId>()
-  const out: Array<ReadonlySet<NodeId.NodeId>> = []
-  for (const { peer } of running) {
-    if (seen.has(peer.id)) continue
-    const island = new Set([peer.id])
-    for (const member of island)
-      for (const next of neighbors.get(member) ?? []) if (neighbors.has(next)) island.add(next)
-    for (const member of island) seen.add(member)
-    out.push(island)
-  }
-  return out
-}
-
 /**
  * Asymmetric pairs that are still there three keepalive periods later, which pass if there are any: between two answers of
  * a handshake every new link is asymmetric for half a round trip, and views go on changing when nothing is wrong.
@@ -302,7 +335,8 @@ const lastingAsymmetry = (fleet: MemberFleet): ReadonlyArray<string> => {
   return now.filter((pair) => later.has(pair))
 }
 
-const asymmetric = (fleet: MemberFleet): ReadonlyArray<string> => {
+/** Pairs of which the first has the second for a neighbour, and the second not the first. @since 0.1.0 */
+export const asymmetric = (fleet: MemberFleet): ReadonlyArray<string> => {
   const running = World.running(fleet.world)
   const active = new Map(
     running.map(({ peer, state }) => [peer.id, new Set(viewsOf(state).active.map((n) => n.peer.id))])

@@ -5,6 +5,7 @@
  */
 import { agents } from "./internal/agents.ts"
 import { crashes } from "./internal/crashes.ts"
+import { faults } from "./internal/faults.ts"
 import { members } from "./internal/members.ts"
 import { tree } from "./internal/tree.ts"
 
@@ -34,7 +35,7 @@ export interface Scenario {
   readonly run: (input: Input) => Outcome
 }
 
-export { agents, crashes, members, tree }
+export { agents, crashes, faults, members, tree }
 
 /** @since 0.1.0 */
-export const all: ReadonlyArray<Scenario> = [members, crashes, agents, tree]
+export const all: ReadonlyArray<Scenario> = [members, crashes, faults, agents, tree]

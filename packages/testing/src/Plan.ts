@@ -1,0 +1,195 @@
+/**
+ * A trial of a fleet as data: who joins when, what goes wrong, what is asked of the members, and from when on it is quiet.
+ *
+ * A plan is JSON. It can be written by hand, made by an arbitrary (`Arbitraries.plan`), shrunk (`Shrink.plan`) and kept in a
+ * file; `Trial.run` plays it. Members are numbered from 0. Every part of a plan is a plan: at `quietAtMs` everything that
+ * still goes wrong is mended, and whoever is down and not among the `gone` is started again, so that what must be true
+ * in the end does not hang on a fault that somebody took out of the list.
+ *
+ * @since 0.1.0
+ */
+import type { Component, Member } from "@starling/member"
+import type { Fault } from "@starling/sim"
+import * as Schema from "effect/Schema"
+import * as Result from "effect/Result"
+
+/**
+ * What is asked of members, or done to their components.
+ *
+ * - `Broadcast`: so many application broadcasts at once.
+ * - `SetConfig`: a key of the fleet's configuration.
+ * - `Leave`: says goodbye and ends, as `Agent.leave` does.
+ * - `Fail`: a component crashes, the next time it gets to that point.
+ * - `Poison`: `from` sends `to` what no honest member sends, if there is a link (`Poisons`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Deed =
+  | { readonly _tag: "Broadcast"; readonly member: number; readonly count: number }
+  | { readonly _tag: "SetConfig"; readonly member: number; readonly key: string }
+  | { readonly _tag: "Leave"; readonly member: number }
+  | {
+      readonly _tag: "Fail"
+      readonly member: number
+      readonly component: Component.Component
+      readonly at: Member.CrashPoint
+    }
+  | {
+      readonly _tag: "Poison"
+      readonly from: number
+      readonly to: number
+      readonly what: Poison
+      readonly seed: number
+    }
+
+/**
+ * What a faulty or hostile member sends.
+ *
+ * - `garbage`: frames that are none: of unknown kinds, with fields missing, of the wrong type, without end.
+ * - `announcements`: of broadcasts that do not exist.
+ * - `shuffles`: with nodes that do not exist, from origins that do not exist.
+ * - `walks`: of joins of nodes that do not exist, with far too many hops to go.
+ * - `spoofs`: joins, requests and answers in the name of another member.
+ * - `grafts`: requests for broadcasts that do not exist, denials and prunes that nobody asked for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Poison = (typeof poisons)[number]
+
+/** @since 0.1.0 */
+export const poisons = ["garbage", "announcements", "shuffles", "walks", "spoofs", "grafts"] as const
+
+/** @since 0.1.0 @category models */
+export interface Plan {
+  /** Of all chance that is left: latencies, jitter, disks, and which component moves next. */
+  readonly seed: number
+  /** `interleaved`: one move at a time, as actors do. */
+  readonly mode: Member.Config["mode"]
+  /** `near`: 10 to 50 ms between members. `wide`: member by member in the next of nineteen regions. */
+  readonly terrain: "near" | "wide"
+  /** How many of the first members the others join at. */
+  readonly contacts: number
+  readonly datacenters: number
+  readonly members: ReadonlyArray<{ readonly member: number; readonly joinAtMs: number }>
+  /** Numbers from `Plan.twins` on are twins. */
+  readonly faults: Fault.Scenario<number>
+  readonly deeds: ReadonlyArray<{ readonly atMs: number; readonly deed: Deed }>
+  /** Who may be down in the end. */
+  readonly gone: ReadonlyArray<number>
+  readonly quietAtMs: number
+}
+
+/** Members have lower numbers, and twins these. @since 0.1.0 */
+export const twins = 100_000
+
+/** What a plan may hold at most; our choice, far above what a run of seconds has. @since 0.1.0 */
+export const bounds = { members: 10_000, faults: 100_000, deeds: 100_000, quietAtMs: 86_400_000 } as const
+
+/** A plan without anything that happens to some of its members. @since 0.1.0 */
+export const deedMembers = (deed: Deed): ReadonlyArray<number> =>
+  deed._tag === "Poison" ? [deed.from, deed.to] : [deed.member]
+
+// ---------------------------------------------------------------------------------------------------------------------
+// As text
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** As a file keeps it. @since 0.1.0 */
+export const toText = (plan: Plan): string => `${JSON.stringify(plan, undefined, 1)}\n`
+
+/** The plan that plain data are, or what is wrong with them and where. @since 0.1.0 */
+export const decode = (input: unknown): Result.Result<Plan, string> =>
+  Result.mapError(decodePlan(input), (error) => String(error.message))
+
+const count = (max: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: max }))
+const member = count(2 * twins)
+const members = Schema.Array(member)
+const atMs = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: bounds.quietAtMs }))
+const direction = Schema.Literals(["both", "there"])
+const groups = { some: members, others: members }
+
+const FaultSchema = Schema.Union([
+  Schema.TaggedStruct("Crash", { node: member, how: Schema.Literals(["reset", "silent"]) }),
+  Schema.TaggedStruct("Restart", { node: member, disk: Schema.Literals(["kept", "lost"]) }),
+  Schema.TaggedStruct("Cut", { ...groups, direction }),
+  Schema.TaggedStruct("Heal", groups),
+  Schema.TaggedStruct("HealAll", {}),
+  Schema.TaggedStruct("ResetLinks", {
+    node: member,
+    other: Schema.NullOr(member),
+    underWay: Schema.Literals(["arrives", "lost"])
+  }),
+  Schema.TaggedStruct("HalfOpen", {
+    node: member,
+    other: Schema.NullOr(member),
+    who: Schema.Literals(["told", "nobody"])
+  }),
+  Schema.TaggedStruct("SetWeather", {
+    ...groups,
+    direction,
+    weather: Schema.Struct({
+      delayMs: Schema.optionalKey(atMs),
+      jitterMs: Schema.optionalKey(atMs),
+      tailMs: Schema.optionalKey(atMs),
+      lossShare: Schema.optionalKey(Schema.Finite),
+      resetShare: Schema.optionalKey(Schema.Finite),
+      duplicateShare: Schema.optionalKey(Schema.Finite)
+    })
+  }),
+  Schema.TaggedStruct("ClearWeather", groups),
+  Schema.TaggedStruct("ClearAllWeather", {}),
+  Schema.TaggedStruct("Pause", { node: member }),
+  Schema.TaggedStruct("Resume", { node: member }),
+  Schema.TaggedStruct("StallDisk", { node: member, ms: atMs }),
+  Schema.TaggedStruct("SetSkew", { node: member, skewMs: Schema.Finite }),
+  Schema.TaggedStruct("ShiftClock", { node: member, byMs: Schema.Finite }),
+  Schema.TaggedStruct("SetDrift", { node: member, driftPpm: Schema.Finite }),
+  Schema.TaggedStruct("SwapAddresses", { node: member, other: member }),
+  Schema.TaggedStruct("Twin", { node: member, twin: member, address: Schema.String })
+])
+
+const DeedSchema = Schema.Union([
+  Schema.TaggedStruct("Broadcast", { member, count: count(1000) }),
+  Schema.TaggedStruct("SetConfig", { member, key: Schema.String }),
+  Schema.TaggedStruct("Leave", { member }),
+  Schema.TaggedStruct("Fail", {
+    member,
+    component: Schema.Literals(["view-manager", "shuffler", "broadcast-tree", "lazy-push-repair", "clock", "facts"]),
+    at: Schema.Literals(["before", "committed", "acting"])
+  }),
+  Schema.TaggedStruct("Poison", {
+    from: member,
+    to: member,
+    what: Schema.Literals(poisons),
+    seed: Schema.Int
+  })
+])
+
+/** `S` when its type and `A` are the same type, else nothing: a field that is missing here or there does not build. */
+type Describes<A, S extends Schema.Constraint> = [S["Type"]] extends [A] ? ([A] extends [S["Type"]] ? S : never) : never
+
+const describes =
+  <A>() =>
+  <S extends Schema.Constraint>(schema: S & Describes<A, S>): S =>
+    schema
+
+const decodePlan = Schema.decodeUnknownResult(
+  describes<Plan>()(
+    Schema.Struct({
+      seed: Schema.Int,
+      mode: Schema.Literals(["interleaved", "run-to-completion"]),
+      terrain: Schema.Literals(["near", "wide"]),
+      contacts: count(bounds.members),
+      datacenters: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: bounds.members })),
+      members: Schema.Array(Schema.Struct({ member, joinAtMs: atMs })).check(
+        Schema.isMinLength(1),
+        Schema.isMaxLength(bounds.members)
+      ),
+      faults: Schema.Array(Schema.Struct({ atMs, fault: FaultSchema })).check(Schema.isMaxLength(bounds.faults)),
+      deeds: Schema.Array(Schema.Struct({ atMs, deed: DeedSchema })).check(Schema.isMaxLength(bounds.deeds)),
+      gone: members,
+      quietAtMs: atMs
+    })
+  )
+)
