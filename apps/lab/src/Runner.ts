@@ -8,13 +8,8 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { Worker } from "node:worker_threads"
+import * as Options from "./options.ts"
 import * as Runs from "./Runs.ts"
-
-/**
- * Steps make many values that die at once. With room for them they die young: a thousand members take a seventh less time
- * than with the engine's 48 MiB, for some 50 MiB more (measured).
- */
-const resourceLimits = { maxYoungGenerationSizeMb: 192 }
 
 /** @since 0.1.0 @category models */
 export interface Runner {
@@ -32,7 +27,8 @@ export const make: Effect.Effect<Runner, never, Scope.Scope> = Effect.gen(functi
   const run = Effect.fnUntraced(function* (order: Runs.Order) {
     const begin = yield* Clock.currentTimeMillis
     const answer = yield* Effect.callback<Runs.Run | string>((resume) => {
-      const thread = worker ?? new Worker(new URL("./worker.ts", import.meta.url), { resourceLimits })
+      const thread =
+        worker ?? new Worker(new URL("./worker.ts", import.meta.url), { resourceLimits: Options.resourceLimits })
       worker = thread
       const finish = (answer: Runs.Run | string) => {
         thread.off("message", finish).off("error", failed).off("exit", ended)

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import type { Scenarios } from "@starling/testing"
+import { Regression, type Scenarios } from "@starling/testing"
 import { performance } from "node:perf_hooks"
 import process from "node:process"
 
@@ -25,7 +25,7 @@ export interface Run extends Order, Scenarios.Outcome {
 /** @since 0.1.0 @category running */
 export const run = (scenario: Scenarios.Scenario, seed: number, size: number): Run => {
   const begin = performance.now()
-  const outcome = outcomeOf(scenario, seed, size)
+  const outcome = Regression.attempt(() => scenario.run({ seed, size }))
   return {
     scenario: scenario.name,
     seed,
@@ -46,12 +46,3 @@ export const lost = (order: Order, broken: string, realMs: number): Run => ({
   realMs,
   memoryMib: 0
 })
-
-const outcomeOf = (scenario: Scenarios.Scenario, seed: number, size: number): Scenarios.Outcome => {
-  try {
-    return scenario.run({ seed, size })
-  } catch (error) {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-    return { broken: [`threw ${text}`], virtualMs: 0, history: "", measured: {} }
-  }
-}

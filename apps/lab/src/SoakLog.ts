@@ -55,6 +55,9 @@ export const folder = fileURLToPath(new URL("docs/results/", root))
 /** @since 0.1.0 */
 export const path = `${folder}soak.jsonl`
 
+/** Where what once failed is kept. @since 0.1.0 */
+export const regressions = fileURLToPath(new URL("test/regressions/", root))
+
 /** @since 0.1.0 */
 export const machine: Line["machine"] = {
   cpu: os.cpus()[0]?.model.trim() ?? "unknown",
@@ -70,12 +73,13 @@ export interface Revision {
   readonly known: boolean
 }
 
-/** What runs here, for one scenario. Without git nothing is known. @since 0.1.0 */
+/** What runs here, for these scenarios. Without git nothing is known. @since 0.1.0 */
 export const revision = (
-  scenario: Scenarios.Scenario
+  scenarios: ReadonlyArray<Scenarios.Scenario>
 ): Effect.Effect<Revision, never, Spawner | FileSystem.FileSystem> =>
   Effect.gen(function* () {
-    const sources = ["--", ...(yield* Sources.of(scenario, root)), "pnpm-lock.yaml"]
+    const paths = yield* Effect.forEach(scenarios, (scenario) => Sources.of(scenario, root))
+    const sources = ["--", ...new Set(paths.flat()), "pnpm-lock.yaml"]
     const commit = yield* git("rev-parse", "--short=12", "HEAD")
     const changed = yield* git("status", "--porcelain", ...sources)
     const code = yield* git("log", "-1", "--format=%h", "--abbrev=12", ...sources)

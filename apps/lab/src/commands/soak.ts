@@ -75,7 +75,7 @@ export const soak = Command.make(
     const range = Option.getOrElse(seeds, () => ({ first: 1, last: Number.MAX_SAFE_INTEGER }))
     const forMinutes = Option.getOrElse(minutes, () => (Option.isSome(seeds) ? Infinity : minutesDefault))
     const members = Option.getOrElse(size, () => scenario.size)
-    const revision = yield* SoakLog.revision(scenario)
+    const revision = yield* SoakLog.revision([scenario])
     const of = { scenario: scenario.name, size: members, code: revision.code }
     const { done, next } = revision.known
       ? SoakLog.resume(yield* SoakLog.read, of, range.first)

@@ -1,0 +1,300 @@
+/**
+ * `lab hunt`: seed after seed over all scenarios and all faults, on every core, until the time is up. What it finds it makes
+ * small and keeps as a file of `test/regressions/`, and one line in `docs/results/soak.jsonl` says what was run.
+ *
+ * @since 0.1.0
+ */
+import { Regression, Scenarios } from "@starling/testing"
+import * as Clock from "effect/Clock"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import * as Schedule from "effect/Schedule"
+import process from "node:process"
+import { Worker } from "node:worker_threads"
+import { exitCodes, Failure } from "../Failure.ts"
+import * as Prey from "../hunt/Prey.ts"
+import type { Order, Report } from "../hunt/worker.ts"
+import * as Options from "../options.ts"
+import * as Runs from "../Runs.ts"
+import * as SoakLog from "../SoakLog.ts"
+
+/** How long a hunt takes if nothing is said. Our choice. */
+const minutesDefault = 5
+
+/** Progress is shown this often. Our choice: less than the five seconds that are promised. */
+const progressEvery = "4 seconds"
+
+/** A run, or the shrinking of one, that takes longer than this beyond its time has hung. Our choice. */
+const graceMs = 10 * 60_000
+
+/** At most so long is spent on making one finding small. Our choice: a hundred runs of a small fleet. */
+const shrinkMs = 120_000
+
+/** After so many findings a hunt ends: one mistake is found again and again. Our choice. */
+const findingsMax = 10
+
+/** Of a finding, in the log. */
+const brokenMax = 5
+
+/** @since 0.1.0 @category commands */
+export const hunt = Command.make(
+  "hunt",
+  {
+    minutes: Flag.Finite("minutes").pipe(
+      Flag.withMetavar("M"),
+      Flag.withDescription(`How long; default ${minutesDefault}`),
+      Flag.filter(
+        (minutes) => minutes > 0 && minutes <= 100_000,
+        (minutes) => `Expected --minutes above 0, such as 0.5 or 30, got ${minutes}`
+      ),
+      Flag.withDefault(minutesDefault)
+    ),
+    seed: Flag.Int("seed").pipe(
+      Flag.withMetavar("S"),
+      Flag.withDescription("The first seed, the others follow; default: drawn"),
+      Flag.filter(Options.isSeed, (seed) => `Expected --seed from 0 on, got ${seed}`),
+      Flag.optional
+    ),
+    cores: Flag.Int("cores").pipe(
+      Flag.withMetavar("N"),
+      Flag.withDescription(`Threads; default ${SoakLog.machine.cores}, one for each core`),
+      Flag.filter(
+        (cores) => cores >= 1 && cores <= 256,
+        (cores) => `Expected --cores from 1 to 256, got ${cores}`
+      ),
+      Flag.withDefault(SoakLog.machine.cores)
+    ),
+    json: Options.json
+  },
+  Effect.fnUntraced(function* ({ cores, json, minutes, seed }) {
+    const first = Option.isSome(seed) ? seed.value : yield* Random.nextIntBetween(0, 2 ** 31)
+    const revision = yield* SoakLog.revision(Scenarios.all)
+    const bag = makeBag(first, yield* Clock.currentTimeMillis)
+    yield* Console.error(`lab: a hunt of ${minutes} min from seed ${first}, on ${cores} cores, code ${revision.code}`)
+    yield* Effect.scoped(search(bag, minutes * 60_000, cores)).pipe(
+      // Whatever ends the hunt, Ctrl-C included: what was run is recorded.
+      Effect.onExit((exit) => record(bag, revision, json, Exit.isFailure(exit)))
+    )
+    if (bag.failing.length > 0) return yield* new Failure({ code: exitCodes.findings, message: "" })
+  })
+).pipe(
+  Command.withDescription(
+    "Random seeds over all scenarios and faults; what fails is shrunk and kept in test/regressions/"
+  )
+)
+
+/** What a hunt has so far. Mutable: it belongs to one command. */
+interface Bag {
+  readonly first: number
+  readonly begin: number
+  readonly ended: Map<number, Runs.Run>
+  readonly failing: Array<Runs.Run>
+  readonly kept: Array<string>
+  readonly underWay: Map<number, string>
+  next: number
+}
+
+const makeBag = (first: number, begin: number): Bag => ({
+  first,
+  begin,
+  ended: new Map(),
+  failing: [],
+  kept: [],
+  underWay: new Map(),
+  next: first
+})
+
+const search = Effect.fnUntraced(function* (bag: Bag, forMs: number, cores: number) {
+  yield* Effect.forkScoped(Effect.repeat(Effect.delay(showProgress(bag), progressEvery), Schedule.forever))
+  yield* Effect.forEach(
+    Array.from({ length: cores }),
+    () => Effect.scoped(Effect.flatMap(makeThread, (thread) => searchOn(thread, bag, forMs))),
+    { concurrency: "unbounded", discard: true }
+  )
+})
+
+const searchOn = Effect.fnUntraced(function* (thread: Thread, bag: Bag, forMs: number) {
+  for (;;) {
+    const now = yield* Clock.currentTimeMillis
+    if (now - bag.begin >= forMs || bag.failing.length >= findingsMax) return
+    const order = Prey.of(bag.next++)
+    bag.underWay.set(order.seed, order.scenario)
+    const regression = yield* thread.run({ ...order, shrinkMs }, (run) => onRun(bag, run))
+    bag.underWay.delete(order.seed)
+    if (regression !== undefined) yield* keep(bag, order, regression)
+  }
+})
+
+const onRun = (bag: Bag, run: Runs.Run): void => {
+  bag.ended.set(run.seed, run)
+  if (run.broken.length === 0) return
+  bag.failing.push(run)
+  const replay = Options.replay(run.scenario, run.seed, run.size)
+  process.stderr.write(`found: ${run.broken[0]?.split("\n", 1)[0]}\n  replay: ${replay}\n`)
+  bag.underWay.set(run.seed, `${run.scenario}, shrinking`)
+}
+
+const keep = Effect.fnUntraced(function* (
+  bag: Bag,
+  { scenario, seed, size }: Runs.Order,
+  small: Regression.Regression
+) {
+  const files = yield* FileSystem.FileSystem
+  const date = new Date(yield* Clock.currentTimeMillis).toISOString().slice(0, 10)
+  const name = `${scenario}-${seed}.json`
+  const found = `${date}, by lab hunt; before it was shrunk: ${Options.replay(scenario, seed, size)}`
+  yield* files.makeDirectory(SoakLog.regressions, { recursive: true })
+  yield* files.writeFileString(`${SoakLog.regressions}${name}`, Regression.toText({ ...small, found }))
+  bag.kept.push(name)
+  const { plan } = small
+  const left =
+    plan === null
+      ? `${small.size} members`
+      : `${plan.members.length} members, ${plan.faults.length} faults, ${plan.deeds.length} deeds`
+  yield* Console.error(`kept: ${left} in test/regressions/${name}\n  replay: ${Options.replayFile(name)}`)
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Threads
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Thread {
+  /** Undefined if nothing is broken. */
+  readonly run: (order: Order, onRun: (run: Runs.Run) => void) => Effect.Effect<Regression.Regression | undefined>
+}
+
+/** A thread that dies or hangs makes its order a finding, and the next order gets a new thread. */
+const makeThread = Effect.gen(function* () {
+  let worker: Worker | undefined
+  const end = Effect.sync(() => {
+    void worker?.terminate()
+    worker = undefined
+  })
+  yield* Effect.addFinalizer(() => end)
+  const run: Thread["run"] = (order, onRun) => {
+    let isRun = false
+    const ran = (run: Runs.Run): void => {
+      isRun = true
+      onRun(run)
+    }
+    const lose = (why: string): Regression.Regression | undefined => {
+      // What was lost while it was made small is kept as it was.
+      if (!isRun) ran(Runs.lost(order, why, 0))
+      return Regression.of({ ...order, broken: [why] })
+    }
+    const answer = Effect.callback<Regression.Regression | undefined>((resume) => {
+      const thread =
+        worker ?? new Worker(new URL("../hunt/worker.ts", import.meta.url), { resourceLimits: Options.resourceLimits })
+      worker = thread
+      const finish = (regression: Regression.Regression | undefined): void => {
+        thread.off("message", heard).off("error", failed).off("exit", ended)
+        resume(Effect.succeed(regression))
+      }
+      const heard = (report: Report): void => {
+        if (report._tag === "Shrunk") return finish(report.regression)
+        ran(report.run)
+        if (report.run.broken.length === 0) finish(undefined)
+      }
+      const dead = (why: string): void => {
+        worker = undefined
+        finish(lose(why))
+      }
+      const failed = (error: unknown): void =>
+        dead(`the thread ended: ${error instanceof Error ? error.message : String(error)}`)
+      const ended = (code: number): void => dead(`the thread ended with code ${code}`)
+      thread.on("message", heard).on("error", failed).on("exit", ended)
+      thread.postMessage(order)
+      return end
+    })
+    return Effect.flatMap(Effect.timeoutOption(answer, shrinkMs + graceMs), (answer) =>
+      Option.isSome(answer)
+        ? Effect.succeed(answer.value)
+        : Effect.sync(() => lose(`did not end within ${(shrinkMs + graceMs) / 1000} s`))
+    )
+  }
+  return { run }
+})
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What is said
+// ---------------------------------------------------------------------------------------------------------------------
+
+const virtualSeconds = (runs: Iterable<Runs.Run>): number => {
+  let sum = 0
+  for (const { virtualMs } of runs) sum += virtualMs
+  return Math.round(sum / 1000)
+}
+
+const showProgress = Effect.fnUntraced(function* (bag: Bag) {
+  const seconds = ((yield* Clock.currentTimeMillis) - bag.begin) / 1000
+  const underWay = [...bag.underWay].map(([seed, what]) => `${seed} (${what})`)
+  yield* Console.error(
+    [
+      `${Math.round(seconds)} s`,
+      `${bag.ended.size} seeds`,
+      `${bag.failing.length} failing`,
+      `${virtualSeconds(bag.ended.values())} s virtual`,
+      ...(underWay.length === 0 ? [] : [`under way: ${underWay.join(", ")}`])
+    ].join(" · ")
+  )
+})
+
+/** Seeds that ended without a gap before them: what a line may claim. */
+const claimed = (bag: Bag): ReadonlyArray<Runs.Run> => {
+  const out: Array<Runs.Run> = []
+  for (let run = bag.ended.get(bag.first); run !== undefined; run = bag.ended.get(run.seed + 1)) out.push(run)
+  return out
+}
+
+const record = Effect.fnUntraced(function* (bag: Bag, revision: SoakLog.Revision, json: boolean, interrupted: boolean) {
+  const runs = claimed(bag)
+  const last = runs.at(-1)
+  if (last === undefined) return yield* Console.error("lab: no seed ended; nothing is recorded")
+  const now = yield* Clock.currentTimeMillis
+  const failing = runs.filter(({ broken }) => broken.length > 0)
+  const line: SoakLog.Line = {
+    scenario: "hunt",
+    // Every seed has a size of its own.
+    size: 0,
+    commit: revision.commit,
+    code: revision.code,
+    date: new Date(now).toISOString(),
+    machine: SoakLog.machine,
+    command: ["lab", ...process.argv.slice(2)].join(" "),
+    first: bag.first,
+    last: last.seed,
+    runs: runs.length,
+    virtualSeconds: virtualSeconds(runs),
+    realSeconds: Math.round((now - bag.begin) / 1000),
+    failing: failing.length,
+    findings: failing.map(({ broken, scenario, seed, size }) => ({
+      seed,
+      broken: [`${scenario} of ${size}`, ...broken.slice(0, brokenMax)]
+    }))
+  }
+  yield* SoakLog.append(line)
+  const by = Map.groupBy(runs, ({ scenario }) => scenario)
+  const each = [...by].map(([scenario, runs]) => ({
+    scenario,
+    runs: runs.length,
+    virtualSeconds: virtualSeconds(runs)
+  }))
+  yield* Console.log(
+    json
+      ? JSON.stringify({ ...line, scenarios: each, regressions: bag.kept }, undefined, 2)
+      : [
+          `hunt · seeds ${line.first}..${line.last}${interrupted ? ", interrupted" : ""}: ` +
+            `${line.runs} runs, ${line.virtualSeconds} s virtual in ${line.realSeconds} s, ${line.failing} failing`,
+          ...each.map((one) => `  ${one.scenario}: ${one.runs} runs, ${one.virtualSeconds} s virtual`),
+          ...bag.failing.map(({ scenario, seed, size }) => `replay: ${Options.replay(scenario, seed, size)}`),
+          ...bag.kept.map((name) => `replay: ${Options.replayFile(name)}`),
+          "recorded in docs/results/soak.jsonl"
+        ].join("\n")
+  )
+})
