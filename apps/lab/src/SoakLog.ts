@@ -96,7 +96,8 @@ export const commit: Effect.Effect<string, never, Spawner> = Effect.gen(function
 
 type Spawner = ChildProcessSpawner.ChildProcessSpawner
 
-const git = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
+/** What git says in this repository. @since 0.1.0 */
+export const git = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
   const text = yield* spawner.string(ChildProcess.make("git", args, { cwd: fileURLToPath(root) }))
   return text.trim()

@@ -35,6 +35,24 @@ export const size = Flag.Int("size").pipe(
 /** @since 0.1.0 */
 export const json = Flag.Boolean("json").pipe(Flag.withDescription("One JSON document"), Flag.withDefault(false))
 
+/** Some of these by name, with commas between them; default: all. @since 0.1.0 */
+export const some = <A extends { readonly name: string }>(flag: string, metavar: string, all: ReadonlyArray<A>) => {
+  const names = all.map(({ name }) => name).join(", ")
+  return Flag.String(flag).pipe(
+    Flag.withMetavar(metavar),
+    Flag.withDescription(`Some of ${names}; default: all`),
+    Flag.filterMap(
+      (text) => {
+        const words = text.split(",")
+        const isKnown = words.every((word) => all.some(({ name }) => name === word))
+        return isKnown ? Option.some(all.filter(({ name }) => words.includes(name))) : Option.none()
+      },
+      (text) => `Expected --${flag} some of ${names}, with commas between them, got ${text}`
+    ),
+    Flag.withDefault(all)
+  )
+}
+
 /** Sizes with commas between them. @since 0.1.0 */
 export const sizes = Flag.String("n").pipe(
   Flag.withMetavar("N,…"),

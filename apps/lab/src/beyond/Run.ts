@@ -17,6 +17,9 @@ import type { Job } from "./worker.ts"
 /** @since 0.1.0 @category models */
 export type Stored = Results.Stored<ReadonlyArray<unknown>>
 
+/** Where a part is stored, below the folder of results. @since 0.1.0 */
+export const fileOf = ({ name }: Any): string => `beyond/${name}.json`
+
 /** A part as it was run: what there is to store, or why there is nothing. @since 0.1.0 @category models */
 export interface Outcome {
   readonly part: Any

@@ -4,7 +4,6 @@
  * @since 0.1.0
  */
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -18,24 +17,11 @@ import { exitCodes, Failure } from "../Failure.ts"
 import * as Options from "../options.ts"
 import * as Results from "../Results.ts"
 
-const names = all.map(({ name }) => name).join(", ")
-
 /** @since 0.1.0 @category commands */
 export const beyond = Command.make(
   "beyond",
   {
-    only: Flag.String("only").pipe(
-      Flag.withMetavar("PART,…"),
-      Flag.withDescription(`Some of ${names}; default: all`),
-      Flag.filterMap(
-        (text) => {
-          const parts = new Set(text.split(",").map((word) => all.find(({ name }) => name === word)))
-          return parts.has(undefined) ? Option.none() : Option.some(all.filter((part) => parts.has(part)))
-        },
-        (text) => `Expected --only some of ${names}, with commas between them, got ${text}`
-      ),
-      Flag.withDefault(all)
-    ),
+    only: Options.some("only", "PART,…", all),
     sizes: Options.sizes,
     seed: Options.seed,
     json: Options.json
@@ -60,12 +46,12 @@ export const beyond = Command.make(
 /** A part is stored as soon as its last run is done: who interrupts keeps what there is. */
 const store = (part: Any, stored: Results.Stored<ReadonlyArray<unknown>>) =>
   Effect.gen(function* () {
-    yield* Results.write(`beyond/${part.name}.json`, stored)
+    yield* Results.write(Run.fileOf(part), stored)
     for (const [plot, of] of Object.entries(part.plots(stored.results)))
       yield* Results.writePlot(`beyond/${part.name}-${plot}`, of)
     const sections: Array<Page.Section> = []
     for (const one of all) {
-      const found = yield* Results.read<ReadonlyArray<unknown>>(`beyond/${one.name}.json`)
+      const found = yield* Results.read<ReadonlyArray<unknown>>(Run.fileOf(one))
       if (found !== undefined) sections.push({ part: one, stored: found })
     }
     yield* Results.writeText("beyond.md", Page.page(sections))
