@@ -68,51 +68,76 @@ export interface Before {
   readonly end: (world: Fleet, since: Fleet) => void
 }
 
-/** @since 0.1.0 @category running */
+/**
+ * Each experiment has a world of its own, that goes when it is over: a fleet of 10,000 takes some hundreds of MiB.
+ *
+ * @since 0.1.0
+ * @category running
+ */
 export const fail = (before: Before, percent: number): Failure => {
-  const { end, many, root, senders, single, watch } = before
+  const { root, single } = before
   const count = Math.round((World.ids(single).length * percent) / 100)
   const victims = new Set(choose(single, `fail/${percent}`, count, root))
-  const strike = (world: Fleet): Fleet => {
-    for (const id of victims) World.crash(world, id)
-    return world
-  }
-
-  const mending = strike(World.fork(single))
-  const left = graphOf(mending)
-  World.pass(mending, passMs)
-  const graph = graphOf(mending)
-  const repaired = Graph.reach(graph)
-  const cycles = cyclesToHeal(mending, repaired)
-  end(mending, single)
-
-  const know = remembering(single, victims)
-  const alive = keepingAlive(World.now(single), lowestOf(single))
-  const shipped = strike(World.fork(single, { alter: (state) => alive(know(state)) }))
-  const shippedMs = msToHeal(shipped)
-  end(shipped, single)
-
-  const still = strike(World.fork(many, { observer: watch.observer, alter: unrepaired }))
-  World.pass(still, 100)
-  const leftOf = senders.filter((id) => !victims.has(id)).map((id) => watch.round(still, [id], 2 * roundMs).reached)
-  end(still, many)
-
-  const both = strike(World.fork(single, { observer: watch.observer, alter: know }))
-  const tree = Array.from({ length: rounds }, () => watch.round(both, [root], roundMs))
-  end(both, single)
-
   return {
     percent,
+    ...byShuffles(before, victims),
+    shippedMs: asShipped(before, victims),
+    left: leftAsItIs(before, victims),
+    tree: broadcasts(before, victims)
+  }
+}
+
+type Victims = ReadonlySet<NodeId.NodeId>
+
+const strike = (world: Fleet, victims: Victims): Fleet => {
+  for (const id of victims) World.crash(world, id)
+  return world
+}
+
+const byShuffles = (
+  { end, single }: Before,
+  victims: Victims
+): Pick<Failure, "unrepaired" | "largest" | "repaired" | "isolated" | "components" | "cycles"> => {
+  const world = strike(World.fork(single), victims)
+  const left = graphOf(world)
+  World.pass(world, passMs)
+  const graph = graphOf(world)
+  const repaired = Graph.reach(graph)
+  const cycles = cyclesToHeal(world, repaired)
+  end(world, single)
+  return {
     unrepaired: Graph.reach(left),
     largest: (Graph.components(left)[0] ?? 0) / left.length,
     repaired,
     isolated: graph.filter(({ length }) => length === 0).length,
     components: Graph.components(graph).length,
-    cycles,
-    shippedMs,
-    left: leftOf,
-    tree
+    cycles
   }
+}
+
+const asShipped = ({ end, single }: Before, victims: Victims): number | null => {
+  const know = remembering(single, victims)
+  const alive = keepingAlive(World.now(single), lowestOf(single))
+  const world = strike(World.fork(single, { alter: (state) => alive(know(state)) }), victims)
+  const ms = msToHeal(world)
+  end(world, single)
+  return ms
+}
+
+const leftAsItIs = ({ end, many, senders, watch }: Before, victims: Victims): ReadonlyArray<number> => {
+  const world = strike(World.fork(many, { observer: watch.observer, alter: unrepaired }), victims)
+  World.pass(world, 100)
+  const surviving = senders.filter((id) => !victims.has(id))
+  const reached = surviving.map((id) => watch.round(world, [id], 2 * roundMs).reached)
+  end(world, many)
+  return reached
+}
+
+const broadcasts = ({ end, root, single, watch }: Before, victims: Victims): ReadonlyArray<Round> => {
+  const world = strike(World.fork(single, { observer: watch.observer, alter: remembering(single, victims) }), victims)
+  const made = Array.from({ length: rounds }, () => watch.round(world, [root], roundMs))
+  end(world, single)
+  return made
 }
 
 const cyclesToHeal = (world: Fleet, repaired: number): number | null => {
@@ -137,7 +162,7 @@ const msToHeal = (world: Fleet): number | null => {
 // --- as shipped ------------------------------------------------------------------------------------------------------
 
 /** What facts tell the view manager of a fleet that they know: some of its nodes, whether these live or not. */
-const remembering = (world: Fleet, victims: ReadonlySet<NodeId.NodeId>) => {
+const remembering = (world: Fleet, victims: Victims) => {
   const peers: ReadonlyArray<Peer.Peer> = World.running(world).map(({ peer }) => peer)
   return (state: OverlayFleet.State): OverlayFleet.State => {
     const { self } = state.view.config
