@@ -202,10 +202,8 @@ const first = (results: Results): Plot.Plot => ({
   yMax: 100,
   series: [
     byPercent(results, "Starling, mending", ({ tree }) => 100 * (tree[0]?.reached ?? 0)),
-    byPercent(results, "left as it is, from the largest part", ({ left }) => 100 * Math.max(0, ...left)),
-    byPercent(results, "left as it is, mean of all senders", ({ left }) =>
-      left.length === 0 ? null : (100 * left.reduce((sum, reached) => sum + reached, 0)) / left.length
-    ),
+    byPercent(results, "left as it is, best sender", ({ left }) => 100 * Math.max(0, ...left)),
+    byPercent(results, "left as it is, all as senders", ({ unrepaired }) => 100 * unrepaired),
     paperByPercent(results, "Plumtree", Figures.firstBroadcast.Plumtree),
     paperByPercent(results, "eager push", Figures.firstBroadcast.eager)
   ]
