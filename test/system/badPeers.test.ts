@@ -233,6 +233,21 @@ describe("strangers at the gossip port", () => {
     })
     assert.deepStrictEqual(await aliveNames(member(0)), ["a1", "a2"])
   })
+
+  it("a message of a kind that a later version may bring is dropped and counted, and costs its link nothing", async () => {
+    const messages = [1, 2, 3, 4, 5, 6].map((channel) => bytesOf(channel, [99, 1, 2, 3]))
+    const names = ["link_unknown_kind_total", "link_malformed_total"]
+    const counted = await counting(member(0), names, async () => {
+      const conversation = await speak(member(0).gossip, {
+        first: helloBytes(stranger({ name: "from the future" })),
+        second: new Uint8Array(Buffer.concat(messages)),
+        hangUp: true
+      })
+      assert.strictEqual(answerOf(conversation)._tag, "Welcome")
+      assert.lengthOf(conversation.frames, 1, "the agent says nothing more, no violation above all")
+    })
+    assert.deepStrictEqual(counted, [messages.length, 0])
+  })
 })
 
 /** It may have called itself ready, if the refusal took longer than it waits for one. */
