@@ -174,6 +174,7 @@ const run = (seed: string, sent: (frame: Wiring.Frame) => void): void => {
     size,
     mode: "run-to-completion",
     checkSteps: false,
+    digestLeavesMax: 1,
     joinEveryMs: 40,
     settings: {
       labels: { zone: "a", tier: "edge" },
@@ -210,7 +211,7 @@ const run = (seed: string, sent: (frame: Wiring.Frame) => void): void => {
     ...Fault.at(28_000, Fault.restart(idOf(7), "lost"))
   ])
   World.pass(world, 3000)
-  for (let second = 0; second < 40; second++) {
+  for (let second = 0; second < 30; second++) {
     for (const index of [second, second + 5]) {
       MemberFleet.broadcast(fleet, idOf(index), {
         text: `hello ${index}`,
