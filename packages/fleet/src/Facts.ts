@@ -281,10 +281,6 @@ export interface LinkState {
   readonly arriving: HashMap.HashMap<NodeId.NodeId, Known>
   /** Documents that it may lack something of and is sent, with the relay whose tree they take. */
   readonly dirty: HashMap.HashMap<NodeId.NodeId, NodeId.NodeId | null>
-  /** Documents that it may lack something of and is told of, not the next time but the time after, */
-  readonly fresh: HashMap.HashMap<NodeId.NodeId, true>
-  /** and the next time. */
-  readonly due: HashMap.HashMap<NodeId.NodeId, true>
   /** What it was sent, in the time for which a budget lasts. */
   readonly spent: { readonly since: Machine.Instant; readonly bytes: number }
   /** Its configuration vector with what was sent since, while there is something to send; else undefined. */
@@ -341,6 +337,10 @@ export interface State {
   readonly relays: Relays.Relays
   /** Beats of this node, as a relay. */
   readonly beats: number
+  /** Documents to be announced not the next time but the time after, */
+  readonly fresh: HashMap.HashMap<NodeId.NodeId, true>
+  /** and the next time, to the neighbours that may lack something of them. */
+  readonly due: HashMap.HashMap<NodeId.NodeId, true>
   /** Documents that a neighbour was asked for: which version it announced, and when. */
   readonly asked: HashMap.HashMap<NodeId.NodeId, { readonly told: Known; readonly at: Machine.Instant }>
   /** By node id, this node's own included. */
@@ -440,7 +440,8 @@ export const rebuild = make
  */
 export const step = (state: State, input: Input): Machine.Step<State, Action> => {
   const turn = turns.begin(state, input)
-  timers.revive(turn)
+  // Most events are frames, and there are others every second.
+  if (input.event._tag !== "Received") timers.revive(turn)
   onEvent(turn, input.event)
   entries.tellStatus(turn)
   spread.settle(turn)

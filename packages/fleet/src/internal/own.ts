@@ -92,7 +92,7 @@ export const leave = (turn: Turn): void => {
   update(turn, { leaving: turn.stamp })
   writeOwn(turn, "profile", profileOf(turn.state.config, turn.stamp))
   turn.changed = true
-  spread(turn, ownDoc(turn.state), undefined, null)
+  spread(turn, [[turn.state.config.self.id, null]], undefined)
   flush(turn)
 }
 

@@ -9,36 +9,32 @@ import type { LinkState, Message, State } from "../Facts.ts"
 import * as NodeDoc from "../NodeDoc.ts"
 import * as Relays from "../Relays.ts"
 import { flush, hasAlready, linkOf, setLink } from "./flush.ts"
-import { arm, count, docOf, gatherMs, isArmed, ownDoc, send, type Turn, update, want } from "./turn.ts"
+import { arm, count, docOf, gatherMs, isArmed, send, type Turn, update, want } from "./turn.ts"
 
 type Rows = ReadonlyArray<readonly [NodeId.NodeId, NodeDoc.Known]>
 
-/**
- * Marks a document for the neighbours that may lack it. `from` is the link it came by, `via` the relay whose tree it
- * takes; without one, or with one that nobody here knows, it goes to all neighbours.
- */
-export const spread = (
-  turn: Turn,
-  doc: NodeDoc.NodeDoc,
-  from: Machine.LinkId | undefined,
-  via: NodeId.NodeId | null
-): void => {
-  const { state } = turn
-  const branch = via === null ? undefined : Relays.branchOf(state.relays, via)
-  let { links } = state
-  let isAnnounced = false
-  for (const [id, link] of links) {
-    if (id === from || hasAlready(link, doc)) continue
-    if (isOnTheWay(turn, id, link, branch)) {
-      links = HashMap.set(links, id, { ...link, dirty: HashMap.set(link.dirty, doc.id, via) })
-      turn.urgent = true
-    } else {
-      links = HashMap.set(links, id, { ...link, fresh: HashMap.set(link.fresh, doc.id, true) })
-      isAnnounced = true
+/** A document that changed, and the relay whose tree it takes; without one it goes to all neighbours. */
+export type Changed = readonly [origin: NodeId.NodeId, via: NodeId.NodeId | null]
+
+/** Marks documents for the neighbours that may lack them. `from` is the link they came by. */
+export const spread = (turn: Turn, changed: ReadonlyArray<Changed>, from: Machine.LinkId | undefined): void => {
+  const { relays } = turn.state
+  const ways = changed.map(([origin, via]) => {
+    return { origin, via, branch: via === null ? undefined : Relays.branchOf(relays, via) }
+  })
+  const aside = new Set<NodeId.NodeId>()
+  for (const [id, link] of turn.state.links) {
+    if (id === from) continue
+    let { dirty } = link
+    for (const { branch, origin, via } of ways) {
+      if (isOnTheWay(turn, id, link, branch)) dirty = HashMap.set(dirty, origin, via)
+      else aside.add(origin)
     }
+    if (dirty === link.dirty) continue
+    setLink(turn, id, { dirty })
+    turn.urgent = true
   }
-  update(turn, { links })
-  if (isAnnounced && !isArmed(turn, "Announce")) armAnnounce(turn)
+  if (aside.size > 0) toAnnounce(turn, aside)
 }
 
 /** A new neighbour is no part of a tree before the next beat, and one of an earlier release never is. */
@@ -62,12 +58,9 @@ export const onDigest = (
   const state = linkOf(turn, link)
   if (state === undefined) return
   if (isNew || !state.speaks) {
-    setLink(turn, link, { dirty: HashMap.fromIterable(lacking.map((id) => [id, null])), fresh: HashMap.empty() })
+    setLink(turn, link, { dirty: HashMap.fromIterable(lacking.map((id) => [id, null])) })
     if (lacking.length > 0) want(turn, "Flush", turn.now + turn.state.config.leadingMs)
-    return
-  }
-  setLink(turn, link, { fresh: HashMap.fromIterable(lacking.map((id) => [id, true])) })
-  if (lacking.length > 0 && !isArmed(turn, "Announce")) armAnnounce(turn)
+  } else if (lacking.length > 0) toAnnounce(turn, lacking)
 }
 
 /** As long as a beat may take to come, and some more. */
@@ -80,7 +73,8 @@ export const relayOf = (turn: Turn, origin: NodeId.NodeId): NodeId.NodeId | null
 /** What this node changed in its own document has been gathered long enough. */
 export const releaseOwn = (turn: Turn): void => {
   update(turn, { lastOwn: turn.now })
-  spread(turn, ownDoc(turn.state), undefined, relayOf(turn, turn.state.config.self.id))
+  const { id } = turn.state.config.self
+  spread(turn, [[id, relayOf(turn, id)]], undefined)
 }
 
 /**
@@ -108,27 +102,37 @@ const armAnnounce = (turn: Turn): void => {
   arm(turn, "Announce", delay)
 }
 
+const toAnnounce = (turn: Turn, ids: Iterable<NodeId.NodeId>): void => {
+  let { fresh } = turn.state
+  for (const id of ids) fresh = HashMap.set(fresh, id, true)
+  update(turn, { fresh })
+  if (!isArmed(turn, "Announce")) armAnnounce(turn)
+}
+
 /**
  * Tells each neighbour what it may lack. From then on it counts as having it: if it lacks it, it says what it has.
  */
 export const announce = (turn: Turn): void => {
-  let more = false
+  const { due, fresh } = turn.state
+  const docs = [...HashMap.keys(due)].flatMap((id) => docOf(turn.state, id) ?? [])
   for (const [id, link] of turn.state.links) {
-    if (HashMap.isEmpty(link.due) && HashMap.isEmpty(link.fresh)) continue
-    if (!HashMap.isEmpty(link.fresh)) more = true
     let { known } = link
+    // An earlier release does not understand, and before its digest a neighbour is told nothing.
+    if (known === undefined || !link.speaks) continue
     const rows: Array<readonly [NodeId.NodeId, NodeDoc.Known]> = []
-    for (const origin of HashMap.keys(link.due)) {
-      const doc = docOf(turn.state, origin)
-      // Before its digest a neighbour is told nothing, and what is about to be sent need not be announced.
-      if (known === undefined || doc === undefined || hasAlready(link, doc) || HashMap.has(link.dirty, origin)) continue
-      rows.push([origin, NodeDoc.knownOf(doc)])
-      known = HashMap.set(known, origin, NodeDoc.knownOf(doc))
+    for (const doc of docs) {
+      // What is about to be sent need not be announced.
+      if (hasAlready(link, doc) || HashMap.has(link.dirty, doc.id)) continue
+      const row = [doc.id, NodeDoc.knownOf(doc)] as const
+      rows.push(row)
+      known = HashMap.set(known, doc.id, row[1])
     }
+    if (rows.length === 0) continue
     sendRows(turn, id, "Have", rows)
-    setLink(turn, id, { known, due: link.fresh, fresh: HashMap.empty() })
+    setLink(turn, id, { known })
   }
-  if (more) armAnnounce(turn)
+  update(turn, { due: fresh, fresh: HashMap.empty() })
+  if (!HashMap.isEmpty(fresh)) armAnnounce(turn)
 }
 
 const sendRows = (turn: Turn, link: Machine.LinkId, tag: "Have" | "Want", rows: Rows): void => {
@@ -140,6 +144,8 @@ const sendRows = (turn: Turn, link: Machine.LinkId, tag: "Have" | "Want", rows: 
 
 /** A neighbour has these: what is newer than here is asked for, once. */
 export const onHave = (turn: Turn, link: Machine.LinkId, { docs }: Extract<Message, { _tag: "Have" }>): void => {
+  let known = linkOf(turn, link)?.known
+  if (known === undefined) return
   const wanted: Array<readonly [NodeId.NodeId, NodeDoc.Known]> = []
   for (const [id, told] of docs) {
     const copy = docOf(turn.state, id)
@@ -147,7 +153,7 @@ export const onHave = (turn: Turn, link: Machine.LinkId, { docs }: Extract<Messa
       count(turn, "documentsRefused")
       continue
     }
-    learnKnown(turn, link, id, told)
+    known = learned(turn, known, id, told)
     if (copy !== undefined && NodeDoc.compareKnown(copy, told) >= 0) continue
     const asked = Option.getOrUndefined(HashMap.get(turn.state.asked, id))
     if (asked !== undefined && NodeDoc.compareKnown(asked.told, told) >= 0 && turn.now - asked.at < answerMs) continue
@@ -155,6 +161,7 @@ export const onHave = (turn: Turn, link: Machine.LinkId, { docs }: Extract<Messa
     update(turn, { asked: HashMap.set(turn.state.asked, id, { told, at: turn.now }) })
     wanted.push([id, copy === undefined ? NodeDoc.unknown : NodeDoc.knownOf(copy)])
   }
+  setLink(turn, link, { known })
   ask(turn, link, wanted)
 }
 
@@ -213,12 +220,17 @@ const holdersOf = (state: State, id: NodeId.NodeId, told: NodeDoc.Known): Readon
   return out
 }
 
-/** The other end has this, by its own word. */
-export const learnKnown = (turn: Turn, link: Machine.LinkId, id: NodeId.NodeId, told: NodeDoc.Known): void => {
-  const state = linkOf(turn, link)
-  if (state?.known === undefined) return
-  // More names than there can be documents: somebody makes them up.
-  if (!HashMap.has(state.known, id) && HashMap.size(state.known) >= 2 * turn.state.config.docsMax) return
-  const before = Option.getOrElse(HashMap.get(state.known, id), () => NodeDoc.unknown)
-  if (NodeDoc.compareKnown(told, before) > 0) setLink(turn, link, { known: HashMap.set(state.known, id, told) })
+/**
+ * What the other end is known to have, with what it says now. More names than there can be documents are made up, and not
+ * noted.
+ */
+export const learned = (
+  turn: Turn,
+  known: HashMap.HashMap<NodeId.NodeId, NodeDoc.Known>,
+  id: NodeId.NodeId,
+  told: NodeDoc.Known
+): HashMap.HashMap<NodeId.NodeId, NodeDoc.Known> => {
+  const before = Option.getOrUndefined(HashMap.get(known, id))
+  if (before === undefined && HashMap.size(known) >= 2 * turn.state.config.docsMax) return known
+  return before !== undefined && NodeDoc.compareKnown(told, before) <= 0 ? known : HashMap.set(known, id, told)
 }

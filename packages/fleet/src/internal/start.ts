@@ -45,6 +45,8 @@ export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: nu
     links: HashMap.empty(),
     relays: Relays.empty,
     beats: 0,
+    fresh: HashMap.empty(),
+    due: HashMap.empty(),
     asked: HashMap.empty(),
     docs: HashMap.make([doc.id, doc]),
     docsHash: hashOf(doc),

@@ -31,8 +31,6 @@ export const neighbors = (turn: Turn, version: number, list: ReadonlyArray<Machi
       known: undefined,
       arriving: HashMap.empty(),
       dirty: HashMap.empty(),
-      fresh: HashMap.empty(),
-      due: HashMap.empty(),
       spent: { since: Number.NEGATIVE_INFINITY, bytes: 0 },
       config: undefined,
       askedAt: turn.now
@@ -146,6 +144,8 @@ const offer = (turn: Turn, link: Machine.LinkId, vector: Config.Vector): void =>
 
 const onDelta = (turn: Turn, link: Machine.LinkId, { docs, via }: Extract<Message, { _tag: "Delta" }>): void => {
   let gap = false
+  let known = linkOf(turn, link)?.known
+  const changed: Array<spreading.Changed> = []
   let [run, left] = [0, via[0]?.[1] ?? docs.length]
   count(turn, "deltasReceived", docs.length)
   for (const delta of docs) {
@@ -161,11 +161,9 @@ const onDelta = (turn: Turn, link: Machine.LinkId, { docs, via }: Extract<Messag
       count(turn, "documentsRefused")
       continue
     }
-    spreading.learnKnown(turn, link, delta.id, {
-      incarnation: delta.incarnation,
-      built: delta.built,
-      version: delta.to
-    })
+    // The sender has what it sends.
+    const told: NodeDoc.Known = { incarnation: delta.incarnation, built: delta.built, version: delta.to }
+    if (known !== undefined) known = spreading.learned(turn, known, delta.id, told)
     const applied = NodeDoc.apply(copy, delta)
     if (applied._tag === "Gap") gap = true
     if (applied._tag === "Old") count(turn, "deltasRepeated")
@@ -173,9 +171,11 @@ const onDelta = (turn: Turn, link: Machine.LinkId, { docs, via }: Extract<Messag
     count(turn, "recordsRefused", applied.refused)
     keepDoc(turn, applied.doc)
     // A node that knows no relays, or nothing of them, names none: whoever does puts it on its way.
-    spreading.spread(turn, applied.doc, link, via[run]?.[0] ?? spreading.relayOf(turn, delta.id))
+    changed.push([delta.id, via[run]?.[0] ?? spreading.relayOf(turn, delta.id)])
     for (const record of applied.changed) learn(turn, applied.doc, record)
   }
+  if (known !== undefined) setLink(turn, link, { known })
+  if (changed.length > 0) spreading.spread(turn, changed, link)
   if (!gap) return
   count(turn, "deltaGaps")
   askOnce(turn, link)

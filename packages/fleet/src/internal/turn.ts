@@ -11,7 +11,8 @@ import * as NodeDoc from "../NodeDoc.ts"
 import type { RecordValue } from "./records.ts"
 
 export interface Turn {
-  state: State
+  /** A copy of the state that the step began with. Only `update` writes to it. */
+  readonly state: State
   readonly actions: Array<Action>
   readonly now: Machine.Instant
   readonly wall: number
@@ -29,7 +30,7 @@ export interface Turn {
 }
 
 export const begin = (state: State, input: Input): Turn => ({
-  state,
+  state: { ...state },
   actions: [],
   now: input.now,
   wall: input.wall,
@@ -68,7 +69,7 @@ export const writeRows = (turn: Turn, rows: ReadonlyArray<Machine.StoreRow>): vo
 }
 
 export const update = (turn: Turn, change: Partial<State>): void => {
-  turn.state = { ...turn.state, ...change }
+  Object.assign(turn.state, change)
 }
 
 export const emit = (turn: Turn, output: Output): void => {

@@ -160,7 +160,7 @@ class Watch {
     World.at(world, begun + 500, () => {
       for (const id of victims) World.crash(world, id)
     })
-    World.pass(world, 1000 + settleMs)
+    World.pass(world, 1000 + (kill === 0 ? settleMs : mendMs))
     const cost = { deltasReceived: 0, deltasRepeated: 0, documentsPulled: 0 }
     for (const [id, counters] of countersOf(world)) {
       for (const what of ["deltasReceived", "deltasRepeated", "documentsPulled"] as const) {
@@ -207,8 +207,11 @@ class Watch {
   }
 }
 
-/** Long enough for two comparisons of each node with a neighbour. */
-const settleMs = 20_000
+/** Longer than any change takes that is not lost, announcements and questions included. */
+const settleMs = 4000
+
+/** Where relays were killed: until their trees are given up, and each node has compared itself with neighbours. */
+const mendMs = 40_000
 
 /** What nodes that run have counted, by node: those that were killed meanwhile count for nothing. */
 const countersOf = (world: FactsFleet.Fleet): ReadonlyMap<NodeId.NodeId, Facts.State["counters"]> =>
