@@ -34,7 +34,11 @@ describe("lab", () => {
       [["run", "members"], /--seed/],
       [["soak", "members", "--seeds", "9..3"], /such as 1\.\.500.*"9\.\.3"/],
       [["soak", "members", "--minutes", "0"], /--minutes above 0/],
-      [["soak", "members", "--size", "1"], /--size from 2/]
+      [["soak", "members", "--size", "1"], /--size from 2/],
+      [["hunt", "--minutes", "0"], /--minutes above 0/],
+      [["hunt", "--cores", "0"], /--cores from 1/],
+      [["replay", "no-such-file.json"], /cannot read no-such-file\.json/],
+      [["replay", fileURLToPath(import.meta.url)], /is no regression/]
     ]
     for (const [args, said] of cases) {
       const { status, stderr, stdout } = lab(...args)
