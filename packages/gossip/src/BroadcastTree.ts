@@ -345,7 +345,15 @@ const onNew = (turn: Turn, from: Machine.LinkId | null, message: Model.Gossip): 
 }
 
 /** What a neighbour is sent of a broadcast: one more hop, and no field that says nothing. */
-const onward = ({ along, entry, id, mended, payload, round, topic }: Omit<Cache.Entry, "at" | "bytes" | "from">): Model.Gossip => ({
+const onward = ({
+  along,
+  entry,
+  id,
+  mended,
+  payload,
+  round,
+  topic
+}: Omit<Cache.Entry, "at" | "bytes" | "from">): Model.Gossip => ({
   _tag: "Gossip",
   id,
   round: Math.min(round + 1, roundMax),

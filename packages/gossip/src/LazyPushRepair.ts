@@ -669,9 +669,7 @@ const isShort = (window: Win.Window): boolean =>
   window.length <= Win.incarnationsMax && window.every(([, seqs]) => seqs.length <= Win.intervalsMax)
 
 const encodeItem = ([id, round, heldMs]: Announcement): ReadonlyArray<unknown> =>
-  heldMs === undefined
-    ? [id.origin, id.incarnation, id.seq, round]
-    : [id.origin, id.incarnation, id.seq, round, heldMs]
+  heldMs === undefined ? [id.origin, id.incarnation, id.seq, round] : [id.origin, id.incarnation, id.seq, round, heldMs]
 
 const decodeItem: Codec.Decoder<Announcement> = (input) => {
   const id = MessageId.decode(input)

@@ -12,16 +12,16 @@ describe("Any sequence of events", () => {
     // Along other roots' trees, through entries, mended, as any mixture of nodes may send them.
     fc
       .tuple(smallId, fc.nat(9), fc.option(smallRoot), fc.option(smallRoot), fc.boolean())
-      .map(([id, round, along, entry, mended]): BroadcastTree.Message => (({
-	_tag: 'Gossip',
-	id,
-	round,
-	topic: 1,
-	payload: 'p',
-	...along !== null && { along },
-	...entry !== null && { entry },
-	...mended && { mended }
-}))),
+      .map(([id, round, along, entry, mended]): BroadcastTree.Message => ({
+        _tag: "Gossip",
+        id,
+        round,
+        topic: 1,
+        payload: "p",
+        ...(along !== null && { along }),
+        ...(entry !== null && { entry }),
+        ...(mended && { mended })
+      })),
     smallRoot.map((root) => ({ _tag: "Prune", root }) as const),
     smallRoot.map((root) => ({ _tag: "Prune", root, unlessParent: true }) as const),
     fc.tuple(smallId, smallRoot).map(([id, entry]) => ({ _tag: "Entry", id, entry }) as const),
@@ -43,7 +43,13 @@ describe("Any sequence of events", () => {
       })
     },
     fc.record({ _tag: fc.constant("Graft" as const), link: smallLink, ids: fc.array(smallId, { maxLength: 3 }) }),
-    fc.record({ _tag: fc.constant("Shorter" as const), link: smallLink, id: smallId, round: fc.nat(9), since: fc.nat(9) }),
+    fc.record({
+      _tag: fc.constant("Shorter" as const),
+      link: smallLink,
+      id: smallId,
+      round: fc.nat(9),
+      since: fc.nat(9)
+    }),
     fc.constant({ _tag: "Broadcast", token: 1, topic: 1, payload: "p" } as const),
     fc.record({ _tag: fc.constant("Written" as const), token: fc.integer({ min: 0, max: 9 }) }),
     fc.record({
@@ -156,7 +162,15 @@ describe("Any sequence of events", () => {
       size: "max"
     })
     const here = { ...self, datacenter: "here" }
-    const tight = { ...BroadcastTree.defaults, self: here, rootsMax: 2, rootIdleMs: 1000, pendingMax: 2, cacheCountMax: 3, originsMax: 3 }
+    const tight = {
+      ...BroadcastTree.defaults,
+      self: here,
+      rootsMax: 2,
+      rootIdleMs: 1000,
+      pendingMax: 2,
+      cacheCountMax: 3,
+      originsMax: 3
+    }
     fc.assert(
       fc.property(commands, (commands) => {
         fc.modelRun(

@@ -413,13 +413,13 @@ describe("Broadcasts along another root's tree", () => {
 })
 
 describe("A shorter way", () => {
-  const shorter = (link: number, round: number, since: number = 0): Event => (({
-	_tag: 'Shorter',
-	link,
-	id: id(1),
-	round,
-	since
-}))
+  const shorter = (link: number, round: number, since: number = 0): Event => ({
+    _tag: "Shorter",
+    link,
+    id: id(1),
+    round,
+    since
+  })
 
   const deep = (): BroadcastTree.State =>
     run(withNeighbors(1, 2, 3), [received(2, prune), received(3, prune), gossip(1, id(1), 9)])[0]
@@ -539,8 +539,7 @@ describe("Windows, payloads, roots", () => {
 
   const origin = (n: number): string => n.toString(16).padStart(12, "0")
 
-  const crowd = (...roots: ReadonlyArray<number>): ReadonlyArray<Event> =>
-    roots.map((n) => gossip(1, id(1, origin(n))))
+  const crowd = (...roots: ReadonlyArray<number>): ReadonlyArray<Event> => roots.map((n) => gossip(1, id(1, origin(n))))
 
   const from = (first: number, count: number): ReadonlyArray<number> =>
     Array.from({ length: count }, (_, n) => first + n)

@@ -85,8 +85,7 @@ const config: LazyPushRepair.Config = {
 }
 
 /** T1 and T2 as they are now. */
-const firstMs = (model: Model): number =>
-  Math.min(config.graftMaxMs, Math.max(config.graftMinMs, 2 * model.spreadMs))
+const firstMs = (model: Model): number => Math.min(config.graftMaxMs, Math.max(config.graftMinMs, 2 * model.spreadMs))
 
 const againMs = (model: Model): number => Math.max(config.regraftMs, firstMs(model) / 2)
 
@@ -107,7 +106,11 @@ const act = (model: Model, real: Real, afterMs: number, event: Event): void => {
   const armed = outbox.takeAll("SetTimer")
   expect(model, real, event, outbox)
   const shorter = outbox.takeAll("Emit").map(({ output }) => output)
-  assert.deepStrictEqual(shorter, model.shorter.splice(0), "told is of every way that saves enough hops, and of no other")
+  assert.deepStrictEqual(
+    shorter,
+    model.shorter.splice(0),
+    "told is of every way that saves enough hops, and of no other"
+  )
   outbox.assertEmpty()
   for (const { delayMs, timer } of armed) expectTimer(model, real.now, delayMs, timer)
   assertTimers(model, real.now)
@@ -143,7 +146,8 @@ const expect = (model: Model, real: Real, event: Event, outbox: Actions): void =
       model.spreadMs = firstMs(model) * 0.75
       return
     case "Announce":
-      for (const link of event.links) if (model.neighbors.includes(link)) queue(model, link, { id: event.id, round: event.round, at: real.now })
+      for (const link of event.links)
+        if (model.neighbors.includes(link)) queue(model, link, { id: event.id, round: event.round, at: real.now })
       return
     case "Forgotten":
       for (const id of event.ids) forget(model.sendable, id)

@@ -46,7 +46,13 @@ const summary = (link: number, ...windows: ReadonlyArray<LazyPushRepair.SummaryW
   message: { _tag: "Summary", windows }
 })
 
-const seen = (of: MessageId.MessageId = id(1), link: number | null = 1, round: number = 1): Event => ({ _tag: "Seen", id: of, link, round, mended: false })
+const seen = (of: MessageId.MessageId = id(1), link: number | null = 1, round: number = 1): Event => ({
+  _tag: "Seen",
+  id: of,
+  link,
+  round,
+  mended: false
+})
 
 const announce = (of: MessageId.MessageId, ...links: ReadonlyArray<number>): Event => ({
   _tag: "Announce",

@@ -276,6 +276,7 @@ export const make = <P extends Protocol>(options: Options<P>): World<P> => {
     },
     hosts: new Map(),
     byAddress: new Map(),
+    cuts: 0,
     stalled: new Set(),
     rng: Rng.make(`${options.seed}/world`),
     now: 0
@@ -517,8 +518,8 @@ export const cut = <P extends Protocol>(
   direction: "both" | "there" = "both"
 ): void => {
   for (const [from, to] of pairs(world, some, others)) {
-    Links.block(from, to)
-    if (direction === "both") Links.block(to, from)
+    Links.block(world.core, from, to)
+    if (direction === "both") Links.block(world.core, to, from)
   }
 }
 

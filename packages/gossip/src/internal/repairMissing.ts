@@ -59,12 +59,7 @@ export const isFull = (missing: Missing, max: number): boolean =>
   size(missing) >= max || Queue.size(missing.waiting) >= 4 * max
 
 /** A new entry, announced now. */
-export const add = (
-  missing: Missing,
-  id: MessageId.MessageId,
-  announcer: Announcer,
-  now: Machine.Instant
-): Missing => {
+export const add = (missing: Missing, id: MessageId.MessageId, announcer: Announcer, now: Machine.Instant): Missing => {
   const key = MessageId.toText(id)
   return {
     entries: HashMap.set(missing.entries, key, { id, announcers: [announcer], asked: null, since: now }),
@@ -104,9 +99,7 @@ export const nextDueAt = (missing: Missing, { againMs, firstMs }: Waits): Machin
   if (size(missing) === 0) return undefined
   const [waiting, asked] = [Queue.peek(missing.waiting), Queue.peek(missing.asked)]
   if (waiting === undefined) return asked === undefined ? undefined : asked.since + againMs
-  return asked === undefined
-    ? waiting.since + firstMs
-    : Math.min(waiting.since + firstMs, asked.since + againMs)
+  return asked === undefined ? waiting.since + firstMs : Math.min(waiting.since + firstMs, asked.since + againMs)
 }
 
 /** At most `limit` entries that are due, taken off their queues; they must be asked for again, or removed. */

@@ -6,14 +6,7 @@ import { defaults, type Gossip, type Message, roundMax, topicMax } from "./treeM
 export const encode = (message: Message): ReadonlyArray<unknown> => {
   switch (message._tag) {
     case "Gossip":
-      return [
-        0,
-        MessageId.encode(message.id),
-        message.round,
-        message.topic,
-        message.payload,
-        ...trailing(message)
-      ]
+      return [0, MessageId.encode(message.id), message.round, message.topic, message.payload, ...trailing(message)]
     case "Prune":
       return message.unlessParent === true ? [1, message.root, true] : [1, message.root]
     case "Graft":

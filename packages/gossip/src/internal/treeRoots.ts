@@ -29,8 +29,7 @@ export const empty: Roots = HashMap.empty()
 /** All eager: where the paper starts (Alg. 1). */
 const fresh: Tree = { lazy: [], parent: null, usedAt: 0 }
 
-export const get = (roots: Roots, root: NodeId.NodeId): Tree =>
-  Option.getOrElse(HashMap.get(roots, root), () => fresh)
+export const get = (roots: Roots, root: NodeId.NodeId): Tree => Option.getOrElse(HashMap.get(roots, root), () => fresh)
 
 export const isLazy = (tree: Tree, link: Machine.LinkId): boolean => tree.lazy.includes(link)
 

@@ -61,7 +61,11 @@ const cutSurplus = (turn: Turn, along: NodeId.NodeId, link: Machine.LinkId, give
   send(turn, surplus, { _tag: "Prune", root: along, unlessParent: true })
 }
 
-export const onPrune = (turn: Turn, link: Machine.LinkId, message: Extract<Message, { readonly _tag: "Prune" }>): void => {
+export const onPrune = (
+  turn: Turn,
+  link: Machine.LinkId,
+  message: Extract<Message, { readonly _tag: "Prune" }>
+): void => {
   const { root, unlessParent } = message
   count(turn, "prunesReceived")
   const tree = treeOf(turn, root)
@@ -83,12 +87,7 @@ export const onGiver = (turn: Turn, link: Machine.LinkId, id: MessageId.MessageI
  * Makes a neighbour eager at its request. A parent that asks for a broadcast of the root is cut off itself: whoever gave
  * that broadcast serves us.
  */
-export const serve = (
-  turn: Turn,
-  link: Machine.LinkId,
-  root: NodeId.NodeId,
-  entry: Cache.Entry | undefined
-): void => {
+export const serve = (turn: Turn, link: Machine.LinkId, root: NodeId.NodeId, entry: Cache.Entry | undefined): void => {
   const along = entry?.along ?? root
   const tree = Roots.withEager(treeOf(turn, along), link)
   if (tree.parent !== link || along !== root) return setTree(turn, along, tree)
@@ -192,7 +191,11 @@ const enterThrough = (
 }
 
 /** A neighbour chose another entry for a broadcast that this node has too, or has yet to get. */
-export const onEntry = (turn: Turn, link: Machine.LinkId, message: Extract<Message, { readonly _tag: "Entry" }>): void => {
+export const onEntry = (
+  turn: Turn,
+  link: Machine.LinkId,
+  message: Extract<Message, { readonly _tag: "Entry" }>
+): void => {
   count(turn, "entriesReceived")
   const entry = cached(turn, message.id)
   if (entry !== undefined) enterThrough(turn, link, entry, message.entry)

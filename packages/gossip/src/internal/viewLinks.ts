@@ -85,6 +85,8 @@ export const onReceived = (turn: Turn, id: Machine.LinkId, message: Message): vo
   const known = linkOf(turn.state, id)
   if (known === undefined) return count(turn, "strayFrames")
   const link = { ...known, heardAt: turn.now }
+  // By far the commonest frame, and the only one that has more to say of the link itself.
+  if (message._tag === "Pong") return onPong(turn, link, message)
   putLink(turn, link)
   switch (message._tag) {
     case "Join":
@@ -99,8 +101,6 @@ export const onReceived = (turn: Turn, id: Machine.LinkId, message: Message): vo
       return onDisconnect(turn, link, message)
     case "Ping":
       return onPing(turn, link, message)
-    case "Pong":
-      return onPong(turn, link, message)
     case "Probe":
       return onProbe(turn, link, message.sample)
     case "ProbeReply":
@@ -266,8 +266,7 @@ const onLeft = (turn: Turn, peer: Peer.Peer): void => {
 const onPing = (turn: Turn, link: Link, message: Extract<Message, { readonly _tag: "Ping" }>): void => {
   // The other end counts us as a neighbour: the reply that said so was lost with a step that crashed.
   if (message.claim && isRequested(link)) onAccepted(turn, link)
-  const role = linkOf(turn.state, link.link)?.role
-  if (role === "active") {
+  if (link.role === "active" || linkOf(turn.state, link.link)?.role === "active") {
     Label.hear(turn, message.label)
     return send(turn, link.link, { _tag: "Pong", seq: message.seq, claim: true, label: labelOf(turn.state) })
   }
@@ -277,6 +276,7 @@ const onPing = (turn: Turn, link: Link, message: Extract<Message, { readonly _ta
 }
 
 const onPong = (turn: Turn, link: Link, message: Extract<Message, { readonly _tag: "Pong" }>): void => {
+  putLink(turn, link.role === "active" && message.claim ? answered(link, message.seq, turn.now) : link)
   if (link.role !== "active") return
   if (!message.claim) {
     count(turn, "asymmetric")
@@ -285,11 +285,15 @@ const onPong = (turn: Turn, link: Link, message: Extract<Message, { readonly _ta
     return addPassive(turn, link.peer)
   }
   Label.hear(turn, message.label)
-  if (link.pingAt === null || message.seq !== link.pingSeq) return
-  const sample = Math.max(0, turn.now - link.pingAt)
+}
+
+/** The link with its round trip measured, if this is the answer to the last ping. */
+const answered = (link: Link, seq: number, now: Machine.Instant): Link => {
+  if (link.pingAt === null || seq !== link.pingSeq) return link
+  const sample = Math.max(0, now - link.pingAt)
   // The smoothing of TCP's round-trip estimate (RFC 6298, §2): one eighth of the news.
   const rttMs = link.rttMs === null ? sample : link.rttMs + (sample - link.rttMs) / 8
-  putLink(turn, { ...link, pingAt: null, rttMs })
+  return { ...link, pingAt: null, rttMs }
 }
 
 /** Somebody looks for other components. It is alive, and what it knows is news. */

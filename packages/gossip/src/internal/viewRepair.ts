@@ -136,7 +136,9 @@ const endRound = (turn: Turn): void => {
 export const arm = (turn: Turn): void => {
   const { config, leaving, repair, resort } = turn.state
   if (leaving || repair.armed || turn.state.attempts.length >= attemptsMax) return
-  if (pendingOf(turn.state) >= openOf(turn.state)) return
+  const open = openOf(turn.state)
+  // Asked after every step. Where no slot is open, nothing else needs to be looked at.
+  if (open <= 0 || pendingOf(turn.state) >= open) return
   const known = available(turn).length > 0
   if (!known && !mayResort(turn.state)) return
   if (!known && resort.tried.length === 0 && resortOf(turn.state).length === 0) return

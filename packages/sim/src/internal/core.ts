@@ -131,6 +131,8 @@ export interface Core<P extends Protocol> {
   readonly counters: { -readonly [K in keyof Counters]: number }
   readonly hosts: Map<string, Host<P>>
   readonly byAddress: Map<string, Host<P>>
+  /** Pairs of hosts of which nothing of the first reaches the second. */
+  cuts: number
   /** Ends whose first packet is held up by a cut, in the order in which they met it. */
   readonly stalled: Set<End<P>>
   rng: Rng.Rng

@@ -113,7 +113,7 @@ export const onArrival = <P extends Protocol>(core: Core<P>, from: End<P>): void
   const packet = from.first
   const to = from.other
   if (packet === undefined || to === undefined) return
-  if (from.mute || (from.host.blocked.size > 0 && from.host.blocked.has(to.host)) || isUnread(to)) {
+  if (from.mute || (core.cuts > 0 && from.host.blocked.has(to.host)) || isUnread(to)) {
     core.stalled.add(from)
     return
   }
@@ -146,12 +146,15 @@ export const disown = <P extends Protocol>(core: Core<P>, host: Host<P>): void =
   host.unanswered.clear()
 }
 
-export const block = <P extends Protocol>(from: Host<P>, to: Host<P>): void => {
-  if (from !== to) from.blocked.add(to)
+export const block = <P extends Protocol>(core: Core<P>, from: Host<P>, to: Host<P>): void => {
+  if (from === to || from.blocked.has(to)) return
+  from.blocked.add(to)
+  core.cuts++
 }
 
 export const unblock = <P extends Protocol>(core: Core<P>, from: Host<P>, to: Host<P>): void => {
   if (!from.blocked.delete(to)) return
+  core.cuts--
   for (const end of core.stalled) {
     if (end.host !== from || end.other?.host !== to) continue
     core.stalled.delete(end)
