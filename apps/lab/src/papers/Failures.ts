@@ -52,8 +52,8 @@ const shippedMax = healingMax * shippedCycleMs
 /** Longer than the survivors need to find a neighbour for each free slot; shorter than a tenth of a cycle. */
 const passMs = 5000
 
-/** One more than the paper's slowest recovery takes (TR 07-14, figure 6b: 4). */
-const rounds = 5
+/** Twice what the paper's slowest recovery takes (TR 07-14, figure 6b: 4). @since 0.1.0 */
+export const rounds = 8
 
 /** A settled fleet in which trees have grown, and what looks on. @since 0.1.0 @category models */
 export interface Before {

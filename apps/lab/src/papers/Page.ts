@@ -8,8 +8,9 @@ import type { Round } from "../Fleets.ts"
 import { count, fixed, percentOf, table } from "../Markdown.ts"
 import type { About } from "../Results.ts"
 import type { Results } from "./Experiments.ts"
-import { healingMax, shippedCycleMs } from "./Failures.ts"
+import { healingMax, rounds, shippedCycleMs } from "./Failures.ts"
 import * as Figures from "./Figures.ts"
+import { ordinal, shown } from "./Plots.ts"
 import { broadcastsMissed, checks, meanRedundancy, shippedCycles } from "./Promises.ts"
 
 /** @since 0.1.0 */
@@ -201,7 +202,7 @@ const manyOf = (round: Round | undefined): ReadonlyArray<string> =>
     ? ["–", "–", "–", "–"]
     : [fixed(round.redundancy, 3), count(round.payloads), count(round.control), fixed(round.lastHop, 1)]
 
-const missedText = (missed: number | null): string => (missed === null ? "more than 5" : String(missed + 1))
+const missedText = (missed: number | null): string => (missed === null ? `more than ${rounds}` : String(missed + 1))
 
 const recoveryPage = ({ churn, failures }: Results): ReadonlyArray<string> => [
   "## Broadcasts after failures (TR 07-14, figure 6)",
@@ -228,14 +229,14 @@ const recoveryPage = ({ churn, failures }: Results): ReadonlyArray<string> => [
   "The paper does not say whether its figure is of senders in the largest part only; from 60 % on that makes most of the",
   "difference. Its Plumtree stays behind its eager push there; ours gets as far as eager push does.",
   "",
-  "Five broadcasts one after the other, every five seconds from the failure on, while the overlay mends as shipped (but for",
+  "Eight broadcasts one after the other, every five seconds from the failure on, while the overlay mends as shipped (but for",
   "keepalives and probes, of which nothing shows within seconds):",
   "",
   ...table(
-    ["failed", "first", "second", "third", "fifth", "until everybody", "paper, at most"],
+    ["failed", ...shown.map(ordinal), "until everybody", "paper, at most"],
     failures.map((failure, index) => [
       `${failure.percent} %`,
-      ...[0, 1, 2, 4].map((round) => percentOf(failure.tree[round]?.reached ?? 0)),
+      ...shown.map((round) => percentOf(failure.tree[round]?.reached ?? 0)),
       missedText(broadcastsMissed(failure)),
       at(Figures.treeHealing, index)
     ])
@@ -244,15 +245,19 @@ const recoveryPage = ({ churn, failures }: Results): ReadonlyArray<string> => [
   ...plot("Redundancy of broadcasts after failures", "recovery"),
   ...plot("Last delivery hop after failures", "recoveryhops"),
   ...table(
-    ["failed", "redundancy: first", "second", "third", "fifth", "last hop: first", "second", "third", "fifth"],
+    ["failed", "redundancy: first", ...shown.slice(1).map(ordinal), "last hop: first", ...shown.slice(1).map(ordinal)],
     failures.map(({ percent, tree }) => [
       `${percent} %`,
-      ...[0, 1, 2, 4].map((round) => fixed(tree[round]?.redundancy ?? 0, 2)),
-      ...[0, 1, 2, 4].map((round) => String(tree[round]?.lastHop ?? "–"))
+      ...shown.map((round) => fixed(tree[round]?.redundancy ?? 0, 2)),
+      ...shown.map((round) => String(tree[round]?.lastHop ?? "–"))
     ])
   ),
   "",
   `The paper's redundancy of the first broadcast is ${Figures.spikes.map(([percent, value]) => `${value} at ${percent} %`).join(", ")}, and 0 again within two to four.`,
+  "A graft takes whoever announces, however far that is from the root, so that what has mended is deep at first. Then the",
+  "optimisation (§3.8) takes a neighbour as parent whose way had fewer hops, and paths shorten broadcast by broadcast. The",
+  "paper prunes the old parent at once; here it stays until the next broadcast has come twice, so that none falls between the",
+  "two: that is the redundancy of the second and later ones.",
   "",
   ...plot("Redundancy under churn", "churn"),
   `${churn.perCycle} nodes fail in each of ${churn.rounds.length} cycles, and a node broadcasts in each: reach at least ${percentOf(Math.min(...churn.rounds.map(({ reached }) => reached)))}, redundancy`,

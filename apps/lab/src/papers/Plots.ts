@@ -209,13 +209,12 @@ const first = (results: Results): Plot.Plot => ({
   ]
 })
 
-/** Of the five broadcasts after a failure, those that are shown. */
-const shown = [
-  ["first", 0],
-  ["second", 1],
-  ["third", 2],
-  ["fifth", 4]
-] as const
+/** Of the broadcasts after a failure, those that are shown; the first is 0. @since 0.1.0 */
+export const shown = [0, 1, 2, 4, 7]
+
+/** @since 0.1.0 */
+export const ordinal = (index: number): string =>
+  ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"][index] ?? String(index + 1)
 
 const recovery = (results: Results): Plot.Plot => ({
   title: "Redundancy of broadcasts after failures",
@@ -223,7 +222,7 @@ const recovery = (results: Results): Plot.Plot => ({
   y: "m / (n − 1) − 1",
   yMax: 3,
   series: [
-    ...shown.map(([name, index]) => byPercent(results, name, ({ tree }) => tree[index]?.redundancy)),
+    ...shown.map((index) => byPercent(results, ordinal(index), ({ tree }) => tree[index]?.redundancy)),
     { name: "first, paper", points: Figures.spikes, isPublished: true }
   ]
 })
@@ -235,7 +234,7 @@ const recoveryHops = (results: Results): Plot.Plot => {
     x: failed,
     y: "hops",
     yMax: 20 * Math.ceil(most / 20),
-    series: shown.map(([name, index]) => byPercent(results, name, ({ tree }) => tree[index]?.lastHop))
+    series: shown.map((index) => byPercent(results, ordinal(index), ({ tree }) => tree[index]?.lastHop))
   }
 }
 

@@ -7,7 +7,7 @@ import { check, type Check, type Figure, figure } from "../Checks.ts"
 import type { Round } from "../Fleets.ts"
 import { count, fixed, percentOf } from "../Markdown.ts"
 import type { Results } from "./Experiments.ts"
-import { type Failure, healingMax, shippedCycleMs } from "./Failures.ts"
+import { type Failure, healingMax, rounds, shippedCycleMs } from "./Failures.ts"
 import * as Figures from "./Figures.ts"
 
 /** @since 0.1.0 */
@@ -68,7 +68,7 @@ export const checks = (results: Results): ReadonlyArray<Check> => {
     check(
       "broadcasts until each reaches everybody, 10 to 90 % failed",
       `at most ${Figures.treeHealing.join(", ")} + 1`,
-      mended.map((missed) => (missed === null ? "more than 5" : String(missed + 1))).join(", "),
+      mended.map((missed) => (missed === null ? `more than ${rounds}` : String(missed + 1))).join(", "),
       mended.every((missed, at) => missed !== null && missed <= (Figures.treeHealing[at] ?? 0))
     )
   ]
