@@ -98,9 +98,9 @@ const words = new Set([
   "severity"
 ])
 
-/** What is in a message, one by one: its words, flags and gaps. */
-const traitsOf = (message: unknown): ReadonlyArray<string> => {
-  const found = new Set([""])
+/** What is in a message, one by one: its fields, and the words, flags and gaps in them. */
+const traitsOf = (message: { readonly _tag: string }): ReadonlyArray<string> => {
+  const found = new Set(Object.keys(message))
   const look = (item: unknown): void => {
     if (typeof item !== "object" || item === null || HashMap.isHashMap(item)) return
     for (const [key, field] of Object.entries(item)) {
