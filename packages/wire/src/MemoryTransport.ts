@@ -1,11 +1,14 @@
 /**
  * Connections within one process: the transport of tests, and of fleets that need no sockets.
  *
- * It has no latency and loses nothing, but it has hosts, between which the network can be cut: then bytes wait, as they
- * do in TCP, and a dial goes unanswered. Buffers are bounded, so that a slow reader stops its writer as a socket does.
+ * It loses nothing, and has only the latency that it is given; but it has hosts, between which the network can be cut, one
+ * way or both: then bytes wait, as they do in TCP, and a dial goes unanswered. Buffers are bounded, so that a slow reader
+ * stops its writer as a socket does. Acknowledgements are not modelled: over a link that is cut one way, what flows the
+ * other way is not held back.
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
@@ -22,16 +25,21 @@ import {
 } from "./Transport.ts"
 
 /**
- * - `cut`: nothing passes between two hosts until `heal`; open connections stay, their bytes wait.
- * - `reset`: breaks every open connection between two hosts, at both ends.
+ * - `cut`: nothing passes between two hosts until `heal`; open connections stay, their bytes wait. `there`: only from the
+ *   first to the second; a dial, which needs both ways, goes unanswered in either.
+ * - `heal`: ends every cut between two hosts, or those from the first to the second; `healAll`: every cut there is.
+ * - `isCut`: from the first to the second.
+ * - `reset`: breaks every open connection between two hosts, at both ends; without a second host, every one of the first.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Network {
-  readonly cut: (a: string, b: string) => void
-  readonly heal: (a: string, b: string) => void
-  readonly reset: (a: string, b: string) => void
+  readonly cut: (a: string, b: string, direction?: "both" | "there") => void
+  readonly heal: (a: string, b: string, direction?: "both" | "there") => void
+  readonly healAll: () => void
+  readonly isCut: (from: string, to: string) => boolean
+  readonly reset: (a: string, b?: string) => void
   readonly state: State
 }
 
@@ -41,24 +49,29 @@ export interface Config {
   readonly bufferBytes: number
   /** A dial that nobody answers ends after this. Default 3,000 ms, as of TCP. */
   readonly connectTimeoutMs: number
+  /** One way, between two hosts, and up to 4 ms more; order within a connection stays. Default 0. */
+  readonly latencyMs: (from: string, to: string) => number
 }
 
 /** @since 0.1.0 */
-export const defaults: Config = { bufferBytes: 256 * 1024, connectTimeoutMs: 3000 }
+export const defaults: Config = { bufferBytes: 256 * 1024, connectTimeoutMs: 3000, latencyMs: () => 0 }
 
 /** The inside of a network; for this module only. @since 0.1.0 @category models */
 export interface State {
   readonly config: Config
   readonly hosts: Set<string>
-  readonly listeners: Map<string, (from: string) => Connection | undefined>
+  readonly listeners: Map<string, (from: string, post: Post) => Connection | undefined>
+  /** Ways that are cut. */
   readonly cuts: Set<string>
   readonly lines: Set<Line>
+  /** Readers to be woken, by the time at which something arrives. */
+  readonly arrivals: Map<number, Array<Pipe>>
   nextPort: number
 }
 
 /** @since 0.1.0 @category models */
 export interface Line {
-  readonly between: string
+  readonly hosts: readonly [string, string]
   readonly wake: () => void
   readonly break: () => void
 }
@@ -71,20 +84,28 @@ export const makeNetwork = (config: Partial<Config> = {}): Network => {
     listeners: new Map(),
     cuts: new Set(),
     lines: new Set(),
+    arrivals: new Map(),
     // Where systems begin to choose from, too.
     nextPort: 49152
   }
   return {
     state,
-    cut: (a, b) => {
-      state.cuts.add(between(a, b))
+    cut: (a, b, direction = "both") => {
+      state.cuts.add(way(a, b))
+      if (direction === "both") state.cuts.add(way(b, a))
     },
-    heal: (a, b) => {
-      state.cuts.delete(between(a, b))
-      for (const line of state.lines) if (line.between === between(a, b)) line.wake()
+    heal: (a, b, direction = "both") => {
+      const there = state.cuts.delete(way(a, b))
+      const back = direction === "both" && state.cuts.delete(way(b, a))
+      if (there || back) for (const line of state.lines) if (joins(line, a, b)) line.wake()
     },
+    healAll: () => {
+      state.cuts.clear()
+      for (const line of state.lines) line.wake()
+    },
+    isCut: (from, to) => state.cuts.has(way(from, to)),
     reset: (a, b) => {
-      for (const line of state.lines) if (line.between === between(a, b)) line.break()
+      for (const line of state.lines) if (joins(line, a, b)) line.break()
     }
   }
 }
@@ -104,7 +125,10 @@ export const layer = (network: Network, host: string = "127.0.0.1"): Layer.Layer
     }
   })
 
-const between = (a: string, b: string): string => (a < b ? `${a} ${b}` : `${b} ${a}`)
+const way = (from: string, to: string): string => `${from} ${to}`
+
+const joins = ({ hosts: [one, other] }: Line, a: string, b: string | undefined): boolean =>
+  (one === a && (b === undefined || other === b)) || (other === a && (b === undefined || one === b))
 
 const listen = Effect.fnUntraced(function* (
   network: State,
@@ -131,8 +155,8 @@ const listen = Effect.fnUntraced(function* (
   let dropped = 0
   yield* Effect.acquireRelease(
     Effect.sync(() => {
-      network.listeners.set(address, (from) => {
-        const [near, far] = connect(network, from, host, address)
+      network.listeners.set(address, (from, post) => {
+        const [near, far] = connect(network, from, host, address, post)
         if (Queue.offerUnsafe(backlog, far)) return near
         dropped++
         return undefined
@@ -168,17 +192,20 @@ const dial = Effect.fnUntraced(function* (
   const parsed = Address.parse(text)
   if (!parsed.ok) return yield* new DialError({ reason: "InvalidAddress", address: text, message: parsed.reason })
   const address = Address.format(parsed.value)
-  const line = between(host, parsed.value.host)
-  if (network.cuts.has(line)) {
+  const there = parsed.value.host
+  if (network.cuts.has(way(host, there)) || network.cuts.has(way(there, host))) {
     yield* Effect.sleep(network.config.connectTimeoutMs)
     const message = `${address} did not answer within ${network.config.connectTimeoutMs} ms`
     return yield* new DialError({ reason: "Unreachable", address: text, message })
   }
-  if (!network.hosts.has(parsed.value.host)) {
-    const message = `there is no host ${parsed.value.host}`
+  if (!network.hosts.has(there)) {
+    const message = `there is no host ${there}`
     return yield* new DialError({ reason: "Unreachable", address: text, message })
   }
-  const connection = network.listeners.get(address)?.(host)
+  // The first packet goes there and its answer comes back.
+  const roundTripMs = network.config.latencyMs(host, there) + network.config.latencyMs(there, host)
+  if (roundTripMs > 0) yield* Effect.sleep(roundTripMs)
+  const connection = network.listeners.get(address)?.(host, yield* postOf(network))
   if (connection === undefined) {
     return yield* new DialError({ reason: "Refused", address: text, message: `nobody listens on ${address}` })
   }
@@ -188,26 +215,76 @@ const dial = Effect.fnUntraced(function* (
 
 /** One direction. `wakeReader` and `wakeWriter` try again what waits. */
 interface Pipe {
+  readonly latencyMs: number
   chunks: Array<Uint8Array>
+  /** When each of them arrives; in order. */
+  dues: Array<number>
   bytes: number
   state: "open" | "ended" | "broken"
+  /** When the other side can see the state. */
+  stateDue: number
   wakeReader: () => void
   wakeWriter: () => void
 }
 
 const nobody = (): void => {}
 
-const makePipe = (): Pipe => ({ chunks: [], bytes: 0, state: "open", wakeReader: nobody, wakeWriter: nobody })
+const makePipe = (latencyMs: number): Pipe => ({
+  latencyMs,
+  chunks: [],
+  dues: [],
+  bytes: 0,
+  state: "open",
+  stateDue: 0,
+  wakeReader: nobody,
+  wakeWriter: nobody
+})
 
+/** What brings things to readers when it is time. */
+interface Post {
+  readonly now: () => number
+  /** Wakes the reader of a pipe at that time. */
+  readonly deliver: (pipe: Pipe, due: number) => void
+}
+
+/** Arrivals are gathered over so many milliseconds, since timers cost more than what they wait for. */
+const grainMs = 4
+
+const postOf = Effect.fnUntraced(function* ({ arrivals }: State) {
+  const context = yield* Effect.context<never>()
+  const clock = yield* Clock.Clock
+  // Only differences count, and nobody sets this clock.
+  const now = (): number => Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+  const post: Post = {
+    now,
+    deliver: (pipe, due) => {
+      if (pipe.latencyMs === 0) return pipe.wakeReader()
+      const at = Math.ceil(due / grainMs) * grainMs
+      const others = arrivals.get(at)
+      if (others !== undefined) return void others.push(pipe)
+      const pipes = [pipe]
+      arrivals.set(at, pipes)
+      const arrive = Effect.sync(() => {
+        arrivals.delete(at)
+        for (const { wakeReader } of pipes) wakeReader()
+      })
+      Effect.runForkWith(context)(Effect.andThen(Effect.sleep(Math.max(1, Math.ceil(at - now()))), arrive))
+    }
+  }
+  return post
+})
+
+/** From `from`, which dials, to `host`. */
 const connect = (
   network: State,
   from: string,
   host: string,
-  address: string
+  address: string,
+  post: Post
 ): readonly [near: Connection, far: Connection] => {
-  const there = makePipe()
-  const back = makePipe()
-  const key = between(from, host)
+  const { bufferBytes, latencyMs } = network.config
+  const there = makePipe(latencyMs(from, host))
+  const back = makePipe(latencyMs(host, from))
   const wakeAll = (): void => {
     for (const pipe of [there, back]) {
       pipe.wakeReader()
@@ -215,49 +292,67 @@ const connect = (
     }
   }
   const line: Line = {
-    between: key,
+    hosts: [from, host],
     wake: wakeAll,
     break: () => {
-      there.state = back.state = "broken"
-      network.lines.delete(line)
-      wakeAll()
+      for (const pipe of [there, back]) {
+        change(pipe, "broken", post)
+        pipe.wakeWriter()
+      }
     }
   }
   network.lines.add(line)
-  const blocked = (): boolean => network.cuts.has(key)
-  const limit = network.config.bufferBytes
   let open = 2
   const onClose = (): void => {
     if (--open === 0) network.lines.delete(line)
   }
-  const port = network.nextPort++
+  const end = (remote: string, inbound: Pipe, outbound: Pipe, inboundWay: string): Connection =>
+    makeEnd({
+      remote,
+      inbound,
+      outbound,
+      post,
+      limit: bufferBytes,
+      blocked: () => network.cuts.has(inboundWay),
+      onClose
+    })
   return [
-    makeEnd(address, back, there, limit, blocked, onClose),
-    makeEnd(`${from}:${port}`, there, back, limit, blocked, onClose)
+    end(address, back, there, way(host, from)),
+    end(`${from}:${network.nextPort++}`, there, back, way(from, host))
   ]
 }
 
-const makeEnd = (
-  remote: string,
-  inbound: Pipe,
-  outbound: Pipe,
-  limit: number,
-  blocked: () => boolean,
-  onClose: () => void
-): Connection => {
+const change = (pipe: Pipe, state: "ended" | "broken", { deliver, now }: Post): void => {
+  pipe.state = state
+  pipe.stateDue = now() + pipe.latencyMs
+  deliver(pipe, pipe.stateDue)
+}
+
+interface Ends {
+  readonly remote: string
+  readonly inbound: Pipe
+  readonly outbound: Pipe
+  readonly post: Post
+  readonly limit: number
+  /** Nothing comes from there now. */
+  readonly blocked: () => boolean
+  readonly onClose: () => void
+}
+
+const makeEnd = ({ blocked, inbound, limit, onClose, outbound, post, remote }: Ends): Connection => {
   let closed = false
 
+  /** What a reader gets now; undefined if it has to wait. */
   const poll = (): Effect.Effect<ReadonlyArray<Uint8Array>, ConnectionClosed> | undefined => {
     if (closed) return Effect.fail(new ConnectionClosed({ reason: "local" }))
     if (blocked()) return undefined
-    if (inbound.state === "broken") return Effect.fail(new ConnectionClosed({ reason: "reset" }))
-    if (inbound.chunks.length > 0) {
-      const { chunks } = inbound
-      inbound.chunks = []
-      inbound.bytes = 0
-      return Effect.succeed(chunks)
-    }
-    return inbound.state === "ended" ? Effect.fail(new ConnectionClosed({ reason: "eof" })) : undefined
+    const time = inbound.latencyMs === 0 ? Infinity : post.now()
+    const isSeen = inbound.state !== "open" && inbound.stateDue <= time
+    if (isSeen && inbound.state === "broken") return Effect.fail(new ConnectionClosed({ reason: "reset" }))
+    const chunks = arrived(inbound, time)
+    if (chunks.length > 0) return Effect.succeed(chunks)
+    const isDone = isSeen && inbound.chunks.length === 0
+    return isDone ? Effect.fail(new ConnectionClosed({ reason: "eof" })) : undefined
   }
 
   const room = (): Effect.Effect<void, ConnectionClosed> | undefined => {
@@ -291,7 +386,9 @@ const makeEnd = (
         }
         outbound.chunks.push(bytes)
         outbound.bytes += bytes.length
-        outbound.wakeReader()
+        const due = outbound.latencyMs === 0 ? 0 : post.now() + outbound.latencyMs
+        if (due > 0) outbound.dues.push(due)
+        post.deliver(outbound, due)
         const attempt = (): void => {
           const result = room()
           if (result === undefined) return
@@ -306,21 +403,30 @@ const makeEnd = (
       }),
     end: Effect.sync(() => {
       if (outbound.state !== "open") return
-      outbound.state = "ended"
-      outbound.wakeReader()
+      change(outbound, "ended", post)
     }),
     close: Effect.sync(() => {
       if (closed) return
       closed = true
       // As TCP does: bytes that nobody here will read are answered with a reset.
-      if (inbound.chunks.length > 0) outbound.state = "broken"
-      else if (outbound.state === "open") outbound.state = "ended"
+      if (inbound.chunks.length > 0) change(outbound, "broken", post)
+      else if (outbound.state === "open") change(outbound, "ended", post)
       inbound.state = "broken"
       inbound.wakeReader()
       inbound.wakeWriter()
-      outbound.wakeReader()
       outbound.wakeWriter()
       onClose()
     })
   }
+}
+
+/** Takes what has arrived by then. */
+const arrived = (pipe: Pipe, time: number): ReadonlyArray<Uint8Array> => {
+  const late = pipe.dues.findIndex((due) => due > time)
+  if (late === 0) return []
+  const chunks = late === -1 ? pipe.chunks : pipe.chunks.slice(0, late)
+  pipe.chunks = late === -1 ? [] : pipe.chunks.slice(late)
+  pipe.dues = late === -1 ? [] : pipe.dues.slice(late)
+  pipe.bytes = late === -1 ? 0 : pipe.bytes - chunks.reduce((sum, { length }) => sum + length, 0)
+  return chunks
 }
