@@ -317,13 +317,31 @@ export const problems = (state: State, context: Context): ReadonlyArray<Problem>
   return problemsOf(state, all, viewOf(state, context, all))
 }
 
-/** Who is alive under which name; a name with two ids is a conflict. @since 0.1.0 @category running */
-export const aliveNames = (state: State, now: Machine.Instant): ReadonlyMap<string, ReadonlyArray<NodeId.NodeId>> => {
-  const names = new Map<string, ReadonlyArray<NodeId.NodeId>>()
-  for (const node of judged(state, now).nodes) {
-    if (node.state === "alive") names.set(node.name, [...(names.get(node.name) ?? []), node.id])
+/**
+ * Who is alive under a name; two of them are a conflict. `except` is not looked at. Nobody is judged unless some other node
+ * has the name at all, so that asking this of every newcomer costs little.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const aliveUnder = (
+  state: State,
+  now: Machine.Instant,
+  name: string,
+  except?: NodeId.NodeId
+): ReadonlyArray<NodeId.NodeId> =>
+  isBorne(state, name, except)
+    ? judged(state, now).nodes.flatMap((node) =>
+        node.state === "alive" && node.name === name && node.id !== except ? [node.id] : []
+      )
+    : []
+
+const isBorne = ({ docs, remembered }: State, name: string, except: NodeId.NodeId | undefined): boolean => {
+  for (const [id, doc] of docs) {
+    if (id !== except && NodeDoc.valueOf(doc, "profile", "Profile")?.name === name) return true
   }
-  return names
+  for (const [id, row] of remembered) if (id !== except && row.name === name) return true
+  return false
 }
 
 /** Name of a node as answers show it, or undefined if it is not known. @since 0.1.0 @category running */

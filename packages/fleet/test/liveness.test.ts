@@ -232,7 +232,7 @@ describe("liveness", () => {
     )
     const [problem] = Query.problems(network.at(0).state, network.context(0))
     assert.include(problem?.what, "2 living nodes have the name n1")
-    assert.deepStrictEqual(Query.aliveNames(network.at(0).state, network.now).get("n1")?.length, 2)
+    assert.deepStrictEqual(Query.aliveUnder(network.at(0).state, network.now, "n1").length, 2)
   })
 
   it("an accusation older than the accused's last word counts for nothing", () => {

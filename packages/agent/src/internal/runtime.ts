@@ -278,13 +278,9 @@ const admit = (runtime: Runtime, theirs: Handshake.Hello, roomFor: number): Hand
     const message = `${us} is linked to another process that is ${them}, run ${incarnation}: the data directory was copied; give this process one of its own`
     return { code: "duplicate", message }
   }
-  const holder =
-    name === options.name
-      ? identity.id
-      : Query.aliveNames(facts, runtime.now())
-          .get(name)
-          ?.find((other) => other !== id)
-  if (holder !== undefined && holder !== id) {
+  const [holder] =
+    name !== options.name ? Query.aliveUnder(facts, runtime.now(), name, id) : identity.id === id ? [] : [identity.id]
+  if (holder !== undefined) {
     const message = `the name ${name} belongs to node ${holder}, which is alive in fleet ${options.fleet}; node ${id} wants it too: start it with another --name`
     return { code: "name", message }
   }
