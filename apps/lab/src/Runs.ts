@@ -13,6 +13,8 @@ export interface Order {
   readonly scenario: string
   readonly seed: number
   readonly size: number
+  /** Of faults, in virtual time; default: the scenario's own. */
+  readonly minutes?: number
 }
 
 /** @since 0.1.0 @category models */
@@ -23,13 +25,11 @@ export interface Run extends Order, Scenarios.Outcome {
 }
 
 /** @since 0.1.0 @category running */
-export const run = (scenario: Scenarios.Scenario, seed: number, size: number): Run => {
+export const run = (scenario: Scenarios.Scenario, order: Order): Run => {
   const begin = performance.now()
-  const outcome = Regression.attempt(() => scenario.run({ seed, size }))
+  const outcome = Regression.attempt(() => scenario.run(order))
   return {
-    scenario: scenario.name,
-    seed,
-    size,
+    ...order,
     ...outcome,
     realMs: Math.round(performance.now() - begin),
     memoryMib: Math.round(process.resourceUsage().maxRSS / 1024)

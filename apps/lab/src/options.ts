@@ -79,8 +79,8 @@ export const seed = Flag.Int("seed").pipe(
 )
 
 /** @since 0.1.0 */
-export const replay = (name: string, seed: number, size: number): string =>
-  `npx -y pnpm@12 lab run ${name} --seed ${seed} --size ${size}`
+export const replay = (name: string, seed: number, size: number, minutes?: number): string =>
+  `npx -y pnpm@12 lab run ${name} --seed ${seed} --size ${size}${minutes === undefined ? "" : ` --minutes ${minutes}`}`
 
 /** @since 0.1.0 */
 export const replayFile = (name: string): string => `npx -y pnpm@12 lab replay test/regressions/${name}`

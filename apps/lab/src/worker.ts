@@ -11,6 +11,6 @@ parentPort?.on("message", (order: Runs.Order) => {
   parentPort?.postMessage(
     scenario === undefined
       ? Runs.lost(order, `there is no scenario ${order.scenario}`, 0)
-      : Runs.run(scenario, order.seed, order.size)
+      : Runs.run(scenario, order)
   )
 })

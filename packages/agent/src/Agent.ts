@@ -199,6 +199,11 @@ export class Agent extends Context.Service<
     readonly heal: (datacenter?: string) => Effect.Effect<ReadonlyArray<string>, InvalidInput>
     /** Numbers of what was dropped, refused or overflowed, by name, for `/metrics`. */
     readonly counters: Effect.Effect<Readonly<Record<string, number>>>
+    /**
+     * What should hold of each component's state after every step, and does not; empty in a sound agent. It reads all of
+     * their state, so it is for tests and for whoever suspects something.
+     */
+    readonly invariants: Effect.Effect<ReadonlyArray<string>>
     /** Fails when the agent cannot go on: refused by its fleet for good, or given up by its supervisor. Whoever runs it looks. */
     readonly died: Effect.Effect<never, StartError>
     /** Says goodbye to the fleet; the process may end when it returns. */

@@ -7,7 +7,7 @@
 import { Tree } from "@starling/actor"
 import { type Document, type Facts, Pattern, Query, Selector } from "@starling/fleet"
 import { BroadcastTree, ViewManager } from "@starling/gossip"
-import { Wiring } from "@starling/member"
+import { Component, Wiring } from "@starling/member"
 import { Handshake, type Transport } from "@starling/wire"
 import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
@@ -234,6 +234,7 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
       return [...links.cuts]
     }),
     counters: Effect.sync(() => countersOf(runtime)),
+    invariants: Effect.sync(() => Component.components.flatMap((component) => brokenOf(host, component))),
     died: Deferred.await(runtime.died),
     leave: Effect.gen(function* () {
       boxes.tell({ to: "facts", event: { _tag: "Leave" } })
@@ -434,6 +435,9 @@ const countersOf = ({ application, boxes, host, links, listener, system, writer 
   for (const component of components) add(snake(component), { ...Host.stateOf(host, component).counters })
   return out
 }
+
+const brokenOf = <C extends Component.Component>(host: Host.Host, component: C): ReadonlyArray<string> =>
+  Component.specs[component].invariants(Host.stateOf(host, component)).map((broken) => `${component}: ${broken}`)
 
 const snake = (name: string): string =>
   name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`).replaceAll("-", "_")

@@ -9,6 +9,7 @@
  */
 import { Agent, Node, Store } from "@starling/agent"
 import { MemoryTransport } from "@starling/wire"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -27,6 +28,8 @@ export interface Options {
   readonly datacenters?: number
   /** A write takes up to this long, by the seed. Default 20 ms, as a slow disk. */
   readonly diskMsMax?: number
+  /** One way, between two members by their index, in whole milliseconds. Default 0. */
+  readonly latencyMs?: (from: number, to: number) => number
   /** What differs from the others at a member. */
   readonly node?: (index: number) => Partial<Node.Options>
 }
@@ -49,12 +52,18 @@ export interface Member {
   run: Run | undefined
   /** Broadcast id to how often the application was given it, over all runs. */
   readonly delivered: Map<string, number>
+  /** How far its wall clock is ahead of true time, now. */
+  skewMs: number
+  /** Hosts that hear nothing of it any more since it crashed in silence. */
+  silenced: ReadonlyArray<string>
 }
 
 /** @since 0.1.0 @category models */
 export interface Run {
   readonly agent: Agent.Agent["Service"]
   readonly scope: Scope.Closeable
+  /** Broadcast id to how often the application was given it in this run. */
+  readonly delivered: Map<string, number>
 }
 
 /**
@@ -78,7 +87,9 @@ export interface Disk {
 /** @since 0.1.0 @category constructors */
 export const make = (options: Options): AgentFleet => ({
   options,
-  network: MemoryTransport.makeNetwork(),
+  network: MemoryTransport.makeNetwork(
+    options.latencyMs === undefined ? {} : { latencyMs: latencyOf(options.size, options.latencyMs) }
+  ),
   members: Array.from({ length: options.size }, (_, index): Member => {
     const host = hostOf(index)
     return {
@@ -88,13 +99,19 @@ export const make = (options: Options): AgentFleet => ({
       address: `${host}:7740`,
       disk: { tables: new Map(), failing: undefined, defect: undefined, delayMs: 0, writes: 0 },
       run: undefined,
-      delivered: new Map()
+      delivered: new Map(),
+      skewMs: 0,
+      silenced: []
     }
   })
 })
 
 /** The address of a member's host, for cuts. @since 0.1.0 */
 export const hostOf = (index: number): string => `10.${index >> 16}.${(index >> 8) & 255}.${(index & 255) + 1}`
+
+/** The data centre of a member: its index picks among `dc0`, `dc1` and so on, in turns. @since 0.1.0 */
+export const datacenterOf = ({ options: { datacenters = 3 } }: AgentFleet, index: number): string =>
+  `dc${index % datacenters}`
 
 /** Starts a member, on the disk of its former runs. @since 0.1.0 @category running */
 export const start = Effect.fnUntraced(function* (
@@ -104,10 +121,10 @@ export const start = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Agent.Agent["Service"], Agent.StartError> {
   const member = at(fleet, index)
   const scope = yield* Scope.make()
-  const { contacts = 3, datacenters = 3 } = fleet.options
+  const { contacts = 3 } = fleet.options
   const layer = Node.layer({
     name: member.name,
-    datacenter: `dc${index % datacenters}`,
+    datacenter: datacenterOf(fleet, index),
     fleet: "test",
     labels: {},
     gossip: member.address,
@@ -122,11 +139,13 @@ export const start = Effect.fnUntraced(function* (
     )
   )
   const agent = yield* Layer.buildWithScope(layer, scope).pipe(
+    Effect.provideService(Clock.Clock, ownClock(member, yield* Clock.Clock)),
     Effect.map((context) => Context.get(context, Agent.Agent)),
     Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
   )
-  yield* listen(member, agent).pipe(Scope.provide(scope))
-  member.run = { agent, scope }
+  const run: Run = { agent, scope, delivered: new Map() }
+  yield* listen(member, run).pipe(Scope.provide(scope))
+  member.run = run
   return agent
 })
 
@@ -206,20 +225,39 @@ export const isWhole = (fleet: AgentFleet): Effect.Effect<boolean> =>
     )
   })
 
+/** Latency by the hosts of members. */
+const latencyOf = (size: number, latencyMs: (from: number, to: number) => number) => {
+  const indexes = new Map(Array.from({ length: size }, (_, index) => [hostOf(index), index]))
+  return (from: string, to: string): number => latencyMs(indexes.get(from) ?? 0, indexes.get(to) ?? 0)
+}
+
+/** A wall clock that can be wrong; time itself passes as everywhere. */
+const ownClock = (member: Member, clock: Clock.Clock): Clock.Clock => {
+  const millis = () => clock.currentTimeMillisUnsafe() + member.skewMs
+  const nanos = () => clock.currentTimeNanosUnsafe() + BigInt(member.skewMs) * 1_000_000n
+  return {
+    ...clock,
+    currentTimeMillisUnsafe: millis,
+    currentTimeMillis: Effect.sync(millis),
+    currentTimeNanosUnsafe: nanos,
+    currentTimeNanos: Effect.sync(nanos)
+  }
+}
+
 const at = (fleet: AgentFleet, index: number): Member => {
   const member = fleet.members[index]
   if (member === undefined) throw new Error(`there is no member ${index}`)
   return member
 }
 
-const listen = Effect.fnUntraced(function* (member: Member, agent: Agent.Agent["Service"]) {
+const listen = Effect.fnUntraced(function* (member: Member, { agent, delivered }: Run) {
   const note = yield* SimRuntime.Note
   const deliveries = yield* agent.deliveries
   yield* deliveries.pipe(
     Stream.runForEach(({ id }) =>
       Effect.sync(() => {
         note(`${member.name} ${id}`)
-        member.delivered.set(id, (member.delivered.get(id) ?? 0) + 1)
+        for (const counts of [member.delivered, delivered]) counts.set(id, (counts.get(id) ?? 0) + 1)
       })
     ),
     Effect.forkScoped

@@ -6,6 +6,7 @@
 import { agents } from "./internal/agents.ts"
 import { crashes } from "./internal/crashes.ts"
 import { faults } from "./internal/faults.ts"
+import { fleet } from "./internal/fleet.ts"
 import { members } from "./internal/members.ts"
 import { tree } from "./internal/tree.ts"
 
@@ -13,6 +14,8 @@ import { tree } from "./internal/tree.ts"
 export interface Input {
   readonly seed: number
   readonly size: number
+  /** Of faults, in virtual time, where a scenario leaves it open; default: the scenario's own. */
+  readonly minutes?: number
 }
 
 /** @since 0.1.0 @category models */
@@ -32,10 +35,12 @@ export interface Scenario {
   readonly name: string
   readonly about: string
   readonly size: number
+  /** How long its faults go on if nothing is said, in minutes of virtual time; undefined: its length is its own. */
+  readonly minutes?: number
   readonly run: (input: Input) => Outcome
 }
 
-export { agents, crashes, faults, members, tree }
+export { agents, crashes, faults, fleet, members, tree }
 
 /** @since 0.1.0 */
-export const all: ReadonlyArray<Scenario> = [members, crashes, faults, agents, tree]
+export const all: ReadonlyArray<Scenario> = [members, crashes, faults, agents, fleet, tree]

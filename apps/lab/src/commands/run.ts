@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { Scenarios } from "@starling/testing"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -12,6 +13,9 @@ import { exitCodes, Failure } from "../Failure.ts"
 import * as Options from "../options.ts"
 import * as Runner from "../Runner.ts"
 import type * as Runs from "../Runs.ts"
+
+/** More does not end within a night. Our choice. */
+const minutesMax = 1000
 
 /** @since 0.1.0 @category commands */
 export const run = Command.make(
@@ -24,13 +28,32 @@ export const run = Command.make(
       Flag.filter(Options.isSeed, (seed) => `Expected --seed from 0 on, got ${seed}`)
     ),
     size: Options.size,
+    minutes: Flag.Finite("minutes").pipe(
+      Flag.withMetavar("M"),
+      Flag.withDescription("How long faults go on, in virtual time, where the scenario leaves it open"),
+      Flag.filter(
+        (minutes) => minutes > 0 && minutes <= minutesMax,
+        (minutes) => `Expected --minutes above 0 and up to ${minutesMax}, such as 0.5 or 10, got ${minutes}`
+      ),
+      Flag.optional
+    ),
     json: Options.json
   },
-  Effect.fnUntraced(function* ({ json, scenario, seed, size }) {
-    const order = { scenario: scenario.name, seed, size: Option.getOrElse(size, () => scenario.size) }
+  Effect.fnUntraced(function* ({ json, minutes, scenario, seed, size }) {
+    if (Option.isSome(minutes) && scenario.minutes === undefined) {
+      const open = Scenarios.all.filter((other) => other.minutes !== undefined).map(({ name }) => name)
+      const message = `${scenario.name} has a length of its own; --minutes is for ${open.join(", ")}`
+      return yield* new Failure({ code: exitCodes.usage, message })
+    }
+    const order: Runs.Order = {
+      scenario: scenario.name,
+      seed,
+      size: Option.getOrElse(size, () => scenario.size),
+      ...(Option.isSome(minutes) ? { minutes: minutes.value } : {})
+    }
     const result = yield* Effect.scoped(Effect.flatMap(Runner.make, (runner) => runner.run(order)))
     const failing = result.broken.length > 0
-    const replay = Options.replay(result.scenario, seed, result.size)
+    const replay = Options.replay(result.scenario, seed, result.size, order.minutes)
     yield* Console.log(
       json ? JSON.stringify({ ...result, ...(failing ? { replay } : {}) }, undefined, 2) : textOf(result, replay)
     )

@@ -34,5 +34,5 @@ const runOf = (order: Runs.Order): Runs.Run => {
   const scenario = Scenarios.all.find(({ name }) => name === order.scenario)
   return scenario === undefined
     ? Runs.lost(order, `there is no scenario ${order.scenario}`, 0)
-    : Runs.run(scenario, order.seed, order.size)
+    : Runs.run(scenario, order)
 }

@@ -1,0 +1,363 @@
+/** The scenario `fleet`: a hundred whole agents in several data centres, with everything going wrong at once. */
+import type { Agent } from "@starling/agent"
+import { Rng } from "@starling/machine"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as AgentFaults from "../AgentFaults.ts"
+import * as AgentFleet from "../AgentFleet.ts"
+import * as AgentInvariants from "../AgentInvariants.ts"
+import type { Input, Outcome, Scenario } from "../Scenarios.ts"
+import * as SimRuntime from "../SimRuntime.ts"
+import * as Plan from "./fleetPlan.ts"
+import * as Reach from "./fleetReach.ts"
+
+/** Faults go on for so long. */
+const minutesDefault = 2
+
+/** After the last fault, all that is promised holds again within this. */
+const quietMs = 5000
+
+/** Then it must go on to hold. */
+const afterMs = 3000
+
+const joinMs = 30_000
+
+/** What is under way when the agents stop has arrived. */
+const lingerMs = 200
+
+/** What the fleet is for, all the while: as often as this, on average. */
+const broadcastMs = 700
+const eventMs = 2000
+const settingMs = 12_000
+
+/** Most broadcasts come from so many agents, whose trees live through the faults; the others' are new. */
+const senders = 12
+
+/** Keys that many write at once; every other entry has a key of its own. */
+const sharedKeys = 3
+
+/**
+ * Agents with real supervisors, mailboxes, links and codec, in data centres with latency between them. Each second one
+ * component of one agent crashes, at a point of its own step; data centres are severed, one way or both, flap, and come
+ * together again; links are torn, disks hang, clocks are wrong, hosts lose their power and come back. All the while any
+ * agent broadcasts, sets configuration and records events. Then all is quiet. Seen from outside:
+ *
+ * - No run of an agent is ever given a broadcast twice.
+ * - A broadcast that was accepted is delivered to every agent that its origin could reach for long enough while it still
+ *   held it (60 s), and to everybody if it is still held when all is quiet. A partition that outlasts the 60 s may part
+ *   an agent from a broadcast for good; from configuration and events never: those reach everybody.
+ * - Within 5 s of quiet every component's invariants hold, active views are symmetric and make one component, everybody
+ *   takes everybody for alive, and all answers are the same everywhere; and so it stays.
+ * - No agent gives up, no request is left without an answer, and nothing runs on when the agents are stopped.
+ */
+export const fleet: Scenario = {
+  name: "fleet",
+  about: "whole agents, a component crash a second, partitions: nothing twice, nothing lost, all sound 5 s after",
+  size: 100,
+  minutes: minutesDefault,
+  run: (input) => run(input)
+}
+
+/** One broadcast that was accepted. */
+interface Sent {
+  readonly id: string
+  readonly origin: number
+  /** Which run of its origin. */
+  readonly run: AgentFleet.Run
+  readonly at: number
+}
+
+/** One run of a member, as the scenario has begun and ended it. */
+interface Lived extends Reach.Interval {
+  readonly run: AgentFleet.Run
+}
+
+/** Mutable: it belongs to one run of the scenario. */
+interface Stage {
+  readonly fleet: AgentFleet.AgentFleet
+  readonly plan: Plan.Plan
+  readonly draw: (bound: number) => number
+  readonly broken: Array<string>
+  readonly sent: Array<Sent>
+  /** Key and revision, and ids, of what was stored. */
+  readonly settings: Array<Agent.ConfigChange & { readonly revision: string }>
+  readonly events: Array<string>
+  readonly counts: { requests: number; answered: number; refused: number; struck: number; missed: number }
+  /** Runs of each member that have ended, and when the one under way began. */
+  readonly lived: Array<Array<Lived>>
+  readonly since: Array<number>
+}
+
+const run = ({ minutes = minutesDefault, seed, size }: Input): Outcome => {
+  const plan = Plan.make(seed, size, minutes * 60_000)
+  let rng = Rng.make(`${seed}/fleet/work`)
+  const stage: Stage = {
+    fleet: AgentFleet.make({ size, datacenters: plan.datacenters, latencyMs: plan.latencyMs }),
+    plan,
+    draw: (bound) => {
+      const [value, next] = Rng.nextInt(rng, bound)
+      rng = next
+      return value
+    },
+    broken: [],
+    sent: [],
+    settings: [],
+    events: [],
+    counts: { requests: 0, answered: 0, refused: 0, struck: 0, missed: 0 },
+    lived: Array.from({ length: size }, () => []),
+    since: Array.from({ length: size }, () => Number.NEGATIVE_INFINITY)
+  }
+  const measured: Record<string, number> = {}
+  const outcome = SimRuntime.run(story(stage, measured), { seed, stepsMax: stepsMax * minutes * size })
+  const { broken, counts, sent } = stage
+  if (outcome._tag !== "Done") broken.push(`${outcome._tag.toLowerCase()} at ${outcome.virtualMs} ms`)
+  else if (Exit.isFailure(outcome.exit)) broken.push(`the run failed: ${String(outcome.exit.cause)}`)
+  else if (outcome.sleepers > 0) broken.push(`${outcome.sleepers} fibers still sleep after everything was stopped`)
+  return {
+    broken,
+    virtualMs: outcome.virtualMs,
+    history: outcome.history,
+    measured: { ...counts, broadcasts: sent.length, ...measured, steps: outcome.steps }
+  }
+}
+
+/** Of one agent in one minute; ten times what the runs take. */
+const stepsMax = 200_000
+
+const story = Effect.fnUntraced(function* (stage: Stage, measured: Record<string, number>) {
+  const { broken, fleet, plan } = stage
+  const started = yield* Clock.currentTimeMillis
+  yield* AgentFleet.startAll(fleet)
+  if (!(yield* AgentFleet.until(AgentFleet.isWhole(fleet), joinMs, 500))) {
+    broken.push(`the members did not become one fleet within ${joinMs} ms`)
+  }
+  const begin = yield* Clock.currentTimeMillis
+  measured["wholeMs"] = begin - started
+  const watching = yield* Effect.forEach(AgentFleet.running(fleet), (agent) => Effect.forkChild(watch(stage, agent)))
+  const working = yield* Effect.forEach([broadcast, record, set], (work) => Effect.forkChild(work(stage)))
+  const strikes = yield* play(stage, begin)
+  yield* Effect.forEach(working, Fiber.interrupt)
+  // What was asked last may crash a little later, and a component takes a moment to be back.
+  yield* Fiber.awaitAll(strikes)
+  const quiet = yield* Clock.currentTimeMillis
+
+  const sound = Effect.map(brokenNow(stage), (found) => found.length === 0)
+  const isSound = yield* AgentFleet.until(sound, quietMs, 250)
+  measured["soundMs"] = (yield* Clock.currentTimeMillis) - quiet
+  if (!isSound) broken.push(...(yield* brokenNow(stage)).map((what) => `${quietMs} ms after the last fault: ${what}`))
+  yield* Effect.sleep(quiet + quietMs + 1 - (yield* Clock.currentTimeMillis))
+  const end = yield* Clock.currentTimeMillis
+  broken.push(...brokenDelivery(stage, begin, quiet, end, measured), ...(yield* brokenStored(stage)))
+  yield* Effect.sleep(afterMs)
+  // Views may change once more for reasons of their own, for as long as a handshake takes.
+  if (!(yield* AgentFleet.until(sound, afterMs, 250))) {
+    broken.push(...(yield* brokenNow(stage)).map((what) => `it did not last: ${what}`))
+  }
+  const { answered, requests } = stage.counts
+  if (answered !== requests) broken.push(`${requests - answered} requests were never answered`)
+
+  yield* Effect.forEach(watching, Fiber.interrupt)
+  const agents = AgentFleet.running(fleet)
+  yield* AgentFleet.stopAll(fleet)
+  yield* Effect.sleep(lingerMs)
+  for (const agent of agents) {
+    const alive = (yield* agent.counters)["actor_alive"]
+    if (alive !== 0) broken.push(`${agent.identity.name}: ${alive} actors outlive their agent`)
+  }
+  if (plan.endMs !== quiet - begin) measured["lateMs"] = quiet - begin - plan.endMs
+})
+
+/** Lets the faults of the plan happen, each at its time; what takes its time goes on by itself. */
+const play = Effect.fnUntraced(function* (stage: Stage, begin: number) {
+  const strikes: Array<Fiber.Fiber<void>> = []
+  const at = (ms: number) =>
+    Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, begin + ms - now)))
+  for (const { atMs, fault } of stage.plan.faults) {
+    yield* at(atMs)
+    strikes.push(yield* Effect.forkChild(befall(stage, fault)))
+  }
+  yield* at(stage.plan.endMs)
+  return strikes
+})
+
+/** A fault, with the books that are kept of it. */
+const befall = (stage: Stage, fault: AgentFaults.AgentFault): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    const { broken, counts, fleet, lived, since } = stage
+    const member = "node" in fault ? fleet.members[Number(String(fault.node).slice(1))] : undefined
+    const before = member?.run
+    const now = yield* Clock.currentTimeMillis
+    if (fault._tag === "Crash" && member !== undefined && before !== undefined) {
+      lived[member.index]?.push({ run: before, from: since[member.index] ?? now, to: now })
+    }
+    const exit = yield* Effect.exit(AgentFaults.apply(fleet, fault))
+    if (fault._tag === "Restart" && member?.run !== undefined) {
+      since[member.index] = yield* Clock.currentTimeMillis
+      yield* Effect.forkDetach(watch(stage, member.run.agent))
+    }
+    if (fault._tag === "CrashComponent" && before !== undefined) {
+      // Where the whole agent has ended meanwhile, its component cannot be back.
+      if (Exit.isSuccess(exit)) counts.struck++
+      else if (member?.run !== before) counts.missed++
+    }
+    if (Exit.isFailure(exit) && member?.run === before) {
+      broken.push(`${JSON.stringify(fault)}: ${String(exit.cause)}`)
+    }
+  })
+
+/** An agent that gives up has failed. */
+const watch = ({ broken }: Stage, { died, identity: { name } }: Agent.Agent["Service"]): Effect.Effect<void> =>
+  Effect.catch(died, ({ message }) => Effect.sync(() => void broken.push(`${name} died: ${message}`)))
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What the fleet is for
+// ---------------------------------------------------------------------------------------------------------------------
+
+const broadcast = (stage: Stage) =>
+  every(stage, broadcastMs, anySender, (run, index) =>
+    Effect.flatMap(run.agent.broadcast({ from: index, number: stage.counts.requests }), (id) =>
+      Effect.map(Clock.currentTimeMillis, (at) => void stage.sent.push({ id, origin: index, run, at }))
+    )
+  )
+
+const record = (stage: Stage) =>
+  every(stage, eventMs, anybody, ({ agent }) =>
+    Effect.map(
+      agent.sendEvent({ app: "scenario", severity: "info", body: `${stage.counts.requests}`, attributes: {} }),
+      ({ id }) => void stage.events.push(id)
+    )
+  )
+
+const set = (stage: Stage) =>
+  every(stage, settingMs, anybody, ({ agent }) => {
+    const number = stage.counts.requests
+    const key = stage.draw(2) === 0 ? `shared/${stage.draw(sharedKeys)}` : `own/${number}`
+    const change: Agent.ConfigChange = { key, value: `${number}`, selector: "", author: "scenario", note: "" }
+    return Effect.map(agent.setConfig(change), ({ revision }) => void stage.settings.push({ ...change, revision }))
+  })
+
+const anybody = ({ draw, fleet }: Stage): number => draw(fleet.members.length)
+
+const anySender = (stage: Stage): number =>
+  stage.draw(4) === 0 ? anybody(stage) : stage.draw(Math.min(senders, stage.fleet.members.length))
+
+/** Asks an agent, again and again, and goes on; what is refused, because a component crashed or a host died, is told so. */
+const every = (
+  stage: Stage,
+  ms: number,
+  who: (stage: Stage) => number,
+  ask: (run: AgentFleet.Run, index: number) => Effect.Effect<void, Agent.Unavailable | Agent.InvalidInput>
+) =>
+  Effect.gen(function* () {
+    const { broken, counts, draw, fleet } = stage
+    yield* Effect.sleep(1 + draw(2 * ms))
+    const member = fleet.members[who(stage)]
+    const { run } = member ?? {}
+    if (member === undefined || run === undefined) return
+    counts.requests++
+    const asked = Effect.match(ask(run, member.index), {
+      onSuccess: () => void counts.answered++,
+      onFailure: (error) => {
+        counts.answered++
+        counts.refused++
+        if (error._tag === "InvalidInput") broken.push(`${member.name} refused valid input: ${error.message}`)
+      }
+    })
+    // Not as a child: it is answered also when the work has ended.
+    yield* Effect.forkDetach(asked)
+  }).pipe(Effect.forever)
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What was promised
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The cheapest first: the others are asked once it finds nothing. */
+const brokenNow = Effect.fnUntraced(function* ({ fleet }: Stage) {
+  const agents = AgentFleet.running(fleet)
+  if (agents.length !== fleet.members.length) return [`${agents.length} of ${fleet.members.length} members run`]
+  for (const look of [
+    AgentInvariants.overlay,
+    AgentInvariants.alive,
+    AgentInvariants.components,
+    AgentInvariants.facts
+  ]) {
+    const found = yield* look(agents)
+    if (found.length > 0) return found
+  }
+  return []
+})
+
+/** What was delivered twice, and what was due and did not come. */
+const brokenDelivery = (
+  { fleet, lived, plan, sent, since }: Stage,
+  begin: number,
+  quiet: number,
+  end: number,
+  measured: Record<string, number>
+): ReadonlyArray<string> => {
+  const out: Array<string> = []
+  const reach = Reach.make(fleet.members.length, plan.faults, begin, end)
+  const runs = fleet.members.map(({ index, run }): ReadonlyArray<Lived> => [
+    ...(lived[index] ?? []),
+    ...(run === undefined ? [] : [{ run, from: since[index] ?? begin, to: end }])
+  ])
+  for (const [index, list] of runs.entries()) {
+    for (const { run } of list) {
+      for (const [id, count] of run.delivered) if (count > 1) out.push(`n${index} was given ${id} ${count} times`)
+    }
+  }
+  let [due, excused, arrived] = [0, 0, 0]
+  const ways = new Map<number, ReadonlyArray<Reach.Interval>>()
+  for (const { at, id, origin, run } of sent) {
+    const held = (runs[origin] ?? []).filter((life) => life.run === run)
+    for (const { delivered, index, name } of fleet.members) {
+      if (delivered.has(id)) {
+        arrived++
+        continue
+      }
+      const key = origin * fleet.members.length + index
+      let way = ways.get(key)
+      if (way === undefined) ways.set(key, (way = reach.intervals(origin, index)))
+      // A run that has ended lost what it had; the next one must be given it too.
+      const able = Reach.both(Reach.both(way, held), runs[index] ?? [])
+      if (!Reach.isDue(able, at, quiet, end)) excused++
+      else {
+        due++
+        if (due <= toldMax) {
+          out.push(`${name} was never given ${id}, which n${origin} sent ${at - begin} ms into the faults`)
+        }
+      }
+    }
+  }
+  if (due > toldMax) out.push(`and ${due - toldMax} more that were due`)
+  if (sent.length === 0) out.push("nothing was broadcast")
+  Object.assign(measured, { arrived, excused })
+  return out
+}
+
+const toldMax = 10
+
+/** Configuration and events have no term: they are everywhere, whatever was cut and for how long. */
+const brokenStored = Effect.fnUntraced(function* ({ events, fleet, settings }: Stage) {
+  const out: Array<string> = []
+  const agents = AgentFleet.running(fleet)
+  // Equal answers everywhere are asked for elsewhere, so one agent speaks for all; a second one, that it is so.
+  for (const agent of [agents[0], agents.at(-1)]) {
+    if (agent === undefined) continue
+    const { name } = agent.identity
+    const ids = new Set((yield* Effect.orDie(agent.events({ limit: 20_000 }))).items.map(({ id }) => id))
+    for (const id of events) if (!ids.has(id)) out.push(`${name} lacks the event ${id}`)
+    for (const { key, revision } of settings) {
+      const { items } = yield* agent.configHistory(key)
+      const isOld = items.length >= historyMax && items.every((entry) => entry.revision > revision)
+      if (!isOld && !items.some((entry) => entry.revision === revision)) out.push(`${name} lacks ${key} of ${revision}`)
+    }
+    out.push(...(yield* AgentInvariants.rolledOut(agent, agents.length)))
+  }
+  return out.slice(0, toldMax)
+})
+
+/** Entries of one key that are kept. */
+const historyMax = 10

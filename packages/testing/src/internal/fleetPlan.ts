@@ -1,0 +1,204 @@
+/** What befalls the fleet of the scenario `fleet`, by the seed, and when. */
+import { Agent } from "@starling/agent"
+import { Rng } from "@starling/machine"
+import { Fault } from "@starling/sim"
+import * as AgentFaults from "../AgentFaults.ts"
+
+/**
+ * Of a partition that healed: so long after, the overlay is one again. A few rounds of the view manager's probes (15 s).
+ * Our choice, from what the runs show; the scenario holds the fleet to it.
+ */
+export const mergeMs = 35_000
+
+/** A cut that ends before neighbours give each other up (5 s of silence) costs no link. */
+export const briefMs = 3000
+
+/** Room for a member that was started again to be part of the fleet before all must be quiet. */
+const rejoinMs = 15_000
+
+/** Before the first partition. */
+const calmMs = 3000
+
+export interface Plan {
+  readonly faults: AgentFaults.Scenario
+  /** The last fault is over by then. */
+  readonly endMs: number
+  readonly datacenters: number
+  readonly latencyMs: (from: number, to: number) => number
+}
+
+export const make = (seed: number, size: number, endMs: number): Plan => {
+  let rng = Rng.make(`${seed}/fleet`)
+  const draw = (bound: number): number => {
+    const [value, next] = Rng.nextInt(rng, bound)
+    rng = next
+    return value
+  }
+  const datacenters = Math.max(2, Math.min(4 + draw(2), Math.floor(size / 3)))
+  const names = Array.from({ length: size }, (_, index) => `n${index}`)
+  const members = (datacenter: number): ReadonlyArray<string> =>
+    names.filter((_, index) => index % datacenters === datacenter)
+  const between = (from: number, to: number): number => from + draw(to - from + 1)
+  const stage: Stage = { draw, between, names, members, datacenters }
+  const latencies = Array.from({ length: datacenters * datacenters }, () => between(5, 40))
+  return {
+    faults: [
+      ...strikes(stage, endMs),
+      ...partitions(stage, endMs - mergeMs),
+      ...briefCuts(stage, Math.max(calmMs, endMs - mergeMs), endMs),
+      ...others(stage, endMs)
+    ].toSorted((a, b) => a.atMs - b.atMs),
+    endMs,
+    datacenters,
+    latencyMs: (from, to) => {
+      const [a, b] = [from % datacenters, to % datacenters].toSorted((x, y) => x - y) as [number, number]
+      return a === b ? 1 : (latencies[a * datacenters + b] ?? 5)
+    }
+  }
+}
+
+interface Stage {
+  readonly draw: (bound: number) => number
+  readonly between: (from: number, to: number) => number
+  readonly names: ReadonlyArray<string>
+  readonly members: (datacenter: number) => ReadonlyArray<string>
+  readonly datacenters: number
+}
+
+/** One component of one agent, every second. */
+const strikes = ({ between, draw, names }: Stage, endMs: number): AgentFaults.Scenario =>
+  Array.from({ length: Math.floor(endMs / 1000) }, (_, second) => ({
+    atMs: second * 1000 + between(0, 999),
+    fault: AgentFaults.crashComponent(
+      names[draw(names.length)] as string,
+      Agent.components[draw(Agent.components.length)] as Agent.Component,
+      points[draw(points.length)]
+    )
+  }))
+
+const points: ReadonlyArray<Agent.CrashPoint | undefined> = ["before", "committed", "acting", undefined]
+
+/** One after the other, some of them overlapping, of every kind; in a third of the seeds one outlasts the caches. */
+const partitions = (stage: Stage, endMs: number): AgentFaults.Scenario => {
+  const { between, draw } = stage
+  const out: Array<AgentFaults.Scenario[number]> = []
+  let at = calmMs
+  if (draw(3) === 0 && endMs - at > longMs) {
+    const some = stage.members(0).concat(stage.datacenters > 2 ? stage.members(1) : [])
+    const others = stage.names.filter((name) => !some.includes(name))
+    out.push(...pair(at, longMs, some, others))
+    at += longMs
+  }
+  while (at < endMs - kindMsMax) {
+    const kind = kinds[draw(kinds.length)] as Kind
+    out.push(...kind(stage, at))
+    at += between(3000, 14_000)
+  }
+  return out
+}
+
+/** Longer than broadcasts are kept. */
+const longMs = 64_000
+
+/** No kind takes longer. */
+const kindMsMax = 21_000
+
+type Kind = (stage: Stage, atMs: number) => AgentFaults.Scenario
+
+const pair = (
+  atMs: number,
+  ms: number,
+  some: ReadonlyArray<string>,
+  others: ReadonlyArray<string>,
+  direction: "both" | "there" = "both"
+): AgentFaults.Scenario => [
+  ...AgentFaults.at(atMs, Fault.cut(some, others, direction)),
+  ...AgentFaults.at(atMs + ms, Fault.heal(some, others))
+]
+
+/** A data centre, and all others. */
+const sides = ({
+  datacenters,
+  draw,
+  members,
+  names
+}: Stage): readonly [ReadonlyArray<string>, ReadonlyArray<string>] => {
+  const some = members(draw(datacenters))
+  return [some, names.filter((name) => !some.includes(name))]
+}
+
+/** Two data centres. */
+const two = ({ datacenters, draw, members }: Stage): readonly [ReadonlyArray<string>, ReadonlyArray<string>] => {
+  const one = draw(datacenters)
+  return [members(one), members((one + 1 + draw(datacenters - 1)) % datacenters)]
+}
+
+const severed: Kind = (stage, at) => pair(at, stage.between(6000, 20_000), ...sides(stage))
+
+/** One of two data centres does not hear the other, which hears it. */
+const oneWay: Kind = (stage, at) => pair(at, stage.between(6000, 15_000), ...two(stage), "there")
+
+/** Two data centres do not see each other; the others see both. */
+const notTransitive: Kind = (stage, at) => pair(at, stage.between(6000, 20_000), ...two(stage))
+
+/** The way between two sides comes and goes. */
+const flapping: Kind = (stage, at) => {
+  const groups = stage.draw(2) === 0 ? sides(stage) : two(stage)
+  const out: Array<AgentFaults.Scenario[number]> = []
+  let next = at
+  for (let left = stage.between(3, 6); left > 0; left--) {
+    const ms = stage.between(100, 2500)
+    out.push(...pair(next, ms, ...groups))
+    next += ms + stage.between(50, 900)
+  }
+  return out
+}
+
+/** One member, cut off from all. */
+const alone: Kind = (stage, at) => {
+  const name = stage.names[stage.draw(stage.names.length)] as string
+  return pair(
+    at,
+    stage.between(3000, 15_000),
+    [name],
+    stage.names.filter((other) => other !== name)
+  )
+}
+
+const kinds: ReadonlyArray<Kind> = [severed, oneWay, notTransitive, flapping, alone]
+
+/** Until the very end: what costs no link. */
+const briefCuts = (stage: Stage, fromMs: number, endMs: number): AgentFaults.Scenario => {
+  const out: Array<AgentFaults.Scenario[number]> = []
+  for (let at = fromMs; at < endMs - briefMs; at += stage.between(4000, 9000)) {
+    out.push(...pair(at, stage.between(100, briefMs - 500), ...(stage.draw(2) === 0 ? sides(stage) : two(stage))))
+  }
+  return out
+}
+
+/** Torn links, slow disks, wrong clocks, and hosts that lose their power. */
+const others = ({ between, draw, names }: Stage, endMs: number): AgentFaults.Scenario => {
+  const any = (): string => names[draw(names.length)] as string
+  const out: Array<AgentFaults.Scenario[number]> = []
+  for (let at = calmMs; at < endMs; at += between(2000, 6000)) {
+    const fault =
+      draw(2) === 0 ? Fault.resetLinks(any()) : Fault.stallDisk(any(), Math.min(endMs - at, between(50, 1500)))
+    out.push({ atMs: at, fault: fault })
+  }
+  for (let left = 3; left > 0; left--) {
+    out.push(...AgentFaults.at(between(0, endMs), Fault.setSkew(any(), between(-skewMsMax, skewMsMax))))
+  }
+  const last = endMs - mergeMs - rejoinMs
+  for (const name of Rng.sample(Rng.make(draw(2 ** 30)), names, last > calmMs ? 3 : 0)[0]) {
+    const at = between(calmMs, last)
+    const back = at + between(200, rejoinMs)
+    out.push(
+      ...AgentFaults.at(at, Fault.crash(name, draw(2) === 0 ? "reset" : "silent")),
+      ...AgentFaults.at(back, Fault.restart(name))
+    )
+  }
+  return out
+}
+
+/** What a machine without a time server has after a while; the clock's guard lets it pass. */
+const skewMsMax = 200

@@ -1,0 +1,90 @@
+/** What the scenario `fleet` says had to arrive. */
+import { assert, describe, it } from "@effect/vitest"
+import { Fault } from "@starling/sim"
+import * as fc from "fast-check"
+import * as Plan from "../src/internal/fleetPlan.ts"
+import * as Reach from "../src/internal/fleetReach.ts"
+
+const minute = 60_000
+const always = { from: -minute, to: 10 * minute }
+
+describe("which members could reach which", () => {
+  it("a cut parts two members that no third one joins, from then to its end", () => {
+    const cut = [...Fault.at(10_000, Fault.cut(["n0"], ["n1", "n2"])), ...Fault.at(20_000, Fault.healAll)]
+    const reach = Reach.make(3, cut, 0, minute)
+    assert.deepStrictEqual(
+      reach.intervals(0, 1).map(({ from, to }) => [Math.max(0, from), to]),
+      [
+        [0, 10_000],
+        [20_000, minute]
+      ]
+    )
+    assert.strictEqual(reach.intervals(1, 2).length, 1)
+    assert.strictEqual(Reach.make(3, Fault.at(0, Fault.cut(["n0"], ["n1"])), 0, minute).intervals(0, 1).length, 1)
+  })
+
+  it("a way that leads there and not back is none", () => {
+    const reach = Reach.make(2, Fault.at(10_000, Fault.cut(["n0"], ["n1"], "there")), 0, minute)
+    assert.deepStrictEqual(
+      reach.intervals(1, 0).map(({ to }) => to),
+      [10_000]
+    )
+  })
+
+  it("what costs no link is overlooked", () => {
+    const cut = [...Fault.at(10_000, Fault.cut(["n0"], ["n1"])), ...Fault.at(12_900, Fault.heal(["n0"], ["n1"]))]
+    assert.strictEqual(Reach.make(2, cut, 0, minute).intervals(0, 1).length, 1)
+  })
+})
+
+describe("what is due", () => {
+  const quiet = 2 * minute
+  const end = quiet + 5000
+
+  it("between two that could always reach each other, everything", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: quiet }), (at) => assert.isTrue(Reach.isDue([always], at, quiet, end)))
+    )
+  })
+
+  it("nothing that was sent to the other side of a partition that outlasts what the origin keeps", () => {
+    const partition = [{ from: -minute, to: 10_000 }, { from: 75_000, to: end }]
+    assert.isFalse(Reach.isDue(partition, 11_000, quiet, end))
+    assert.isTrue(Reach.isDue(partition, 60_000, quiet, end))
+  })
+
+  it("over a partition that ends in time, what was sent while it lasted", () => {
+    const partition = [{ from: -minute, to: 10_000 }, { from: 20_000, to: end }]
+    assert.isTrue(Reach.isDue(partition, 11_000, quiet, end))
+  })
+})
+
+describe("the plan", () => {
+  it("is the same for the same seed, in order, ends every cut in time, and starts every host that it took the power of", () => {
+    fc.assert(
+      fc.property(fc.nat(), fc.integer({ min: 6, max: 60 }), (seed, size) => {
+        const plan = Plan.make(seed, size, 2 * minute)
+        assert.deepStrictEqual(plan.faults, Plan.make(seed, size, 2 * minute).faults)
+        const cuts = new Set<string>()
+        const down = new Set<string>()
+        let last = 0
+        for (const { atMs, fault } of plan.faults) {
+          assert.isAtLeast(atMs, last)
+          last = atMs
+          if (fault._tag === "Crash") down.add(fault.node)
+          if (fault._tag === "Restart") down.delete(fault.node)
+          if (fault._tag !== "Cut" && fault._tag !== "Heal") continue
+          for (const a of fault.some) {
+            for (const b of fault.others) {
+              if (fault._tag === "Cut") cuts.add(`${a} ${b}`)
+              else for (const way of [`${a} ${b}`, `${b} ${a}`]) cuts.delete(way)
+            }
+          }
+        }
+        assert.isAtMost(last, plan.endMs)
+        assert.deepStrictEqual([...cuts, ...down], [])
+        assert.isAtLeast(plan.faults.filter(({ fault }) => fault._tag === "CrashComponent").length, 120)
+      })
+    )
+  })
+})
