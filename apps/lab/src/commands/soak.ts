@@ -69,19 +69,24 @@ export const soak = Command.make(
       Flag.optional
     ),
     size: Options.size,
+    anew: Flag.Boolean("anew").pipe(
+      Flag.withDescription("Run every seed, also those that are recorded of this code, and record nothing"),
+      Flag.withDefault(false)
+    ),
     json: Options.json
   },
-  Effect.fnUntraced(function* ({ json, minutes, scenario, seeds, size }) {
+  Effect.fnUntraced(function* ({ anew, json, minutes, scenario, seeds, size }) {
     const range = Option.getOrElse(seeds, () => ({ first: 1, last: Number.MAX_SAFE_INTEGER }))
     const forMinutes = Option.getOrElse(minutes, () => (Option.isSome(seeds) ? Infinity : minutesDefault))
     const members = Option.getOrElse(size, () => scenario.size)
     const revision = yield* SoakLog.revision([scenario])
     const of = { scenario: scenario.name, size: members, code: revision.code }
-    const { done, next } = revision.known
+    const { done, next } =
+      revision.known && !anew
       ? SoakLog.resume(yield* SoakLog.read, of, range.first)
       : { next: range.first, done: [] }
     const before = done.flatMap(({ findings }) => findings)
-    if (!revision.known) {
+    if (!revision.known && !anew) {
       yield* Console.error(`lab: sources are not committed (${revision.commit}): what is recorded cannot be continued`)
     } else if (next > range.first) {
       yield* Console.error(
@@ -93,7 +98,7 @@ export const soak = Command.make(
       tally.begin = yield* Clock.currentTimeMillis
       yield* Effect.scoped(runSeeds(tally, forMinutes * 60_000)).pipe(
         // Whatever ends the soak, Ctrl-C included: what was run is recorded.
-        Effect.onExit((exit) => record(tally, revision, json, Exit.isFailure(exit)))
+        Effect.onExit((exit) => record(tally, revision, { json, anew }, Exit.isFailure(exit)))
       )
     } else {
       yield* Console.log(json ? JSON.stringify({ recorded: done }, undefined, 2) : "nothing left to run")
@@ -210,7 +215,7 @@ const claimed = (tally: Tally): ReadonlyArray<Runs.Run> => {
 const record = Effect.fnUntraced(function* (
   tally: Tally,
   revision: SoakLog.Revision,
-  json: boolean,
+  { anew, json }: { readonly anew: boolean; readonly json: boolean },
   interrupted: boolean
 ) {
   const runs = claimed(tally)
@@ -234,14 +239,17 @@ const record = Effect.fnUntraced(function* (
     failing: failing.length,
     findings: failing.slice(0, findingsMax).map(({ broken, seed }) => ({ seed, broken: broken.slice(0, brokenMax) }))
   }
-  yield* SoakLog.append(line)
-  yield* Console.log(json ? JSON.stringify(line, undefined, 2) : textOf(line, interrupted))
+  if (!anew) yield* SoakLog.append(line)
+  yield* Console.log(json ? JSON.stringify(line, undefined, 2) : textOf(line, { anew, interrupted }))
 })
 
-const textOf = (line: SoakLog.Line, interrupted: boolean): string =>
+const textOf = (
+  line: SoakLog.Line,
+  { anew, interrupted }: { readonly anew: boolean; readonly interrupted: boolean }
+): string =>
   [
     `${line.scenario} · ${line.size} members · seeds ${line.first}..${line.last}${interrupted ? ", interrupted" : ""}: ` +
       `${line.runs} runs, ${line.virtualSeconds} s virtual in ${line.realSeconds} s, ${line.failing} failing`,
     ...line.findings.map(({ broken, seed }) => `  seed ${seed}: ${broken.join("; ")}`),
-    "recorded in docs/results/soak.jsonl"
+    anew ? "not recorded" : "recorded in docs/results/soak.jsonl"
   ].join("\n")
