@@ -68,7 +68,7 @@ export type Action = Model.Action
  * - `Gossip`: a broadcast, whole; `round` counts the hops it took, and stays at 65,535. `along`: the root along whose tree
  *   it travels, if not its origin's. `entry`: the node through which it came into the sender's data centre. `mended`: on its
  *   way somebody had to ask for it.
- * - `Prune`: be lazy towards me in this root's tree; `unlessParent`: but not if I am your parent.
+ * - `Prune`: be lazy towards me in this root's tree; `unlessParent`: if I am not your parent, prune me.
  * - `Graft`: be eager towards me in the trees of these broadcasts, and send them.
  * - `GraftMiss`: I do not have these (any more); ask somebody else.
  * - `Adopt`: be eager towards me in this root's tree (the paper's GRAFT without an id).

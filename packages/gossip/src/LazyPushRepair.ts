@@ -186,12 +186,19 @@ export interface State {
   /** One queue for each neighbour that has something to hear. */
   readonly queues: ReadonlyArray<{ readonly link: Machine.LinkId; readonly items: Queue.Queue<Queued> }>
   readonly missing: Missing.Missing
-  /** How long after an announcement the tree brought what was announced: the longest of late, slowly forgotten. */
-  readonly spreadMs: number
+  /** How long after an announcement the tree brought what was announced. */
+  readonly spread: Spread
   /** Hops of the last broadcast of each root, where they are so many that others may save some. */
   readonly depths: HashMap.HashMap<NodeId.NodeId, number>
   readonly alarms: Readonly<Record<Timer["_tag"], Alarm.Alarm>>
   readonly counters: Counters
+}
+
+/** The longest time in this minute, which began at `begun`, and in the one before. */
+interface Spread {
+  readonly begun: Machine.Instant
+  readonly longestMs: number
+  readonly formerMs: number
 }
 
 interface Queued {
@@ -221,7 +228,7 @@ export const rebuild = (config: Config, delivered: BroadcastTree.Windows, rng: R
   held: Held.empty,
   queues: [],
   missing: Missing.empty,
-  spreadMs: config.graftMs / 2,
+  spread: { begun: 0, longestMs: config.graftMs / 2, formerMs: config.graftMs / 2 },
   depths: HashMap.empty(),
   alarms: { Dispatch: Alarm.off, Repair: Alarm.off, Summarize: Alarm.off },
   counters: zero
@@ -231,10 +238,16 @@ export const rebuild = (config: Config, delivered: BroadcastTree.Windows, rng: R
 export const missingSize = (state: State): number => Missing.size(state.missing)
 
 /** T1 and T2 as they are now, in milliseconds. @since 0.1.0 */
-export const waits = ({ config, spreadMs }: State): { readonly firstMs: number; readonly againMs: number } => {
-  const firstMs = Math.min(config.graftMaxMs, Math.max(config.graftMinMs, 2 * spreadMs))
+export const waits = ({ config, spread }: State): { readonly firstMs: number; readonly againMs: number } => {
+  const measuredMs = 2 * Math.max(spread.longestMs, spread.formerMs)
+  const firstMs = Math.min(config.graftMaxMs, Math.max(config.graftMinMs, measuredMs))
   return { firstMs, againMs: Math.max(config.regraftMs, firstMs / 2) }
 }
+
+const lengthened = ({ begun, formerMs, longestMs }: Spread, now: Machine.Instant, ms: number): Spread =>
+  now - begun < spreadMs
+    ? { begun, formerMs, longestMs: Math.max(longestMs, ms) }
+    : { begun: now, formerMs: longestMs, longestMs: ms }
 
 /** Announced, and not arrived. @since 0.1.0 */
 export const isMissing = (state: State, id: MessageId.MessageId): boolean =>
@@ -265,7 +278,7 @@ export const step = (state: State, { event, now }: Machine.Input<Event>): Machin
       break
     case "Late":
       count(turn, "late")
-      turn.state = { ...state, spreadMs: waits(state).firstMs * lateTimes }
+      turn.state = { ...state, spread: lengthened(state.spread, now, waits(state).firstMs * lateTimes) }
       break
     case "Announce":
       onAnnounce(turn, event.id, event.round, event.links)
@@ -420,13 +433,13 @@ const measure = (
   { id, mended, round }: Extract<Event, { readonly _tag: "Seen" }>,
   wanted: Missing.Wanted | undefined
 ): void => {
-  const { config, depths, spreadMs } = turn.state
+  const { config, depths, spread } = turn.state
   // What somebody had to ask for says nothing of the tree.
   const sampleMs = wanted !== undefined && wanted.asked === null ? turn.now - wanted.since : 0
   const isDeep = round > config.optimizeHops
   turn.state = {
     ...turn.state,
-    spreadMs: mended ? spreadMs : Math.max(sampleMs, config.graftMinMs / 2, spreadMs * forgetTimes),
+    spread: mended ? spread : lengthened(spread, turn.now, sampleMs),
     depths: isDeep
       ? HashMap.set(depths, id.origin, round)
       : HashMap.has(depths, id.origin)
@@ -605,8 +618,8 @@ const dueMax = 500
 /** Our choice. */
 const pauseMs = 20
 
-/** What the measured spread loses with each broadcast (our choice): half of it with 22. */
-const forgetTimes = 31 / 32
+/** What the longest time is taken of, and then as long again. Our choice: long enough to have seen a slow one. */
+const spreadMs = 60_000
 
 /** T1 grows by half when it proved too short (our choice); it is twice the spread. */
 const lateTimes = 1.5 / 2

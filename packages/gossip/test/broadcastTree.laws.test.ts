@@ -10,18 +10,19 @@ describe("Any sequence of events", () => {
   const message: fc.Arbitrary<BroadcastTree.Message> = fc.oneof(
     smallId.map((id) => ({ _tag: "Gossip", id, round: 1, topic: 1, payload: "p" }) as const),
     // Along other roots' trees, through entries, mended, as any mixture of nodes may send them.
-    fc
-      .tuple(smallId, fc.nat(9), fc.option(smallRoot), fc.option(smallRoot), fc.boolean())
-      .map(([id, round, along, entry, mended]): BroadcastTree.Message => ({
-        _tag: "Gossip",
-        id,
-        round,
-        topic: 1,
-        payload: "p",
-        ...(along !== null && { along }),
-        ...(entry !== null && { entry }),
-        ...(mended && { mended })
-      })),
+    fc.record(
+      {
+        _tag: fc.constant("Gossip" as const),
+        id: smallId,
+        round: fc.nat(9),
+        topic: fc.constant(1),
+        payload: fc.constant("p"),
+        along: smallRoot,
+        entry: smallRoot,
+        mended: fc.constant(true as const)
+      },
+      { requiredKeys: ["_tag", "id", "round", "topic", "payload"] }
+    ),
     smallRoot.map((root) => ({ _tag: "Prune", root }) as const),
     smallRoot.map((root) => ({ _tag: "Prune", root, unlessParent: true }) as const),
     fc.tuple(smallId, smallRoot).map(([id, entry]) => ({ _tag: "Entry", id, entry }) as const),

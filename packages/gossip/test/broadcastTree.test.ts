@@ -387,19 +387,21 @@ describe("Broadcasts along another root's tree", () => {
     assert.strictEqual(BroadcastTree.parent(run(state, [along(2, 1)])[0], root), 1)
   })
 
-  it("cut a surplus link, unless one end is the other's parent", () => {
+  it("ask for a cut of a surplus link, and cut it when the other end agrees", () => {
     const state = run(withNeighbors(1, 2, 3), [gossip(1), along(2, 1)])[0]
-    assert.deepStrictEqual(last(state, [along(3, 1)]), [send(3, soft)])
-    assert.deepStrictEqual(BroadcastTree.lazy(run(state, [along(3, 1)])[0], root), [3])
+    const [asked, actions] = run(state, [along(3, 1)])
+    assert.deepStrictEqual(actions, [send(3, soft)])
+    assert.deepStrictEqual(BroadcastTree.lazy(asked, root), [])
+    assert.deepStrictEqual(BroadcastTree.lazy(run(asked, [received(3, prune)])[0], root), [3])
     // The second copy is the parent's: it is the first giver's link that is too many.
     assert.deepStrictEqual(last(state, [along(1, 1)]), [send(2, soft)])
   })
 
-  it("a cut of the parent is refused by an adoption, any other is obeyed", () => {
+  it("whoever is asked to cut its parent does not, and any other link it does", () => {
     const state = run(withNeighbors(1, 2), [gossip(1)])[0]
-    assert.deepStrictEqual(last(state, [received(1, soft)]), [send(1, adopt)])
+    assert.deepStrictEqual(last(state, [received(1, soft)]), [])
     const [after, actions] = run(state, [received(2, soft)])
-    assert.deepStrictEqual(actions, [])
+    assert.deepStrictEqual(actions, [send(2, prune)])
     assert.deepStrictEqual([BroadcastTree.parent(after, root), BroadcastTree.lazy(after, root)], [1, [2]])
   })
 

@@ -36,8 +36,8 @@ class Model {
   sendable: Runs = new Map()
   queues = new Map<number, Array<{ readonly id: MessageId.MessageId; readonly round: number; readonly at: number }>>()
   missing = new Map<string, Wanted>()
-  /** The longest wait for the tree of late: half of T1. */
-  spreadMs = config.graftMs / 2
+  /** The longest wait for the tree in this minute, and in the one before: half of T1. */
+  longest: [begun: number, now: number, before: number] = [0, config.graftMs / 2, config.graftMs / 2]
   /** By root: hops of the last broadcast, or fewer that were announced since. */
   depths = new Map<string, number>()
   /** Shorter ways that this step must tell of. */
@@ -85,7 +85,13 @@ const config: LazyPushRepair.Config = {
 }
 
 /** T1 and T2 as they are now. */
-const firstMs = (model: Model): number => Math.min(config.graftMaxMs, Math.max(config.graftMinMs, 2 * model.spreadMs))
+const firstMs = ({ longest: [, now, before] }: Model): number =>
+  Math.min(config.graftMaxMs, Math.max(config.graftMinMs, 2 * Math.max(now, before)))
+
+const lengthen = (model: Model, at: number, ms: number): void => {
+  const [begun, now, before] = model.longest
+  model.longest = at - begun < 60_000 ? [begun, Math.max(now, ms), before] : [at, ms, now]
+}
 
 const againMs = (model: Model): number => Math.max(config.regraftMs, firstMs(model) / 2)
 
@@ -143,7 +149,7 @@ const expect = (model: Model, real: Real, event: Event, outbox: Actions): void =
       return expectSeen(model, real, event)
     case "Late":
       model.counters.late++
-      model.spreadMs = firstMs(model) * 0.75
+      lengthen(model, real.now, firstMs(model) * 0.75)
       return
     case "Announce":
       for (const link of event.links)
@@ -237,7 +243,7 @@ const expectSeen = (
   if (link !== null && !isSeen(model, id)) {
     // What was asked for, here or on its way, does not say how long the tree takes.
     const sampleMs = wanted?.asked === null ? real.now - wanted.since : 0
-    if (!mended) model.spreadMs = Math.max(sampleMs, config.graftMinMs / 2, (model.spreadMs * 31) / 32)
+    if (!mended) lengthen(model, real.now, sampleMs)
     model.depths.delete(id.origin)
     if (round > config.optimizeHops) model.depths.set(id.origin, round)
     for (const other of wanted?.announcers ?? []) compare(model, other.link, id, other.round, wanted?.since ?? 0)

@@ -473,8 +473,9 @@ const assertTreeStep = (
       const along = message.along ?? message.id.origin
       assert.isFalse(BroadcastTree.lazy(after, along).includes(action.link), "payloads go to eager links")
     }
-    const isEntry = event._tag === "Received" && event.message._tag === "Entry"
-    if (message._tag === "Prune" && event._tag !== "Neighbors" && !isEntry) {
+    // Or for one that the other end had, or told of.
+    const isAsked = event._tag === "Received" && (event.message._tag === "Entry" || event.message._tag === "Prune")
+    if (message._tag === "Prune" && event._tag !== "Neighbors" && !isAsked) {
       assert.strictEqual(after.counters.duplicates, before.counters.duplicates + 1, "prune only for a duplicate")
     }
     if (message._tag === "Graft") {

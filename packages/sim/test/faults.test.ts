@@ -51,6 +51,18 @@ describe("bad weather", () => {
     assert.isAbove(late.at(-1) ?? 0, 110)
   })
 
+  it("takes a link's latency once to so many times, and nothing overtakes", () => {
+    const set = linked()
+    apply(set, Fault.setWeather([zero], [one], { jitterTimes: 3 }))
+    const late = delays(set, 1000)
+    assert.deepStrictEqual(
+      numbers(set, 1),
+      late.map((_, n) => n)
+    )
+    assert.isTrue(late.every((ms) => ms >= 20 && ms <= 60))
+    assert.isAbove(late.at(-1) ?? 0, 55)
+  })
+
   it("has a tail as heavy as it says", () => {
     // One frame at a time: else one that is late holds up the others.
     const set = linked()

@@ -51,12 +51,14 @@ const cutOther = (turn: Turn, root: NodeId.NodeId, link: Machine.LinkId, giver: 
   prune(turn, root, link)
 }
 
-/** Of a broadcast along the tree of another root: the link is cut unless one end is the other's parent. */
+/**
+ * Of a broadcast along the tree of another root: the link is cut unless one end is the other's parent. This end knows only
+ * of its own, so it asks the other, and does not cut before the answer: what comes meanwhile still passes.
+ */
 const cutSurplus = (turn: Turn, along: NodeId.NodeId, link: Machine.LinkId, giver: Machine.LinkId | null): void => {
   const { parent } = treeOf(turn, along)
   const surplus = parent !== link ? link : giver
   if (surplus === null || !isNeighbor(turn, surplus)) return
-  setTree(turn, along, Roots.withLazy(treeOf(turn, along), surplus))
   count(turn, "prunesSent")
   send(turn, surplus, { _tag: "Prune", root: along, unlessParent: true })
 }
@@ -69,9 +71,8 @@ export const onPrune = (
   const { root, unlessParent } = message
   count(turn, "prunesReceived")
   const tree = treeOf(turn, root)
-  if (unlessParent !== true || tree.parent !== link) return setTree(turn, root, Roots.withLazy(tree, link))
-  count(turn, "adoptsSent")
-  send(turn, link, { _tag: "Adopt", root })
+  if (unlessParent !== true) return setTree(turn, root, Roots.withLazy(tree, link))
+  if (tree.parent !== link) prune(turn, root, link)
 }
 
 /** A new broadcast came from this neighbour. */
