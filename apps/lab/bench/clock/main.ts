@@ -2,7 +2,8 @@
 import { cpus } from "node:os"
 import { argv, stdout, version } from "node:process"
 import { parseArgs } from "node:util"
-import { defaults, type Measured, measure } from "./measure.ts"
+import { countOf, defaults, type Measured, measure } from "../measure.ts"
+import { rows } from "./rows.ts"
 
 const { values } = parseArgs({
   args: argv.slice(2),
@@ -13,14 +14,7 @@ const { values } = parseArgs({
   }
 })
 
-const count = (text: string, name: string): number => {
-  const value = Number(text)
-  if (!Number.isSafeInteger(value) || value < 1)
-    throw new Error(`--${name}: expected a whole number from 1, got ${text}`)
-  return value
-}
-
-const settings = { rounds: count(values.rounds, "rounds"), roundMs: count(values["round-ms"], "round-ms") }
+const settings = { rounds: countOf(values.rounds, "rounds"), roundMs: countOf(values["round-ms"], "round-ms") }
 
 const number = (value: number): string => value.toFixed(value < 100 ? 1 : 0)
 
@@ -41,7 +35,7 @@ const table = ({ figures, name }: Measured): string => {
   ].join("\n")
 }
 
-const measured = measure(settings)
+const measured = measure(rows, settings)
 stdout.write(
   values.json
     ? `${JSON.stringify({ settings, rows: measured }, undefined, 2)}\n`

@@ -8,18 +8,7 @@
 import { makeClock, setClock, Timestamp } from "@actual-app/crdt"
 import ConsentoClock from "@consento/hlc"
 import { EffectiveTime, Guard, Hlc, HlcCell, Stamp } from "@starling/clock"
-
-/** The same work done by several. */
-export interface Row {
-  readonly name: string
-  readonly arms: ReadonlyArray<Arm>
-}
-
-/** `start` makes whatever is needed; what it returns does the work `times` times over. */
-export interface Arm {
-  readonly name: string
-  readonly start: () => (times: number) => number
-}
+import { type Arm, over, type Row } from "../measure.ts"
 
 const node = "a1b2c3d4e5f6"
 const other = "0a0b0c0d0e0f"
@@ -72,15 +61,6 @@ const dateNow: Arm = {
     return sum
   }
 }
-
-/** Of 1,024 different values, so that nothing is hoisted out of the loop; what comes out is kept. */
-const over =
-  <A, B>(values: ReadonlyArray<A>, one: (value: A) => B) =>
-  (times: number): number => {
-    const kept: Array<B | undefined> = Array.from({ length: 1024 }, () => undefined)
-    for (let i = 0; i < times; i++) kept[i & 1023] = one(values[i & 1023] as A)
-    return kept.length
-  }
 
 const consentoStamps = (): ReadonlyArray<ConsentoClock.Timestamp> => {
   const now = BigInt(Date.now() - 1000) * 1_000_000n

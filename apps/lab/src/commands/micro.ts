@@ -13,7 +13,7 @@ import { exitCodes, Failure } from "../Failure.ts"
 const root = fileURLToPath(new URL("../../../../", import.meta.url))
 
 /** Those that have benchmarks of their own. */
-const packages = ["fleet", "gossip", "sim", "wire"]
+const packages = ["fleet", "wire"]
 
 const vitest = Effect.fnUntraced(function* (...of: ReadonlyArray<string>) {
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
@@ -31,7 +31,7 @@ const vitest = Effect.fnUntraced(function* (...of: ReadonlyArray<string>) {
 
 /** @since 0.1.0 @category commands */
 export const micro = [
-  Command.make("micro", {}, () => vitest()).pipe(Command.withDescription("Functions of all packages, one by one")),
+  Command.make("micro", {}, () => vitest()).pipe(Command.withDescription("Functions of facts and wire, one by one")),
   ...packages.map((name) =>
     Command.make(name, {}, () => vitest(`packages/${name}/`)).pipe(
       Command.withDescription(`Functions of ${name}, one by one`)

@@ -84,7 +84,8 @@ export interface End<P extends Protocol> {
   mute: boolean
   /** How packets fare on their way from here. */
   weather: Weather
-  readonly latencyMs: number
+  /** In 1/1024 ms: a whole number stands in the end itself, where a broken one is an object of its own, elsewhere. */
+  readonly latency: number
   /** The run at this end died in silence: it owes the other end a reset. */
   orphaned: boolean
   readonly attempt: number

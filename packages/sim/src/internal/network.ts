@@ -89,7 +89,7 @@ export const close = <P extends Protocol>(
 export const tear = <P extends Protocol>(core: Core<P>, end: End<P>): void => {
   core.counters.resets++
   end.phase = "broken"
-  enter(core, core.now + between(core, [0, end.latencyMs]), { _tag: "Broken", end })
+  enter(core, core.now + between(core, [0, latencyMsOf(end)]), { _tag: "Broken", end })
   transmit(core, end, { _tag: "Reset" })
 }
 
@@ -158,7 +158,7 @@ export const unblock = <P extends Protocol>(core: Core<P>, from: Host<P>, to: Ho
   for (const end of core.stalled) {
     if (end.host !== from || end.other?.host !== to) continue
     core.stalled.delete(end)
-    flow(core, end, end.latencyMs + resend(core))
+    flow(core, end, latencyMsOf(end) + resend(core))
   }
 }
 
@@ -302,8 +302,9 @@ const transmitFrame = <P extends Protocol>(core: Core<P>, from: End<P>, message:
 
 const dueAt = <P extends Protocol>(core: Core<P>, from: End<P>, waitMs: number): number => {
   const { delayMs, jitterMs, jitterTimes, lossShare, tailMs } = from.weather
-  let at = core.now + from.latencyMs + delayMs + waitMs + (jitterMs > 0 ? draw(core) * jitterMs : 0)
-  if (jitterTimes > 1) at += from.latencyMs * draw(core) * (jitterTimes - 1)
+  const latencyMs = latencyMsOf(from)
+  let at = core.now + latencyMs + delayMs + waitMs + (jitterMs > 0 ? draw(core) * jitterMs : 0)
+  if (jitterTimes > 1) at += latencyMs * draw(core) * (jitterTimes - 1)
   if (tailMs > 0) at += tailMs * tail(draw(core))
   if (lossShare > 0) at += lostMs(core, lossShare)
   // Not before what is ahead of it. Where nothing is ahead, all that was has arrived.
@@ -357,6 +358,11 @@ const weatherOf = <P extends Protocol>(core: Core<P>, from: Host<P>, to: Host<P>
 /** TCP waits longer and longer before it sends again what was not acknowledged. */
 const resend = <P extends Protocol>(core: Core<P>): number => between(core, core.network.resendMs)
 
+/** Of a millisecond. */
+const latencyUnit = 1024
+
+const latencyMsOf = <P extends Protocol>(end: End<P>): number => end.latency / latencyUnit
+
 const latencyOf = <P extends Protocol>(core: Core<P>, from: Host<P>, to: Host<P>): number => {
   const { latencyMs } = core.network
   if (typeof latencyMs === "function") return Math.max(0, latencyMs(from.peerId, to.peerId))
@@ -386,7 +392,7 @@ const makeEnd = <P extends Protocol>(
   scheduled: false,
   mute: false,
   weather,
-  latencyMs,
+  latency: Math.round(latencyMs * latencyUnit),
   orphaned: false,
   attempt,
   address

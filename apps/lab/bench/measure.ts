@@ -4,7 +4,18 @@
  */
 import { hrtime } from "node:process"
 import { getHeapStatistics } from "node:v8"
-import { type Arm, type Row, rows } from "./rows.ts"
+
+/** The same work done by several, or several kinds of work of one. */
+export interface Row {
+  readonly name: string
+  readonly arms: ReadonlyArray<Arm>
+}
+
+/** `start` makes whatever is needed; what it returns does the work `times` times over. */
+export interface Arm {
+  readonly name: string
+  readonly start: () => (times: number) => number
+}
 
 export interface Settings {
   readonly rounds: number
@@ -28,7 +39,7 @@ export interface Measured {
   readonly figures: ReadonlyArray<Figure>
 }
 
-export const measure = (settings: Settings = defaults): ReadonlyArray<Measured> =>
+export const measure = (rows: ReadonlyArray<Row>, settings: Settings): ReadonlyArray<Measured> =>
   rows.map((row) => ({ name: row.name, figures: measureRow(row, settings) }))
 
 const measureRow = ({ arms }: Row, { roundMs, rounds }: Settings): ReadonlyArray<Figure> => {
@@ -67,16 +78,33 @@ const nanoseconds = (run: (times: number) => number, times: number): number => {
 }
 
 const allocated = (run: (times: number) => number, times: number): number => {
-  const before = bytesOf(getHeapStatistics())
+  const before = allocatedBytes()
   kept += run(times)
-  return (bytesOf(getHeapStatistics()) - before) / times
+  return (allocatedBytes() - before) / times
 }
 
-/** In the types of later versions of Node only. */
-const bytesOf = (statistics: object): number => {
-  const { total_allocated_bytes: bytes } = statistics as { readonly total_allocated_bytes?: number }
+/** All that was ever allocated in this process. In the types of later versions of Node only. */
+export const allocatedBytes = (): number => {
+  const { total_allocated_bytes: bytes } = getHeapStatistics() as { readonly total_allocated_bytes?: number }
   return bytes ?? Number.NaN
 }
 
 /** The sum of all that was computed: shown by nobody, but it could be. */
 export const checksum = (): number => kept
+
+/** Of 1,024 different values, so that nothing is hoisted out of the loop; what comes out is kept. */
+export const over =
+  <A, B>(values: ReadonlyArray<A>, one: (value: A) => B) =>
+  (times: number): number => {
+    const kept: Array<B | undefined> = Array.from({ length: 1024 }, () => undefined)
+    for (let i = 0; i < times; i++) kept[i & 1023] = one(values[i & 1023] as A)
+    return kept.length
+  }
+
+/** A whole number from 1 on, of the command line. */
+export const countOf = (text: string, name: string): number => {
+  const value = Number(text)
+  if (!Number.isSafeInteger(value) || value < 1)
+    throw new Error(`--${name}: expected a whole number from 1, got ${text}`)
+  return value
+}

@@ -1,0 +1,98 @@
+/** `bench sim` and `bench gossip` at tiny sizes, and the pages they make. Nothing here is a measurement. */
+import { assert, describe, it } from "@effect/vitest"
+import * as Chatter from "../../apps/lab/bench/sim/chatter.ts"
+import * as Fleet from "../../apps/lab/bench/sim/fleet.ts"
+import * as Gossip from "../../apps/lab/bench/gossip/rows.ts"
+import * as States from "../../apps/lab/bench/gossip/states.ts"
+import { BroadcastTree, LazyPushRepair, Shuffler, ViewManager } from "@starling/gossip"
+import { measure } from "../../apps/lab/bench/measure.ts"
+import * as Worlds from "../../apps/lab/src/bench/Worlds.ts"
+
+const quiet = () => undefined
+
+describe("bench sim", () => {
+  it("loads a fleet in four ways, each with events, and the same ones every time", () => {
+    const measured = Fleet.measure(40, quiet, quiet)
+    const again = Fleet.measure(40, quiet, quiet)
+    assert.strictEqual(measured.history, again.history)
+    assert.deepStrictEqual(
+      measured.loads.map(({ events }) => events),
+      again.loads.map(({ events }) => events)
+    )
+    assert.deepStrictEqual(
+      measured.loads.map(({ nodes }) => nodes),
+      [40, 40, 40, 36]
+    )
+    const [joins, idle, broadcasts] = measured.loads
+    assert.isAbove(joins?.events ?? 0, 40 * 5)
+    // A tick, five pings and five pongs a second.
+    assert.isAbove((idle?.events ?? 0) / (idle?.virtualSeconds ?? 1) / 40, 10)
+    assert.isAbove((broadcasts?.events ?? 0) / (broadcasts?.virtualSeconds ?? 1) / 40, 20)
+  })
+
+  it("lets both simulators have the same talk", () => {
+    const [ours, theirs] = [Chatter.starling(20), Chatter.simjs(20)]
+    for (const talk of [ours, theirs]) talk.pass(10)
+    const before = [ours.events(), theirs.events()]
+    for (const talk of [ours, theirs]) talk.pass(100)
+    const [a, b] = [ours.events() - (before[0] ?? 0), theirs.events() - (before[1] ?? 0)]
+    // Of one that is greeted by itself ours refuses the dial, and theirs sends nothing.
+    assert.isAtLeast(a, 20 * 100 * 9)
+    assert.isAtLeast(b, 20 * 100 * 9)
+    assert.isBelow(Math.abs(a - b), 0.2 * a)
+  })
+
+  it("makes a page of what was measured", () => {
+    const load = {
+      name: "idle",
+      nodes: 1000,
+      virtualSeconds: 10,
+      events: 2_000_000,
+      seconds: 3,
+      processorSeconds: 2,
+      allocatedBytes: 4e9
+    }
+    const page = Worlds.page({
+      date: "2024-06-14 13:40",
+      commit: "c1",
+      machine: "a machine",
+      load: { before: 0.5, after: 1.2 },
+      fleets: [{ size: 1000, loads: [load], heapBytesOfNode: 20_480, residentMib: 300, history: "0" }],
+      talks: [{ size: 1000, seconds: 10, starling: [900, 1000, 1200], simjs: [500, 480, 700] }]
+    })
+    assert.include(page, "| 1,000 | idle | 2,000,000 | 1,000,000 | 1,000 | 1,500 | 2,000 | 0.20 |")
+    assert.include(page, "| 1,000 | 20.0 | 300 | 200 |")
+    assert.include(page, "| 1,000 | 1,000 | 900–1,200 | 500 | 480–700 | 2.00 × |")
+  })
+})
+
+describe("bench gossip", () => {
+  const sizes: Gossip.Sizes = { fleet: 50, nodes: 8, heavy: 2 }
+
+  it("begins with sound machines that are where a node of the fleet is", () => {
+    const fleet = States.makeFleet(sizes.fleet)
+    for (const node of [0, 17, 49]) {
+      const view = States.view(fleet, node)
+      const [tree, repair] = [States.tree(fleet, node, 49), States.repair(fleet, node, 49)]
+      assert.deepStrictEqual(ViewManager.invariants(view), [])
+      assert.deepStrictEqual(Shuffler.invariants(States.shuffler(fleet, node)), [])
+      assert.deepStrictEqual(BroadcastTree.invariants(tree), [])
+      assert.deepStrictEqual(LazyPushRepair.invariants(repair), [])
+      assert.lengthOf(view.active, 5)
+      assert.isTrue(BroadcastTree.hasSeen(tree, States.idOf(fleet, node + 49, 1)))
+      assert.isFalse(BroadcastTree.hasSeen(tree, States.idOf(fleet, node + 49, 2)))
+    }
+  })
+
+  it("measures every machine, and weighs what it keeps", () => {
+    const measured = measure(Gossip.rows(sizes), { rounds: 1, roundMs: 0.01 })
+    assert.deepStrictEqual(
+      measured.map(({ name }) => name),
+      ["view manager", "shuffler", "broadcast tree", "lazy-push repair"]
+    )
+    assert.isTrue(measured.every(({ figures }) => figures.every(({ median }) => median > 0)))
+    let heap = 0
+    const weights = Gossip.weights(sizes, quiet, () => (heap += 1000))
+    assert.isTrue(weights.every(({ bytes }) => bytes > 0))
+  })
+})
