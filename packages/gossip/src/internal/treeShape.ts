@@ -182,7 +182,10 @@ const enterThrough = (
   recache(turn, { ...entry, entry: said, from: link })
   if (entry.entry === config.self.id) count(turn, "entriesLeft")
   adopt(turn, root, link)
-  if (parent !== null && parent !== link) prune(turn, root, parent)
+  // Whoever was quicker than the parent serves this node, too: it would do so for ever.
+  for (const other of new Set([parent, entry.from])) {
+    if (other !== null && other !== link && isNeighbor(turn, other)) prune(turn, root, other)
+  }
   for (const neighbor of gate.neighbors) {
     if (neighbor.link === link || !isNear(turn, neighbor.link)) continue
     count(turn, "entriesSent")
