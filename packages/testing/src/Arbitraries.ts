@@ -11,8 +11,9 @@
  *
  * @since 0.1.0
  */
+import type { NodeId } from "@starling/machine"
 import { Component } from "@starling/member"
-import { Fault, type World } from "@starling/sim"
+import { Fault, World } from "@starling/sim"
 import * as fc from "fast-check"
 import * as Plan from "./Plan.ts"
 
@@ -22,6 +23,7 @@ export const kinds = [
   "quickRestart",
   "lostDisk",
   "massCrash",
+  "blackout",
   "rollingRestart",
   "partition",
   "datacenter",
@@ -100,6 +102,10 @@ export const misfortune = <N>(kind: Kind, around: Around<N>): fc.Arbitrary<Fault
         .tuple(fc.subarray([...mortal], { minLength: 1 }), within(0, 0), how)
         .map(([victims, { fromMs }, how]) => Fault.massCrash(victims, fromMs, how))
     }
+    case "blackout":
+      return fc
+        .tuple(some, within(100, 15_000), how)
+        .map(([some, at, how]) => some.flatMap((node) => Fault.outage(node, at, { how })))
     case "rollingRestart":
       return fc
         .tuple(some, within(500, 15_000), fc.double({ min: 0.05, max: 1, noNaN: true }))
@@ -226,6 +232,76 @@ const span = <N>({ fromMs, untilMs }: Around<N>, min: number, max: number): fc.A
       const forMs = Math.min(length, room)
       return { fromMs: fromMs + Math.min(at, room - forMs), forMs }
     })
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Commands
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * What a world is put through by `commands`, and what must be true of it after each.
+ *
+ * - `passMsMax`: time that passes at most between two faults.
+ * - `holds`: throws if something is broken. The model is the test's own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Ordeal<P extends World.Protocol, Model extends object> {
+  readonly nodes: ReadonlyArray<NodeId.NodeId>
+  readonly kinds?: ReadonlyArray<Kind>
+  readonly passMsMax: number
+  readonly holds: (world: World.World<P>, model: Model) => void
+}
+
+/**
+ * For `fc.commands`, beside those of the test itself: a fault that happens now, time that passes, and the end of all faults.
+ * Where a property takes a list of faults with their times, these let what comes next depend on what has come of it.
+ *
+ * @since 0.1.0
+ * @category arbitraries
+ */
+export const commands = <P extends World.Protocol, Model extends object>({
+  holds,
+  kinds: only,
+  nodes,
+  passMsMax
+}: Ordeal<P, Model>): Array<fc.Arbitrary<fc.Command<Model, World.World<P>>>> => {
+  const command = (name: string, change: (world: World.World<P>) => void): fc.Command<Model, World.World<P>> => ({
+    check: () => true,
+    run: (model, world) => {
+      change(world)
+      holds(world, model)
+    },
+    toString: () => name
+  })
+  const around: Around<NodeId.NodeId> = {
+    nodes,
+    fromMs: 0,
+    untilMs: 60_000,
+    ...(only === undefined ? {} : { kinds: only })
+  }
+  return [
+    faults(around, { maxLength: 1 })
+      .filter((scenario) => scenario.length > 0)
+      .map(([first]) => {
+        const fault = first?.fault ?? Fault.healAll
+        return command(JSON.stringify(fault), (world) => Fault.apply(world, fault))
+      }),
+    fc.integer({ min: 1, max: passMsMax }).map((ms) => command(`${ms} ms pass`, (world) => World.pass(world, ms))),
+    fc.constant(command("all is mended", (world) => mend(world)))
+  ]
+}
+
+/** Ends all that goes wrong: whoever is down or stopped goes on, and every link is as ever. @since 0.1.0 */
+export const mend = <P extends World.Protocol>(world: World.World<P>): void => {
+  World.healAll(world)
+  World.clearAllWeather(world)
+  for (const id of World.ids(world)) {
+    World.resume(world, id)
+    World.setDrift(world, id, 0)
+    World.restart(world, id)
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 /** What is drawn: within its bounds, with an end to everything, and readable as data. */
 import { assert, describe, it } from "@effect/vitest"
-import { Fault } from "@starling/sim"
-import { Arbitraries, Plan } from "@starling/testing"
+import { Member } from "@starling/member"
+import { Fault, World } from "@starling/sim"
+import { Arbitraries, MemberFleet, Plan } from "@starling/testing"
 import * as fc from "fast-check"
 
 const nodes = ["a", "b", "c", "d", "e"]
@@ -146,6 +147,34 @@ describe("a plan", () => {
         ["StallDisk", "ShiftClock", "SetDrift", "SwapAddresses", "Twin"],
         ["Broadcast", "SetConfig", "Leave", "Fail", "Poison"]
       )
+    )
+  })
+})
+
+describe("commands", () => {
+  it("put a fleet through faults as they come: invariants hold after each, and after the last it becomes one again", () => {
+    const size = 5
+    const options: MemberFleet.Options = { seed: 5, size, mode: "interleaved", joinEveryMs: 20 }
+    const nodes = MemberFleet.make(options).peers.map(({ id }) => id)
+    const commands = Arbitraries.commands<MemberFleet.Protocol, object>({
+      nodes,
+      passMsMax: 3000,
+      holds: (world) => {
+        for (const { state } of World.running(world)) assert.deepStrictEqual(Member.invariants(state), [])
+      }
+    })
+    fc.assert(
+      fc.property(fc.commands(commands, { maxCommands: 12 }), (steps) => {
+        const fleet = MemberFleet.make(options)
+        fc.modelRun(() => ({ model: {}, real: fleet.world }), steps)
+        World.pass(fleet.world, 1000)
+        Arbitraries.mend(fleet.world)
+        assert.isTrue(
+          World.runUntil(fleet.world, () => MemberFleet.isOneComponent(fleet), { withinMs: 60_000, everyMs: 250 })
+        )
+        assert.deepStrictEqual([fleet.broken, fleet.stampsBack], [[], []])
+      }),
+      { numRuns: 10 }
     )
   })
 })

@@ -48,13 +48,19 @@ describe("what is due", () => {
   })
 
   it("nothing that was sent to the other side of a partition that outlasts what the origin keeps", () => {
-    const partition = [{ from: -minute, to: 10_000 }, { from: 75_000, to: end }]
+    const partition = [
+      { from: -minute, to: 10_000 },
+      { from: 75_000, to: end }
+    ]
     assert.isFalse(Reach.isDue(partition, 11_000, quiet, end))
     assert.isTrue(Reach.isDue(partition, 60_000, quiet, end))
   })
 
   it("over a partition that ends in time, what was sent while it lasted", () => {
-    const partition = [{ from: -minute, to: 10_000 }, { from: 20_000, to: end }]
+    const partition = [
+      { from: -minute, to: 10_000 },
+      { from: 20_000, to: end }
+    ]
     assert.isTrue(Reach.isDue(partition, 11_000, quiet, end))
   })
 })
