@@ -65,18 +65,15 @@ interface Stage {
   readonly datacenters: number
 }
 
-/** One component of one agent, every second. */
+/** One component of one agent, every second, at any point of its step. */
 const strikes = ({ between, draw, names }: Stage, endMs: number): AgentFaults.Scenario =>
   Array.from({ length: Math.floor(endMs / 1000) }, (_, second) => ({
     atMs: second * 1000 + between(0, 999),
     fault: AgentFaults.crashComponent(
       names[draw(names.length)] as string,
-      Agent.components[draw(Agent.components.length)] as Agent.Component,
-      points[draw(points.length)]
+      Agent.components[draw(Agent.components.length)] as Agent.Component
     )
   }))
-
-const points: ReadonlyArray<Agent.CrashPoint | undefined> = ["before", "committed", "acting", undefined]
 
 /** One after the other, some of them overlapping, of every kind; in a third of the seeds one outlasts the caches. */
 const partitions = (stage: Stage, endMs: number): AgentFaults.Scenario => {

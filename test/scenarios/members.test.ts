@@ -1,14 +1,12 @@
 /**
- * A thousand members in virtual time: they join, become one overlay, and every broadcast reaches each of them once.
- * The odd ones of the twenty seeds; the others stand in a second file, so that two cores share them.
+ * A thousand members in virtual time: they join, become one overlay, and every broadcast reaches each of them once. Twenty
+ * seeds run in `.ci/run seeds`.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Scenarios } from "@starling/testing"
 
-const seeds = Array.from({ length: 10 }, (_, index) => 2 * index + 1)
-
 describe("1,000 members", () => {
-  for (const seed of seeds) {
+  for (const seed of [1, 2, 3]) {
     it(`seed ${seed}: one symmetric overlay, every broadcast once at every member`, { timeout: 120_000 }, () => {
       const { broken } = Scenarios.members.run({ seed, size: 1000 })
       assert.deepStrictEqual(broken, [], `replay: npx -y pnpm@12 lab run members --seed ${seed} --size 1000`)
