@@ -6,6 +6,7 @@ import * as Page from "../../apps/lab/src/beyond/Page.ts"
 import type { Any } from "../../apps/lab/src/beyond/Part.ts"
 import { all } from "../../apps/lab/src/beyond/parts.ts"
 import * as Run from "../../apps/lab/src/beyond/Run.ts"
+import { failureOf } from "../../apps/lab/src/commands/beyond.ts"
 import * as Plot from "../../apps/lab/src/Plot.ts"
 import type * as Results from "../../apps/lab/src/Results.ts"
 
@@ -25,6 +26,8 @@ const stored = (part: Any, results: ReadonlyArray<unknown>): Run.Stored => {
   const read: ReadonlyArray<unknown> = JSON.parse(JSON.stringify(results))
   return { about, checks: part.checks(read), figures: part.figures(read), results: read }
 }
+
+const senders = all.find(({ name }) => name === "senders") as Any
 
 describe("lab beyond", () => {
   for (const part of all) {
@@ -52,6 +55,36 @@ describe("lab beyond", () => {
     })
   }
 
+  it("says on the page that stored results are of another version, and shows the other parts all the same", () => {
+    const part = senders
+    const old: Page.Section = { part, stored: { about, checks: [], figures: [], results: [null] } }
+    const page = Page.page([
+      old,
+      {
+        part,
+        stored: stored(
+          part,
+          part.orders([size], 1).map((order) => part.run(order, () => undefined))
+        )
+      }
+    ])
+    assert.include(page, `run \`lab beyond --only ${part.name}\``)
+    assert.include(page, `beyond/${part.name}-`)
+  })
+
+  it("fails for a part that was lost or a promise that is broken; at a size that nothing was promised of, for a lost one only", () => {
+    const part = senders
+    const of = (holds: boolean): Run.Outcome => {
+      const checks = [{ what: "a", promised: "1", measured: "1", holds }]
+      return { part, stored: { about, checks, figures: [], results: [] } }
+    }
+    const lost: Run.Outcome = { part, failure: "senders: the thread ended" }
+    assert.isUndefined(failureOf([of(true)], true))
+    assert.strictEqual(failureOf([of(true), of(false)], true)?.code, 1)
+    assert.isUndefined(failureOf([of(false)], false))
+    assert.strictEqual(failureOf([of(true), lost], false)?.message, "senders: the thread ended")
+  })
+
   it("names its parts by one word each, with promises about some size", () => {
     assert.strictEqual(new Set(all.map(({ name }) => name)).size, all.length)
     for (const { name, orders, sizes } of all) {
@@ -62,7 +95,7 @@ describe("lab beyond", () => {
 
   it.effect("runs orders in threads, and a part that loses one has no results but leaves the others theirs", () =>
     Effect.gen(function* () {
-      const good = all.find(({ name }) => name === "senders") as Any
+      const good = senders
       // The thread knows no part of this name.
       const bad: Any = { ...good, name: "nobody" }
       const done: Array<string> = []

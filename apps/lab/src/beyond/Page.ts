@@ -38,8 +38,19 @@ const sectionOf = ({ part, stored: { about, checks, results } }: Section): Reado
   "",
   ...Checks.table(checks),
   "",
-  ...part.page(results),
+  ...pageOf(part, results),
   "",
   `<sub>\`${about.command}\` at ${about.commit}: ${Markdown.count(about.processorSeconds)} s of processor time, ${Markdown.count(about.memoryMib)} MiB in the whole process; ${about.machine}.</sub>`,
   ""
 ]
+
+/** Results of a former version of a part may not be what its page is made of: then the page says so. */
+const pageOf = (part: Any, results: ReadonlyArray<unknown>): ReadonlyArray<string> => {
+  try {
+    return part.page(results)
+  } catch (error) {
+    return [
+      `What is stored is not what this version measures: run \`lab beyond --only ${part.name}\` (${String(error)}).`
+    ]
+  }
+}

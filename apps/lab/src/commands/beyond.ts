@@ -36,23 +36,28 @@ export const beyond = Command.make(
     const checks = outcomes.flatMap(({ stored }) => stored?.checks ?? [])
     const byName = Object.fromEntries(outcomes.map(({ part, stored }) => [part.name, stored ?? null]))
     yield* Console.log(json ? JSON.stringify(byName, undefined, 2) : Checks.text(checks))
-    const lost = outcomes.flatMap(({ failure }) => failure ?? [])
-    if (lost.length > 0) return yield* new Failure({ code: exitCodes.findings, message: lost.join("\n") })
-    if (isPromised && checks.some(({ holds }) => !holds))
-      return yield* new Failure({ code: exitCodes.findings, message: "" })
+    const failure = failureOf(outcomes, isPromised)
+    if (failure !== undefined) return yield* failure
   })
 ).pipe(Command.withDescription("Many senders, deltas, partitions, regions: what the papers leave open"))
 
+/** Why the command fails: a part was lost, or does not hold what it promised. @since 0.1.0 */
+export const failureOf = (outcomes: ReadonlyArray<Run.Outcome>, isPromised: boolean): Failure | undefined => {
+  const lost = outcomes.flatMap(({ failure }) => failure ?? [])
+  if (lost.length > 0) return new Failure({ code: exitCodes.findings, message: lost.join("\n") })
+  const isBroken = outcomes.some(({ stored }) => stored?.checks.some(({ holds }) => !holds))
+  return isPromised && isBroken ? new Failure({ code: exitCodes.findings, message: "" }) : undefined
+}
+
 /** A part is stored as soon as its last run is done: who interrupts keeps what there is. */
-const store = (part: Any, stored: Results.Stored<ReadonlyArray<unknown>>) =>
-  Effect.gen(function* () {
-    yield* Results.write(Run.fileOf(part), stored)
-    for (const [plot, of] of Object.entries(part.plots(stored.results)))
-      yield* Results.writePlot(`beyond/${part.name}-${plot}`, of)
-    const sections: Array<Page.Section> = []
-    for (const one of all) {
-      const found = yield* Results.read<ReadonlyArray<unknown>>(Run.fileOf(one))
-      if (found !== undefined) sections.push({ part: one, stored: found })
-    }
-    yield* Results.writeText("beyond.md", Page.page(sections))
-  })
+const store = Effect.fnUntraced(function* (part: Any, stored: Run.Stored) {
+  yield* Results.write(Run.fileOf(part), stored)
+  for (const [plot, of] of Object.entries(part.plots(stored.results)))
+    yield* Results.writePlot(`beyond/${part.name}-${plot}`, of)
+  const sections: Array<Page.Section> = []
+  for (const one of all) {
+    const found = yield* Results.read<ReadonlyArray<unknown>>(Run.fileOf(one))
+    if (found !== undefined) sections.push({ part: one, stored: found })
+  }
+  yield* Results.writeText("beyond.md", Page.page(sections))
+})
