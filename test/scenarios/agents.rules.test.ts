@@ -242,6 +242,22 @@ describe("who is lost", () => {
       })
     ))
 
+  it("a node that says goodbye is not given again in its next run what it was given a moment before", () =>
+    told(3, (fleet) =>
+      Effect.gen(function* () {
+        yield* joined(fleet)
+        const sent = yield* AgentFleet.agentOf(fleet, 0).broadcast("hello")
+        yield* Effect.sleep(300)
+        assertOnce(fleet, [sent])
+        yield* AgentFleet.agentOf(fleet, 2).leave
+        yield* AgentFleet.stop(fleet, 2)
+        yield* AgentFleet.start(fleet, 2)
+        yield* whole(fleet)
+        yield* Effect.sleep(15_000)
+        assertOnce(fleet, [sent])
+      })
+    ))
+
   it("a killed node is offline within 5 s; back without a join it is the same node, with what it missed", () =>
     told(5, (fleet) =>
       Effect.gen(function* () {

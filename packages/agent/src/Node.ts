@@ -241,6 +241,9 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
       yield* Effect.sleep("100 millis")
       boxes.tell({ to: "view-manager", event: { _tag: "Leave" } })
       yield* Effect.sleep(leaveTime)
+      // No link brings anything any more.
+      boxes.tell({ to: "broadcast-tree", event: { _tag: "Leave" } })
+      yield* Effect.sleep("50 millis")
     })
   })
 }

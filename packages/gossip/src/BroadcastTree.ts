@@ -48,6 +48,7 @@ import * as MessageId from "./MessageId.ts"
  * - `Neighbors`: the neighbours that count; one that is not newer than the last changes nothing.
  * - `Broadcast`: send `payload` to every member. Answered by `Accepted` or `Rejected` with the same token.
  * - `Graft`: ask this neighbour for these broadcasts, if they are still unseen.
+ * - `Leave`: this node is about to go. What was delivered is stored at once, so that its next run is not given it again.
  * - `Shorter`: by its announcement, through this neighbour the broadcast would have taken `round` hops, and would have been
  *   here at `since`.
  *
@@ -59,6 +60,7 @@ export type Event =
   | { readonly _tag: "Started" }
   | { readonly _tag: "Neighbors"; readonly version: number; readonly neighbors: ReadonlyArray<Machine.Neighbor> }
   | { readonly _tag: "Broadcast"; readonly token: number; readonly topic: number; readonly payload: unknown }
+  | { readonly _tag: "Leave" }
   | LazyPushRepair.Output
 
 /** @since 0.1.0 @category models */
@@ -247,6 +249,9 @@ export const step = (state: State, { event, now }: Machine.Input<Event>): Machin
       break
     case "TimerFired":
       if (Alarm.isCurrent(state.tick, event.timer.number)) onTick(turn)
+      break
+    case "Leave":
+      writeWindows(turn)
       break
     case "Started":
     case "LinkUp":
@@ -463,16 +468,21 @@ const sendOwn = (turn: Turn, { id, payload, topic }: Model.Pending): void => {
 }
 
 const onTick = (turn: Turn): void => {
+  turn.state = { ...turn.state, tick: Alarm.fired(turn.state.tick) }
+  writeWindows(turn)
+  // The answer was lost with a crashed step, or the disk is slow: asking once more does no harm.
+  const waiting = Queue.peek(turn.state.pending)
+  if (waiting !== undefined && turn.now - waiting.at >= rewriteMs) writeSequence(turn)
+}
+
+const writeWindows = (turn: Turn): void => {
   const rows = [...turn.state.changed].map((origin) => ({
     table: "windows",
     key: origin,
     value: Win.encode(Win.of(turn.state.windows, origin))
   }))
-  turn.state = { ...turn.state, tick: Alarm.fired(turn.state.tick), changed: HashSet.empty() }
+  turn.state = { ...turn.state, changed: HashSet.empty() }
   for (let i = 0; i < rows.length; i += rowsMax) write(turn, rows.slice(i, i + rowsMax))
-  // The answer was lost with a crashed step, or the disk is slow: asking once more does no harm.
-  const waiting = Queue.peek(turn.state.pending)
-  if (waiting !== undefined && turn.now - waiting.at >= rewriteMs) writeSequence(turn)
 }
 
 /** After every step: the cache within its limits, and a timer for what is left. */

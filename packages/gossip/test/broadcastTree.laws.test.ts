@@ -52,6 +52,7 @@ describe("Any sequence of events", () => {
       since: fc.nat(9)
     }),
     fc.constant({ _tag: "Broadcast", token: 1, topic: 1, payload: "p" } as const),
+    fc.constant({ _tag: "Leave" } as const),
     fc.record({ _tag: fc.constant("Written" as const), token: fc.integer({ min: 0, max: 9 }) }),
     fc.record({
       _tag: fc.constant("LinkDown" as const),

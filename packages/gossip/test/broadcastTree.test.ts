@@ -510,6 +510,15 @@ describe("Windows, payloads, roots", () => {
     assert.deepStrictEqual(last(three, [tick(own[1])], 2001), [])
   })
 
+  it("changed windows are written at once when the node leaves, and only then", () => {
+    const rows = (actions: ReadonlyArray<Action>) =>
+      actions.flatMap((action) => (action._tag === "Write" ? action.rows : []))
+    const [one] = run(withNeighbors(1), [gossip(1)])
+    const [two, written] = run(one, [{ _tag: "Leave" }], 10)
+    assert.deepStrictEqual(rows(written), [{ table: "windows", key: root, value: [[1, 1, 1]] }])
+    assert.deepStrictEqual(rows(run(two, [{ _tag: "Leave" }], 11)[1]), [])
+  })
+
   it("a timer of another number changes nothing", () => {
     const [state] = run(withNeighbors(1), [gossip(1)])
     assert.deepStrictEqual(run(state, [{ _tag: "TimerFired", timer: { _tag: "Tick", number: 0 } }], 10), [state, []])
