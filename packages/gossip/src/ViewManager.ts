@@ -26,6 +26,7 @@ import * as Wire from "./internal/viewCodec.ts"
 import * as Invariants from "./internal/viewInvariants.ts"
 import * as Label from "./internal/viewLabel.ts"
 import * as Links from "./internal/viewLinks.ts"
+import * as Swap from "./internal/viewSwap.ts"
 import type * as Model from "./internal/viewModel.ts"
 import * as Near from "./internal/viewNear.ts"
 import * as Repair from "./internal/viewRepair.ts"
@@ -136,6 +137,8 @@ export const defaults: Settings = {
   probeMs: 15_000,
   forcedMs: 250,
   forcedBurst: 2,
+  remixSwaps: 5,
+  remixMs: 5000,
   labelMs: 20_000,
   labelStableMs: 15_000
 }
@@ -170,6 +173,7 @@ export const make = (config: Config, rng: Rng.Rng, remembered: ReadonlyArray<Pee
   repair: { round: 0, due: 0, armed: false, refusals: 0 },
   resort: { tried: [], failures: 0, notBefore: 0 },
   probeAt: 0,
+  remix: { left: 0, at: 0 },
   isApart: false,
   nearby: [],
   upkeepAt: 0,
@@ -378,6 +382,7 @@ const onTick = (turn: Turn, round: number): void => {
   if (!leaving) {
     Repair.verifyLost(turn)
     Near.upkeep(turn)
+    Swap.remix(turn)
     if (turn.now >= turn.state.probeAt) Repair.probe(turn)
   }
   if (turn.now - turn.state.viewsAt >= config.snapshotMs) turn.news = "both"
@@ -387,7 +392,7 @@ const onSilent = (turn: Turn, link: Model.Link): void => {
   count(turn, "silent")
   dropActive(turn, link, "timeout")
   close(turn, link.link, "silent")
-  Repair.lose(turn, link.peer)
+  Repair.lose(turn, link.peer, true)
 }
 
 /** Requests without an answer, and links that nobody made a neighbour's. */

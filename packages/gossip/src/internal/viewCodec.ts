@@ -119,17 +119,25 @@ const encodeLabel = (label: Label): ReadonlyArray<unknown> => [
   label.leader,
   label.incarnation,
   label.beat,
-  label.stable ? 1 : 0
+  label.stable ? 1 : 0,
+  // A field that older readers skip.
+  label.merged === true ? 1 : 0
 ]
 
 const decodeLabel: Codec.Decoder<Label> = (input) => {
   const fields = Codec.tuple(input, 4, "label")
   if (!fields.ok) return fields
-  const [leader, incarnation, beat, stable] = fields.value
+  const [leader, incarnation, beat, stable, merged] = fields.value
   if (!NodeId.isNodeId(leader)) return Codec.refuse("label: leader is not twelve hexadecimal digits")
   if (!Codec.isCount(incarnation)) return Codec.refuse("label: incarnation is not a count")
   if (!Codec.isCount(beat)) return Codec.refuse("label: beat is not a count")
-  return with1(flag(stable, "label: stable"), (isStable) => ({ leader, incarnation, beat, stable: isStable }))
+  return with1(flag(stable, "label: stable"), (isStable) => ({
+    leader,
+    incarnation,
+    beat,
+    stable: isStable,
+    ...(merged === 1 ? { merged: true } : {})
+  }))
 }
 
 const decodeSample = (input: unknown): Codec.Decoded<ReadonlyArray<Peer.Peer>> =>

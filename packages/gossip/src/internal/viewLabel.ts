@@ -7,7 +7,7 @@
  * components, and a probe between them makes a bridge.
  */
 import type { Config, Label, State } from "./viewModel.ts"
-import { labelOf, type Turn } from "./viewTurn.ts"
+import { labelOf, oweSwaps, type Turn } from "./viewTurn.ts"
 
 const isNewer = (a: Label, b: Label): boolean =>
   a.incarnation > b.incarnation || (a.incarnation === b.incarnation && a.beat > b.beat)
@@ -34,7 +34,9 @@ export const beat = (turn: Turn): void => {
   }
   const raised =
     label.leader === config.self.id ? { ...label, beat: Math.max(label.beat, Math.floor(turn.now)) } : label
-  turn.state.label = { ...raised, stable: turn.now - label.since >= config.labelStableMs }
+  const stable = turn.now - label.since >= config.labelStableMs
+  const { merged, ...rest } = raised
+  turn.state.label = merged === true && !stable ? { ...rest, stable, merged } : { ...rest, stable }
 }
 
 /** Takes a neighbour's label if it names a lower node, or news of ours. */
@@ -48,7 +50,13 @@ export const hear = (turn: Turn, heard: Label): void => {
     return
   }
   if (deadLabel !== undefined && deadLabel.leader === heard.leader && !isNewer(heard, deadLabel)) return
-  turn.state.label = { ...heard, stable: false, since: turn.now, heardAt: turn.now }
+  // A newcomer with the lowest id is no other component: its label was never stable. Of two components only the nodes of
+  // one hear a lower leader, so they swap for both.
+  const isMerged = heard.merged === true || (label.stable && heard.stable)
+  if (isMerged && label.merged !== true) oweSwaps(turn, 2 * turn.state.config.remixSwaps)
+  const { beat, incarnation, leader } = heard
+  const next = { leader, incarnation, beat, stable: false, since: turn.now, heardAt: turn.now }
+  turn.state.label = isMerged ? { ...next, merged: true } : next
 }
 
 /** True if the other node is certainly in another component. */

@@ -45,7 +45,8 @@ export const onLinkDown = (turn: Turn, id: Machine.LinkId, reason: Machine.DownR
   const cause = causeOf(reason)
   if (link.role === "active") dropActive(turn, link, cause)
   if (cause === "left") return onLeft(turn, link.peer)
-  if (link.role === "active" && (cause === "closed" || cause === "timeout")) return Repair.lose(turn, link.peer)
+  if (link.role === "active" && (cause === "closed" || cause === "timeout"))
+    return Repair.lose(turn, link.peer, cause === "timeout")
   if (link.role === "active") {
     addPassive(turn, link.peer)
     return pause(turn, link.peer, "cooling")

@@ -46,6 +46,8 @@ export interface Label {
   readonly beat: number
   /** The label has not changed its leader for `labelStableMs`. */
   readonly stable: boolean
+  /** It took the place of another that had been stable, and whose leader still lives: two components became one. */
+  readonly merged?: true
 }
 
 /**
@@ -152,6 +154,10 @@ export interface Settings {
   readonly forcedMs: number
   /** Evictions of that kind that may come at once. Our choice. */
   readonly forcedBurst: number
+  /** Swaps of each node after two components became one. Our choice, measured: a link is swapped about twice; 0 for none. */
+  readonly remixSwaps: number
+  /** Mean pause between two of them. Our choice: half a shuffle, so that passive views mix as well. */
+  readonly remixMs: number
   /** A component label not refreshed for this long is dropped. Our choice: 20 keepalives, several diameters. */
   readonly labelMs: number
   /** A label must have had one leader for this long before two labels are taken for two components. Our choice. */
@@ -188,9 +194,9 @@ export interface Link {
 /**
  * Why a dial is under way. `fill` holds a slot; `swap` ends a ForwardJoin at a full node; `verify` looks whether a lost
  * neighbour still listens; `probe` looks for another component; `near` asks for a near slot; `cross` swaps a link for
- * one to another data centre.
+ * one to another data centre, `mix` for one to anybody.
  */
-export type Purpose = "fill" | "swap" | "verify" | "probe" | "near" | "cross"
+export type Purpose = "fill" | "swap" | "verify" | "probe" | "near" | "cross" | "mix"
 
 export interface Attempt {
   readonly attempt: number
@@ -210,6 +216,9 @@ export interface Lost {
   readonly verified: boolean
   /** Its host answered that nobody listens, and we said so. */
   readonly refused: boolean
+  /** It fell silent, as it does when the net between us is cut. */
+  readonly silent: boolean
+  readonly at: Machine.Instant
 }
 
 /**
@@ -295,6 +304,8 @@ export interface State {
     readonly notBefore: Machine.Instant
   }
   readonly probeAt: Machine.Instant
+  /** Swaps that this node still owes after a merge, and when the next is due. */
+  readonly remix: { readonly left: number; readonly at: Machine.Instant }
   /** A node of another data centre was heard of. */
   readonly isApart: boolean
   /** Others of this data centre, for near slots. */

@@ -21,6 +21,7 @@ import {
   farOf,
   freeOf,
   isBusy,
+  isPaused,
   linkOf,
   linksOf,
   nearOf,
@@ -67,9 +68,9 @@ const lookAround = (turn: Turn): void => {
 }
 
 const isFree =
-  ({ now, state }: Turn) =>
-  (peer: Peer.Peer): boolean =>
-    !isBusy(state, peer.id) && !state.pauses.some((pause) => pause.id === peer.id && pause.until > now)
+  (turn: Turn) =>
+  ({ id }: Peer.Peer): boolean =>
+    !isBusy(turn.state, id) && !isPaused(turn, id)
 
 /** Asks for a near slot at the other end of a fresh link; `gives` is the near link that would go for it. */
 export const court = (turn: Turn, link: Link, rttMs: number | null, gives?: Machine.LinkId): void => {

@@ -20,6 +20,7 @@ import {
   freeOf,
   isAcceptable,
   isBusy,
+  isPaused,
   labelOf,
   linkOf,
   linksMax,
@@ -27,6 +28,7 @@ import {
   lostMax,
   notice,
   openOf,
+  oweSwaps,
   pause,
   pendingOf,
   pick,
@@ -53,11 +55,9 @@ interface Candidate {
  * node with nobody else to turn to asks even those that refused it.
  */
 const available = (turn: Turn): ReadonlyArray<Peer.Peer> => {
-  const { active, hints, passive, pauses } = turn.state
+  const { active, hints, passive } = turn.state
   const idle = passive.filter((peer) => !isBusy(turn.state, peer.id))
-  const fresh = idle.filter(
-    (peer) => hints.includes(peer.id) || !pauses.some((other) => other.id === peer.id && other.until > turn.now)
-  )
+  const fresh = idle.filter((peer) => hints.includes(peer.id) || !isPaused(turn, peer.id))
   return fresh.length === 0 && active.length === 0 && resortOf(turn.state).length === 0 ? idle : fresh
 }
 
@@ -209,7 +209,8 @@ const use = (turn: Turn, link: Link, purpose: Purpose, lastResort: boolean): voi
   if (isEngaged(turn.state, link)) return close(turn, link.link, "done")
   if (purpose === "near") return Near.court(turn, link, null)
   if (freeOf(turn.state) > 0) return ask(turn, link, lastResort)
-  if (purpose === "cross") return Swap.propose(turn, link, true)
+  if (purpose === "cross" || purpose === "mix") return Swap.propose(turn, link, purpose === "cross")
+  if (turn.state.lost.some((entry) => entry.peer.id === peer.id)) return onFound(turn, link)
   if (purpose === "swap" && takeForced(turn)) {
     evictOne(turn, peer)
     return ask(turn, link, false)
@@ -225,6 +226,22 @@ const use = (turn: Turn, link: Link, purpose: Purpose, lastResort: boolean): voi
     label: labelOf(turn.state),
     sample: takeSample(turn, [peer.id])
   })
+}
+
+/**
+ * A lost neighbour lives. If it had fallen silent the net was cut, and most likely between many others too: the link that
+ * took its place goes for it. Without this, two halves that come together again stay joined by a few links.
+ */
+const onFound = (turn: Turn, link: Link): void => {
+  const { config, lost } = turn.state
+  const isSilent = lost.some((entry) => entry.peer.id === link.peer.id && entry.silent)
+  if (isSilent && config.remixSwaps > 0) {
+    oweSwaps(turn, config.remixSwaps)
+    return Swap.propose(turn, link, false)
+  }
+  turn.state.lost = lost.filter((entry) => entry.peer.id !== link.peer.id)
+  close(turn, link.link, "done")
+  addPassive(turn, link.peer)
 }
 
 const isEngaged = (state: State, link: Link): boolean =>
@@ -274,7 +291,7 @@ export const onLinkRefused = (turn: Turn, number: number, failure: Machine.OpenF
 const tellRefused = (turn: Turn, peer: Peer.Peer): void => {
   const entry = turn.state.lost.find((other) => other.peer.id === peer.id)
   if (entry === undefined || entry.refused) return
-  const marked = { peer: entry.peer, verified: true, refused: true }
+  const marked = { ...entry, verified: true, refused: true }
   turn.state.lost = turn.state.lost.map((other) => (other === entry ? marked : other))
   turn.actions.push({ _tag: "Emit", output: { _tag: "NeighborRefused", peer: entry.peer, cause: "refused" } })
 }
@@ -323,10 +340,10 @@ export const refused = (turn: Turn, { peer, role }: Link): void => {
 // --- now and then ----------------------------------------------------------------------------------------------------
 
 /** A neighbour whose link broke: kept as a last resort, and dialled once to see whether its host still listens. */
-export const lose = (turn: Turn, peer: Peer.Peer): void => {
+export const lose = (turn: Turn, peer: Peer.Peer, silent: boolean): void => {
   const lost: ReadonlyArray<Lost> = turn.state.lost.filter((entry) => entry.peer.id !== peer.id)
   const kept = lost.slice(lost.length >= lostMax ? 1 : 0)
-  turn.state.lost = [...kept, { peer, verified: false, refused: false }]
+  turn.state.lost = [...kept, { peer, verified: false, refused: false, silent, at: turn.now }]
   freshStart(turn)
 }
 
@@ -348,21 +365,33 @@ export const verifyLost = (turn: Turn): void => {
 }
 
 /**
- * Dials one known address that is no neighbour's. Remembered peers and contacts let two components meet that forgot each
- * other: a passive view forgets the other side of a partition within some ten shuffles.
+ * Dials one known address that is no neighbour's: a lost neighbour, one that is known, or one of the last resort. Those
+ * that are remembered, and contacts, let two components meet that forgot each other: a passive view forgets the other side
+ * of a partition within some ten shuffles.
  */
 export const probe = (turn: Turn): void => {
-  const { config, passive } = turn.state
+  const { config, lost, nearby, passive } = turn.state
   const [wait, rng] = Rng.jitter(turn.state.rng, config.probeMs, 0.5)
   turn.state.rng = rng
   turn.state.probeAt = turn.now + wait
   if (turn.state.attempts.length >= attemptsMax) return
-  const idle = [...passive, ...turn.state.nearby].filter((peer) => !isBusy(turn.state, peer.id))
-  const known = new Map(idle.map((peer) => [peer.address, { address: peer.address, peer, lastResort: false }]))
-  const strangers = resortOf(turn.state).filter((candidate) => !known.has(candidate.address))
-  const chosen = pick(turn, [...known.values(), ...strangers])
+  const isIdle = (peer: Peer.Peer) => !isBusy(turn.state, peer.id)
+  const missed = lost.filter((entry) => !entry.refused && isIdle(entry.peer)).map((entry) => candidateOf(entry.peer))
+  const known = [...passive, ...nearby].filter(isIdle).map(candidateOf)
+  const addresses = new Set([...missed, ...known].map((candidate) => candidate.address))
+  const strangers = resortOf(turn.state).filter((candidate) => !addresses.has(candidate.address))
+  // Each kind gets its turn, however long the lists are.
+  const chosen = pick(
+    turn,
+    pick(
+      turn,
+      [missed, known, strangers].filter((kind) => kind.length > 0)
+    ) ?? []
+  )
   if (chosen !== undefined) dial(turn, { ...chosen, purpose: "probe", lastResort: false })
 }
+
+const candidateOf = (peer: Peer.Peer): Candidate => ({ address: peer.address, peer, lastResort: false })
 
 /** What a probe brought back. */
 export const onProbeReply = (turn: Turn, link: Link, foreign: boolean): void => {

@@ -6,18 +6,23 @@
  * X-BOT's (Leitão, Marques, Pereira, Rodrigues: "X-BOT: a protocol for resilient optimization of unstructured overlays",
  * SRDS 2009), in two messages instead of six: a goodbye names whom to try first, and repair does the rest.
  */
-import { type Machine, Peer } from "@starling/machine"
+import { type Machine, Peer, Rng } from "@starling/machine"
 import type { Link, Wish } from "./viewModel.ts"
 import {
   addActive,
   admit,
+  attemptsMax,
   close,
   count,
   decline,
+  dial,
   evict,
   expendable,
   freeOf,
   isAcceptable,
+  isBusy,
+  isPaused,
+  linkOf,
   pick,
   putLink,
   send,
@@ -27,9 +32,24 @@ import {
   withdrawFrom
 } from "./viewTurn.ts"
 
+/** While swaps are owed after a merge: dials a random known peer for one, now and then. */
+export const remix = (turn: Turn): void => {
+  const { attempts, config, passive } = turn.state
+  const { at, left } = turn.state.remix
+  if (left === 0 || turn.now < at || attempts.length >= attemptsMax) return
+  const [wait, rng] = Rng.jitter(turn.state.rng, config.remixMs, 0.5)
+  turn.state.rng = rng
+  turn.state.remix = { left: left - 1, at: turn.now + wait }
+  const peer = pick(
+    turn,
+    passive.filter(({ id }) => !isBusy(turn.state, id) && !isPaused(turn, id))
+  )
+  if (peer !== undefined) dial(turn, { address: peer.address, peer, purpose: "mix", lastResort: false })
+}
+
 /** Asks the node at the other end of a fresh link for a swap. */
 export const propose = (turn: Turn, link: Link, cross: boolean): void => {
-  const given = pick(turn, candidates(turn, link.peer, cross))
+  const given = choose(turn, link.peer, candidates(turn, link.peer, cross))
   if (given === undefined) return close(turn, link.link, "done")
   putLink(turn, { ...link, role: "swapping", since: turn.now, gives: given.link })
   const peer = turn.state.config.self
@@ -42,7 +62,7 @@ export const answer = (turn: Turn, link: Link, { cross, gives }: Extract<Wish, {
   const { peer } = link
   if (freeOf(turn.state) > 0) return admit(turn, link, "unbiased", takeSample(turn, [peer.id]))
   const others = candidates(turn, peer, cross).filter((neighbor) => neighbor.peer.id !== gives.id)
-  const given = pick(turn, others)
+  const given = choose(turn, peer, others)
   if (given === undefined || !takeForced(turn)) return decline(turn, link)
   evict(turn, given, isAcceptable(turn.state, gives) ? gives : peer)
   const sample = [given.peer, ...takeSample(turn, [peer.id, given.peer.id])].slice(0, turn.state.config.sampleMax)
@@ -65,4 +85,23 @@ export const accepted = (turn: Turn, link: Link, partner: Peer.Peer | undefined)
 const candidates = (turn: Turn, newcomer: Peer.Peer, cross: boolean): ReadonlyArray<Machine.Neighbor> => {
   const others = expendable(turn.state, newcomer)
   return cross ? others.filter(({ peer }) => !Peer.isFar(peer, turn.state.config.self)) : others
+}
+
+/**
+ * For a neighbour that was lost and lives, a link that has come since then: the first of them likely took its place. Those
+ * that came back already are younger.
+ */
+const choose = (
+  turn: Turn,
+  newcomer: Peer.Peer,
+  others: ReadonlyArray<Machine.Neighbor>
+): Machine.Neighbor | undefined => {
+  const missed = turn.state.lost.find((entry) => entry.peer.id === newcomer.id)
+  let first: { readonly neighbor: Machine.Neighbor; readonly since: Machine.Instant } | undefined
+  for (const neighbor of missed === undefined ? [] : others) {
+    const since = linkOf(turn.state, neighbor.link)?.since ?? 0
+    const isLater = missed !== undefined && since >= missed.at
+    if (isLater && (first === undefined || since < first.since)) first = { neighbor, since }
+  }
+  return first?.neighbor ?? pick(turn, others)
 }

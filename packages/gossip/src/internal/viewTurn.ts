@@ -7,7 +7,7 @@
 import { type Machine, type NodeId, Peer, Rng } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
-import type { Action, Attempt, Cause, Counters, Link, Message, Pause, Role, State } from "./viewModel.ts"
+import type { Action, Attempt, Cause, Counters, Label, Link, Message, Pause, Role, State } from "./viewModel.ts"
 
 /** Our choice: beyond any honest number of strangers at once; what comes after is refused and counted. */
 export const linksMax = 256
@@ -213,6 +213,15 @@ export const takeForced = (turn: Turn): boolean => {
   return tokens > 0
 }
 
+/**
+ * Two halves that are one again hang together by few links. Who notices it swaps some of its links, each with a random
+ * peer, until both are mixed. Once at a time.
+ */
+export const oweSwaps = (turn: Turn, swaps: number): void => {
+  const { remix } = turn.state
+  if (remix.left === 0) turn.state.remix = { left: swaps, at: turn.now + turn.state.config.remixMs }
+}
+
 // --- the active view -------------------------------------------------------------------------------------------------
 
 /** Makes a link count. The caller has seen to a free slot, and the other end knows, or is told in the same step. */
@@ -288,14 +297,12 @@ export const ping = (turn: Turn, link: Link): void => {
   send(turn, link.link, { _tag: "Ping", seq, claim: true, label: labelOf(turn.state) })
 }
 
-export const labelOf = ({
-  label
-}: State): {
-  readonly leader: NodeId.NodeId
-  readonly incarnation: number
-  readonly beat: number
-  readonly stable: boolean
-} => ({ leader: label.leader, incarnation: label.incarnation, beat: label.beat, stable: label.stable })
+export const labelOf = ({ label }: State): Label => {
+  const { beat, incarnation, leader, stable } = label
+  return label.merged === true
+    ? { leader, incarnation, beat, stable, merged: true }
+    : { leader, incarnation, beat, stable }
+}
 
 // --- the passive view ------------------------------------------------------------------------------------------------
 
@@ -406,6 +413,10 @@ export const pause = (turn: Turn, peer: Peer.Peer, kind: Pause["kind"]): void =>
   const rest = pauses.filter((other) => other.id !== peer.id)
   turn.state.pauses = [...rest.slice(rest.length >= pausesMax ? 1 : 0), entry]
 }
+
+/** Not to be asked now. */
+export const isPaused = ({ now, state }: Turn, id: NodeId.NodeId): boolean =>
+  state.pauses.some((entry) => entry.id === id && entry.until > now)
 
 /** Bars all runs of a node below `incarnation`. */
 export const bar = (turn: Turn, id: NodeId.NodeId, incarnation: number): void => {
