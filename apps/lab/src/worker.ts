@@ -9,8 +9,6 @@ import * as Runs from "./Runs.ts"
 parentPort?.on("message", (order: Runs.Order) => {
   const scenario = Scenarios.all.find(({ name }) => name === order.scenario)
   parentPort?.postMessage(
-    scenario === undefined
-      ? Runs.lost(order, `there is no scenario ${order.scenario}`, 0)
-      : Runs.run(scenario, order)
+    scenario === undefined ? Runs.lost(order, `there is no scenario ${order.scenario}`, 0) : Runs.run(scenario, order)
   )
 })

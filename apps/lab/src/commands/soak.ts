@@ -82,9 +82,7 @@ export const soak = Command.make(
     const revision = yield* SoakLog.revision([scenario])
     const of = { scenario: scenario.name, size: members, code: revision.code }
     const { done, next } =
-      revision.known && !anew
-      ? SoakLog.resume(yield* SoakLog.read, of, range.first)
-      : { next: range.first, done: [] }
+      revision.known && !anew ? SoakLog.resume(yield* SoakLog.read, of, range.first) : { next: range.first, done: [] }
     const before = done.flatMap(({ findings }) => findings)
     if (!revision.known && !anew) {
       yield* Console.error(`lab: sources are not committed (${revision.commit}): what is recorded cannot be continued`)
