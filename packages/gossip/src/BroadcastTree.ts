@@ -317,7 +317,7 @@ const onNew = (turn: Turn, from: Machine.LinkId | null, message: Model.Gossip): 
   const { id, payload, topic } = message
   const { cache, changed, config, gate, windows } = turn.state
   const along = message.along ?? id.origin
-  const entry = Shape.entryOf(turn, from, message.entry)
+  const entry = Shape.entryOf(turn, from, message)
   const mended = message.mended === true
   const round = Math.min(message.round, roundMax)
   const [seen, closed] = Win.add(windows, id)

@@ -414,6 +414,68 @@ describe("Broadcasts along another root's tree", () => {
   })
 })
 
+describe("The entry of a data centre", () => {
+  const here: BroadcastTree.Config = { ...config, self: { ...self, datacenter: "here" } }
+
+  /** Links 1 and 2 lead elsewhere, 3 and 4 to this data centre. */
+  const apart: Event = {
+    _tag: "Neighbors",
+    version: 1,
+    neighbors: [1, 2, 3, 4].map((link) => ({
+      link,
+      peer: { ...neighbor(link).peer, datacenter: link <= 2 ? "there" : "here" }
+    }))
+  }
+
+  const before = "000000000005"
+  const after = "ffffffffffff"
+
+  const copy = (link: number, entry?: string, seq: number = 1): Event =>
+    received(link, {
+      ...{ _tag: "Gossip", id: id(seq), round: 1, topic: 1, payload: "hello" },
+      ...(entry !== undefined && { entry })
+    })
+
+  const state = (): BroadcastTree.State => run(BroadcastTree.make(here, none, 1), [apart])[0]
+
+  const entriesIn = (actions: ReadonlyArray<Action>): ReadonlyArray<string | undefined> =>
+    actions.flatMap((action) =>
+      action._tag === "Send" && action.message._tag === "Gossip" ? [action.message.entry] : []
+    )
+
+  const word = (entry: string): BroadcastTree.Message => ({ _tag: "Entry", id: id(1), entry })
+
+  it("is who got the broadcast from elsewhere, and travels within the data centre", () => {
+    assert.deepStrictEqual(entriesIn(last(state(), [copy(1, before)])), [self.id, self.id, self.id])
+    assert.deepStrictEqual(entriesIn(last(state(), [copy(3, before)])), [before, before, before])
+    assert.deepStrictEqual(entriesIn(last(state(), [copy(3)])), [undefined, undefined, undefined])
+  })
+
+  it("gives way to one with a smaller id that costs little time, and the neighbours here are told", () => {
+    const [left, actions] = run(state(), [copy(1), copy(3, before)])
+    assert.deepStrictEqual(actions, [send(3, adopt), send(1, prune), send(4, word(before))])
+    assert.deepStrictEqual([BroadcastTree.parent(left, root), left.counters.entriesLeft], [3, 1])
+    assert.deepStrictEqual(last(state(), [copy(1), received(4, word(before))]), [
+      send(4, adopt),
+      send(1, prune),
+      send(3, word(before))
+    ])
+  })
+
+  it("stays for one with a greater id, from elsewhere, that is told of late, or by the parent itself", () => {
+    assert.deepStrictEqual(last(state(), [copy(1), copy(3, after)]), [send(3, prune)])
+    assert.deepStrictEqual(last(state(), [copy(1), copy(2, before)]), [send(2, prune)])
+    assert.deepStrictEqual(last(run(state(), [copy(1)])[0], [copy(3, before)], 31), [send(3, prune)])
+    assert.deepStrictEqual(last(state(), [copy(3, after), received(3, word(before))]), [])
+    assert.deepStrictEqual(last(state(), [received(3, word(before))]), [])
+  })
+
+  it("is not compared for a broadcast that another than the parent gave", () => {
+    const [second] = run(state(), [copy(1), copy(2, undefined, 2)])
+    assert.deepStrictEqual(last(second, [copy(3, before, 2)]), [send(3, prune)])
+  })
+})
+
 describe("A shorter way", () => {
   const shorter = (link: number, round: number, since: number = 0): Event => ({
     _tag: "Shorter",

@@ -75,6 +75,29 @@ describe("Plumtree on a stable overlay", () => {
   )
 })
 
+describe("Plumtree in several data centres", () => {
+  it("each comes to have about one entry for each root, and delivery stays complete", { timeout: 30_000 }, () => {
+    const regions = 5
+    for (const seed of [1, 2, 3]) {
+      const crossings = [30, -1].map((entryMs) => {
+        const network = settled({ nodes: 60, regions, seed, tree: { entryMs } })
+        let crossing = 0
+        for (let i = 0; i < 5; i++) {
+          const before = { ...network.sent }
+          network.broadcast(0)
+          network.run(2000)
+          crossing = network.sent.crossing - before.crossing
+        }
+        network.assertComplete()
+        assert.strictEqual(network.sent.grafted, 0)
+        return crossing
+      })
+      assert.isAtMost(crossings[0] ?? 0, 1.5 * (regions - 1))
+      assert.isAbove(crossings[1] ?? 0, 2 * (regions - 1), "many more, if each keeps whoever was first")
+    }
+  })
+})
+
 const fault = (nodes: number) =>
   fc.record({
     at: fc.integer({ min: 0, max: 4000 }),
@@ -101,14 +124,16 @@ describe("Plumtree under faults", () => {
           fc.integer(),
           fc.array(fault(nodes), { minLength: 1, maxLength: 40 }),
           fc.constantFrom(0, 0.1),
-          (seed, faults, duplicates) => {
+          fc.constantFrom({}, { regions: 3 }, { tree: { rootsMax: 2, rootIdleMs: 2000 } }),
+          (seed, faults, duplicates, more) => {
             const network = new Network({
               nodes,
               degree: 4,
               seed,
               jitterMs: 20,
               duplicates,
-              repair: { summaryMs: 500 }
+              repair: { summaryMs: 500 },
+              ...more
             })
             network.run(100)
             for (const { at, kind, node } of faults) {
@@ -172,15 +197,48 @@ describe("Plumtree under faults", () => {
     }
   })
 
-  it("a root that is forgotten for others starts all eager again, and still delivers once", () => {
-    const network = settled({ nodes: 12, degree: 4, tree: { rootsMax: 2 } })
-    for (let round = 0; round < 3; round++) {
-      for (let root = 0; root < 6; root++) network.broadcast(root)
+  it("roots without a place share the trees of those that have one: redundancy 0 for all from the third round on", () => {
+    const network = settled({ nodes: 24, degree: 4, tree: { rootsMax: 4 } })
+    const redundancy: Array<number> = []
+    for (let round = 0; round < 4; round++) {
+      const before = network.sent.payloads
+      for (let root = 0; root < 12; root++) network.broadcast(root)
       network.run(2000)
+      redundancy.push((network.sent.payloads - before) / (12 * (network.nodes.length - 1)) - 1)
     }
     network.assertComplete()
-    assert.isTrue(network.nodes.every(({ tree }) => tree.counters.rootsEvicted > 0))
-    assert.isTrue(network.nodes.every(({ tree }) => BroadcastTree.rootsOf(tree).length === 2))
+    assert.deepStrictEqual(redundancy.slice(2), [0, 0])
+    assert.strictEqual(network.sent.grafted, 0)
+    assert.isTrue(network.nodes.every(({ tree }) => BroadcastTree.rootsOf(tree).length === 4))
+    const shared = network.nodes.map(({ tree }) => tree.counters.shared)
+    assert.deepStrictEqual(
+      shared.map((count) => count > 0),
+      network.nodes.map((_, index) => index >= 4 && index < 12)
+    )
+  })
+
+  it("a deep tree becomes shallow once there are shorter ways, and nothing is missed or grafted meanwhile", () => {
+    const lastHop = (optimizeHops: number): number => {
+      // At first the overlay is a ring; links across it come later.
+      const network = new Network({ nodes: 40, degree: 2, seed: 1, repair: { optimizeHops } })
+      network.run(500)
+      for (let i = 0; i < 2; i++) {
+        network.broadcast(0)
+        network.run(4000)
+      }
+      for (let i = 0; i < 40; i++) network.connect(i, (i * 7 + 3) % 40)
+      network.run(500)
+      for (let i = 0; i < 6; i++) {
+        network.broadcast(0)
+        network.run(4000)
+      }
+      network.assertComplete()
+      assert.deepStrictEqual(network.eagerEdges(0), { mutual: network.nodes.length - 1, oneWay: 0 })
+      return Math.max(...network.nodes.map(({ lastRound }) => lastRound))
+    }
+    const [kept, shortened] = [lastHop(1000), lastHop(3)]
+    assert.isAbove(kept, 15)
+    assert.isBelow(shortened, 10)
   })
 })
 

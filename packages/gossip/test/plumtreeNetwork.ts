@@ -4,7 +4,7 @@
  */
 import { assert } from "@effect/vitest"
 import { BroadcastTree, LazyPushRepair, MessageId } from "@starling/gossip"
-import { type Codec, type Peer, Rng } from "@starling/machine"
+import { type Codec, Peer, Rng } from "@starling/machine"
 
 export type Component = "tree" | "repair"
 
@@ -30,6 +30,8 @@ interface Node {
   ends: ReadonlyArray<End>
   version: number
   readonly delivered: Map<string, number>
+  /** Hops of the broadcast that came last. */
+  lastRound: number
   readonly answers: Map<number, string>
   /** Events of this component that are lost from now on, as in a step that crashes. */
   readonly lose: Record<Component, number>
@@ -47,7 +49,7 @@ interface Options {
   readonly jitterMs?: number
   /** Share of frames that arrive twice. */
   readonly duplicates?: number
-  /** Nodes are in so many data centres, by turns; links between two take longer. */
+  /** Nodes are in so many data centres, by turns; links between two take ten times as long as those within one. */
   readonly regions?: number
   readonly tree?: Partial<BroadcastTree.Settings>
   readonly repair?: Partial<LazyPushRepair.Settings>
@@ -96,7 +98,7 @@ export class Network {
   readonly nodes: ReadonlyArray<Node>
   edges: Array<Edge> = []
   /** Payload frames, grafted ids, announced ids, prunes: on the wire so far. */
-  readonly sent = { payloads: 0, grafted: 0, announced: 0, prunes: 0, adopts: 0 }
+  readonly sent = { payloads: 0, crossing: 0, grafted: 0, announced: 0, prunes: 0, adopts: 0 }
   private rng: number
   private readonly options: Options
   private readonly agenda: Array<{ readonly at: number; readonly number: number; readonly run: () => void }> = []
@@ -108,7 +110,7 @@ export class Network {
     this.options = options
     this.rng = Rng.make(options.seed)
     this.nodes = Array.from({ length: options.nodes }, (_, index) => {
-      const self = peerOf(index)
+      const self = this.peerAt(index)
       return {
         peer: self,
         tree: BroadcastTree.make({ ...BroadcastTree.defaults, ...options.tree, self }, new Map(), index),
@@ -116,6 +118,7 @@ export class Network {
         ends: [],
         version: 0,
         delivered: new Map(),
+        lastRound: 0,
         answers: new Map(),
         lose: { tree: 0, repair: 0 },
         disk: new Map(),
@@ -128,7 +131,17 @@ export class Network {
       this.tell(i, "repair", { _tag: "Started" })
     }
     for (const [a, b] of overlay(options.seed, options.nodes, options.degree)) this.connect(a, b)
+    // Beside it two more neighbours of the same region, as near slots give.
+    const { regions } = options
+    if (regions !== undefined) {
+      for (let i = 0; i < options.nodes; i++) this.connect(i, i + regions < options.nodes ? i + regions : i % regions)
+    }
     this.snapshots()
+  }
+
+  private peerAt(index: number): Peer.Peer {
+    const { regions } = this.options
+    return Peer.within(peerOf(index), regions === undefined ? "" : `region ${index % regions}`)
   }
 
   float(): number {
@@ -158,7 +171,9 @@ export class Network {
     if (a === b || this.edges.some(({ ends }) => ends.every(({ peer }) => peer === a || peer === b))) return
     const make = (peer: number): { link: number; peer: number } => ({ link: ++this.links, peer })
     const [toB, toA] = [make(b), make(a)]
-    const edge = { latencyMs: 10 + Math.floor(this.float() * 40), open: true, lastAt: new Map() } as unknown as Edge
+    const isNear = this.options.regions !== undefined && a % this.options.regions === b % this.options.regions
+    const latencyMs = (10 + Math.floor(this.float() * 40)) / (isNear ? 10 : 1)
+    const edge = { latencyMs, open: true, lastAt: new Map() } as unknown as Edge
     const ends = [
       { ...toB, edge },
       { ...toA, edge }
@@ -272,7 +287,7 @@ export class Network {
   announceNeighbors(index: number): void {
     const node = this.node(index)
     const version = ++node.version
-    const neighbors = node.ends.map(({ link, peer }) => ({ link, peer: peerOf(peer) }))
+    const neighbors = node.ends.map(({ link, peer }) => ({ link, peer: this.peerAt(peer) }))
     for (const component of ["tree", "repair"] as const) {
       this.tell(index, component, { _tag: "Neighbors", version, neighbors })
     }
@@ -362,6 +377,7 @@ export class Network {
       case "Delivered": {
         const key = MessageId.toText(output.id)
         node.delivered.set(key, (node.delivered.get(key) ?? 0) + 1)
+        node.lastRound = output.round
         return
       }
       case "Accepted":
@@ -387,6 +403,7 @@ export class Network {
     switch (message._tag) {
       case "Gossip":
         this.sent.payloads++
+        if (Peer.isFar(this.peerAt(index), this.peerAt(peer))) this.sent.crossing++
         break
       case "Graft":
         this.sent.grafted += message.ids.length

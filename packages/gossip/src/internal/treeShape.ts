@@ -33,14 +33,8 @@ const cutOther = (turn: Turn, root: NodeId.NodeId, link: Machine.LinkId, giver: 
   const { parent } = treeOf(turn, root)
   if (root === turn.state.config.self.id) return prune(turn, root, link)
   if (parent === link) {
-    if (giver === null || !isNeighbor(turn, giver)) return
-    // The way within the region was the faster one: then this node need not be an entry to it.
-    if (isNear(turn, giver) && !isNear(turn, link)) {
-      count(turn, "entriesLeft")
-      adopt(turn, root, giver)
-      return prune(turn, root, link)
-    }
-    return prune(turn, root, giver)
+    if (giver !== null && isNeighbor(turn, giver)) prune(turn, root, giver)
+    return
   }
   if (parent !== null) return prune(turn, root, link)
   // The parent is gone. The giver of the first copy takes its place if it is still eager, else this sender.
@@ -105,10 +99,19 @@ export const prune = (turn: Turn, root: NodeId.NodeId, link: Machine.LinkId): vo
 
 /** Takes a neighbour as parent; if it was lazy, it is told, so that both ends agree. */
 export const adopt = (turn: Turn, root: NodeId.NodeId, link: Machine.LinkId): void => {
+  const isLazy = Roots.isLazy(treeOf(turn, root), link)
   if (root === turn.state.config.self.id) return
-  const tree = treeOf(turn, root)
-  setTree(turn, root, Roots.withParent(tree, link))
-  if (!Roots.isLazy(tree, link)) return
+  setTree(turn, root, Roots.withParent(treeOf(turn, root), link))
+  if (isLazy) tellAdopted(turn, root, link)
+}
+
+/** The same, of a neighbour that may just be pruning this node: it is told in any case. */
+const changeParent = (turn: Turn, root: NodeId.NodeId, link: Machine.LinkId): void => {
+  setTree(turn, root, Roots.withParent(treeOf(turn, root), link))
+  tellAdopted(turn, root, link)
+}
+
+const tellAdopted = (turn: Turn, root: NodeId.NodeId, link: Machine.LinkId): void => {
   count(turn, "adoptsSent")
   send(turn, link, { _tag: "Adopt", root })
 }
@@ -142,22 +145,26 @@ export const shorten = (
   if (isNear(turn, parent) && !isNear(turn, link)) return
   count(turn, "optimized")
   recache(turn, { ...entry, round })
-  adopt(turn, root, link)
+  changeParent(turn, root, link)
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // One entry for each region
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The entry that a copy from this neighbour has. */
+/**
+ * The entry of a copy from this neighbour; undefined where nobody says, or another than the parent gave it, and in the
+ * root's own data centre, which needs none.
+ */
 export const entryOf = (
   turn: Turn,
   link: Machine.LinkId | null,
-  said: NodeId.NodeId | undefined
+  { along, entry, id }: Gossip
 ): NodeId.NodeId | undefined => {
-  const { datacenter, id } = turn.state.config.self
-  if (datacenter === undefined) return undefined
-  return link !== null && isNear(turn, link) ? said : id
+  const { self } = turn.state.config
+  if (link === null || self.datacenter === undefined || (along !== undefined && along !== id.origin)) return undefined
+  if (treeOf(turn, id.origin).parent !== link) return undefined
+  return isNear(turn, link) ? entry : self.id
 }
 
 /**
@@ -179,13 +186,12 @@ const enterThrough = (
   if (entry.along !== root || root === config.self.id || turn.now - entry.at > config.entryMs) return false
   if (!isNear(turn, link)) return false
   const { parent } = treeOf(turn, root)
+  // Its own entry is that of its parent, or there is nothing to compare.
+  if (parent === link || parent !== entry.from) return false
   recache(turn, { ...entry, entry: said, from: link })
   if (entry.entry === config.self.id) count(turn, "entriesLeft")
-  adopt(turn, root, link)
-  // Whoever was quicker than the parent serves this node, too: it would do so for ever.
-  for (const other of new Set([parent, entry.from])) {
-    if (other !== null && other !== link && isNeighbor(turn, other)) prune(turn, root, other)
-  }
+  changeParent(turn, root, link)
+  if (parent !== null) prune(turn, root, parent)
   for (const neighbor of gate.neighbors) {
     if (neighbor.link === link || !isNear(turn, neighbor.link)) continue
     count(turn, "entriesSent")
