@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import type { Any } from "./Part.ts"
+import { regions } from "./regions.ts"
 import { senders } from "./senders.ts"
 
 /** @since 0.1.0 */
-export const all: ReadonlyArray<Any> = [senders]
+export const all: ReadonlyArray<Any> = [senders, regions]
