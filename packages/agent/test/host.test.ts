@@ -12,6 +12,7 @@ interface Shell {
   readonly timers: Array<() => void>
   readonly outputs: Array<Wiring.ToApplication>
   readonly lost: Array<Wiring.Delivery>
+  readonly congested: Set<Machine.LinkId>
 }
 
 const settings: Parts.Settings = {
@@ -25,7 +26,16 @@ const settings: Parts.Settings = {
 const neighbor: Machine.Neighbor = { link: 7, peer: { id: "bbbbbbbbbbbb", incarnation: 1, address: "h:2" } }
 
 const make = (): readonly [Host.Host, Shell] => {
-  const shell: Shell = { now: 0, told: [], sent: [], writes: [], timers: [], outputs: [], lost: [] }
+  const shell: Shell = {
+    now: 0,
+    told: [],
+    sent: [],
+    writes: [],
+    timers: [],
+    outputs: [],
+    lost: [],
+    congested: new Set()
+  }
   const host = Host.make(
     settings,
     new Map(),
@@ -35,6 +45,7 @@ const make = (): readonly [Host.Host, Shell] => {
       tell: (delivery) => void shell.told.push(delivery),
       open: () => {},
       send: (link, channel) => void shell.sent.push({ link, channel }),
+      isCongested: (link) => shell.congested.has(link),
       close: () => {},
       setTimer: (_, fire) => void shell.timers.push(fire),
       write: (rows, written) => void shell.writes.push({ rows, written }),
@@ -118,6 +129,22 @@ describe("the host", () => {
       assert.strictEqual(delivered(shell).length, 1, "a second time there is nothing to finish")
     })
   }
+
+  it("leaves a payload out where too much waits, and tells the tree; all else is sent there", () => {
+    const [host, shell] = broadcasting()
+    shell.congested.add(neighbor.link)
+    Host.handle(host, "broadcast-tree", written(shell))
+    const id = { origin: settings.self.id, incarnation: 1, seq: 1 }
+    assert.deepStrictEqual(gossiped(shell), [])
+    const shed = { _tag: "Shed", link: neighbor.link, id } as const
+    assert.deepInclude(shell.told, { to: "broadcast-tree", event: shed })
+    Host.handle(host, "broadcast-tree", shed)
+    const announce = { _tag: "Announce", id, round: 1, links: [neighbor.link] } as const
+    assert.deepInclude(shell.told, { to: "lazy-push-repair", event: announce })
+    const miss = { _tag: "Graft", ids: [{ ...id, seq: 9 }] } as const
+    Host.handle(host, "broadcast-tree", { _tag: "Received", link: neighbor.link, message: miss })
+    assert.strictEqual(gossiped(shell).length, 1, "an answer that is no payload leaves")
+  })
 
   it("a second crash within the period rebuilds, after its last step was done; one after the period does not", () => {
     const [host, shell] = broadcasting()

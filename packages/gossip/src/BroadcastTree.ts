@@ -51,6 +51,7 @@ import * as MessageId from "./MessageId.ts"
  * - `Leave`: this node is about to go. What was delivered is stored at once, so that its next run is not given it again.
  * - `Shorter`: by its announcement, through this neighbour the broadcast would have taken `round` hops, and would have been
  *   here at `since`.
+ * - `Shed`: instead of sending this broadcast on this link, where too much waits, the shell dropped it.
  *
  * @since 0.1.0
  * @category models
@@ -62,6 +63,7 @@ export type Event =
   | { readonly _tag: "Broadcast"; readonly token: number; readonly topic: number; readonly payload: unknown }
   | { readonly _tag: "Leave" }
   | LazyPushRepair.Output
+  | { readonly _tag: "Shed"; readonly link: Machine.LinkId; readonly id: MessageId.MessageId }
 
 /** @since 0.1.0 @category models */
 export type Action = Model.Action
@@ -142,7 +144,7 @@ export type Stored = Win.Stored
 
 /**
  * How often something happened. `rootsEvicted`, `rootsRefused`, `cacheCrowded`, `gapsClosed`, `originsRefused`,
- * `graftsShed` and `rejected` count bounds that were reached; `shared` own broadcasts that travelled along another root's
+ * `graftsShed`, `payloadsShed` and `rejected` count bounds that were reached; `shared` own broadcasts that travelled along another root's
  * tree; `optimized` parents taken for fewer hops; `entriesLeft` how often this node ceased to be an entry; `impostors`
  * broadcasts under this node's name that it never sent; `storedRefused` rows of the store that could not be read.
  *
@@ -246,6 +248,9 @@ export const step = (state: State, { event, now }: Machine.Input<Event>): Machin
       break
     case "Shorter":
       Shape.shorten(turn, event)
+      break
+    case "Shed":
+      onShed(turn, event.link, event.id)
       break
     case "TimerFired":
       if (Alarm.isCurrent(state.tick, event.timer.number)) onTick(turn)
@@ -393,6 +398,14 @@ const onGraft = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId.
   send(turn, link, { _tag: "GraftMiss", ids: missed })
   // Whoever asked was told of them: repair must stop advertising.
   emit(turn, { _tag: "Forgotten", ids: missed })
+}
+
+/** A neighbour is slow: it is told of the broadcast, and asks for it when it has got so far. */
+const onShed = (turn: Turn, link: Machine.LinkId, id: MessageId.MessageId): void => {
+  count(turn, "payloadsShed")
+  const entry = Cache.get(turn.state.cache, id)
+  if (entry === undefined || !isNeighbor(turn, link)) return
+  emit(turn, { _tag: "Announce", id, round: Math.min(entry.round + 1, roundMax), links: [link] })
 }
 
 /** Lazy-push repair asks: what is still unseen is grafted, the rest was told and forgotten in a crash. */

@@ -51,6 +51,7 @@ describe("Any sequence of events", () => {
       round: fc.nat(9),
       since: fc.nat(9)
     }),
+    fc.record({ _tag: fc.constant("Shed" as const), link: smallLink, id: smallId }),
     fc.constant({ _tag: "Broadcast", token: 1, topic: 1, payload: "p" } as const),
     fc.constant({ _tag: "Leave" } as const),
     fc.record({ _tag: fc.constant("Written" as const), token: fc.integer({ min: 0, max: 9 }) }),

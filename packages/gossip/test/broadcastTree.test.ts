@@ -511,6 +511,21 @@ describe("A shorter way", () => {
   })
 })
 
+describe("A payload that was left out on a long queue", () => {
+  const shed = (link: number, of: MessageId.MessageId = id(1)): Event => ({ _tag: "Shed", link, id: of })
+
+  it("is announced there instead, and the link stays eager", () => {
+    const [state, actions] = run(withNeighbors(1, 2), [gossip(1), shed(2)])
+    assert.deepStrictEqual(actions, [emit({ _tag: "Announce", id: id(1), round: 2, links: [2] })])
+    assert.deepStrictEqual([BroadcastTree.eager(state, root), state.counters.payloadsShed], [[1, 2], 1])
+  })
+
+  it("is not announced to who is no neighbour any more, nor if it cannot be had", () => {
+    assert.deepStrictEqual(last(withNeighbors(1, 2), [gossip(1), shed(8)]), [])
+    assert.deepStrictEqual(last(withNeighbors(1, 2), [gossip(1), shed(2, id(2))]), [])
+  })
+})
+
 describe("Neighbours", () => {
   it("a new one is eager in every tree; one that goes leaves every tree", () => {
     const [state] = run(withNeighbors(1, 2), [gossip(1), gossip(2), neighbors(2, 2, 3)])

@@ -124,6 +124,8 @@ export interface Spec<C extends Component> {
   readonly decode: Codec.Decoder<MessageOf<C>>
   readonly invariants: (state: StateOf<C>) => ReadonlyArray<string>
   readonly input: (event: EventOf<C>, at: Moment) => InputOf<C>
+  /** What the component is told instead, if this message may be left out on a link whose queue is long; else undefined. */
+  readonly shed?: (link: Machine.LinkId, message: MessageOf<C>) => EventOf<C> | undefined
 }
 
 /**
@@ -144,7 +146,12 @@ export interface Moment {
 export const specs: { readonly [C in Component]: Spec<C> } = {
   "view-manager": { ...ViewManager, input: (event, at) => ({ now: at.now, event }) },
   shuffler: { ...Shuffler, input: (event, at) => ({ now: at.now, event }) },
-  "broadcast-tree": { ...BroadcastTree, input: (event, at) => ({ now: at.now, event }) },
+  "broadcast-tree": {
+    ...BroadcastTree,
+    input: (event, at) => ({ now: at.now, event }),
+    // Who is slow is told of a broadcast, and asks for it when it can.
+    shed: (link, message) => (message._tag === "Gossip" ? { _tag: "Shed", link, id: message.id } : undefined)
+  },
   "lazy-push-repair": { ...LazyPushRepair, input: (event, at) => ({ now: at.now, event }) },
   clock: { ...Clock, input: (event, at) => ({ now: at.now, event, wall: at.wall, reading: at.reading }) },
   facts: { ...Facts, input: (event, at) => ({ now: at.now, event, wall: at.wall, stamp: at.stamp() }) }

@@ -20,6 +20,8 @@ export interface Ports {
   readonly tell: (delivery: Wiring.Delivery) => void
   readonly open: (component: Component.Component, attempt: number, address: string) => void
   readonly send: (link: Machine.LinkId, channel: number, payload: ReadonlyArray<unknown>) => void
+  /** So much waits to be written that what can be left out should be; counts each time it says so. */
+  readonly isCongested: (link: Machine.LinkId) => boolean
   readonly close: (link: Machine.LinkId, reason: Machine.CloseReason) => void
   readonly setTimer: (delayMs: number, fire: () => void) => void
   readonly write: (rows: ReadonlyArray<Machine.StoreRow>, written: () => void) => void
@@ -240,8 +242,15 @@ const carryOut = <C extends Component.Component>(host: Host, component: C, actio
   switch (action._tag) {
     case "Open":
       return ports.open(component, action.attempt, action.address)
-    case "Send":
-      return ports.send(action.link, Component.channels[component], Component.specs[component].encode(action.message))
+    case "Send": {
+      const { link, message } = action
+      const spec: Component.Spec<C> = Component.specs[component]
+      const event = spec.shed?.(link, message)
+      if (event !== undefined && ports.isCongested(link)) {
+        return ports.tell({ to: component, event } as Wiring.Delivery)
+      }
+      return ports.send(link, Component.channels[component], spec.encode(message))
+    }
     case "Close":
       return ports.close(action.link, action.reason)
     case "SetTimer": {

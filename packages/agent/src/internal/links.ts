@@ -26,6 +26,12 @@ export const welcomeMax = 128
 /** Connections of others at once: beyond it they are closed unheard, so that no crowd keeps this node from dialling. */
 export const inboundMax = 192
 
+/**
+ * With more than this waiting to be written on a link, payloads of broadcasts are left out and announced instead. Our
+ * choice: a quarter of the bytes at which the link ends (`Link.defaults.queueBytesMax`), so that all else still leaves.
+ */
+const shedAboveBytes = 2 * 1024 * 1024
+
 /** Refusals shown to people. Our choice: as many as fit on a screen. */
 const refusalsMax = 4
 
@@ -35,6 +41,8 @@ export interface Counters {
   unknownKindTotal: number
   malformedTotal: number
   pausedTotal: number
+  /** Payloads that were not sent on a link because too much waited there. */
+  shedTotal: number
   /** Connections closed unheard because there were too many. */
   overloadedTotal: number
   /** Frames that were lost on purpose, to and from a data centre that this node is cut from. */
@@ -72,6 +80,7 @@ export const make = (tell: Links["tell"], depth: Links["depth"]): Links => ({
     unknownKindTotal: 0,
     malformedTotal: 0,
     pausedTotal: 0,
+    shedTotal: 0,
     overloadedTotal: 0,
     cutTotal: 0
   },
@@ -149,6 +158,13 @@ export const send = (links: Links, id: Machine.LinkId, channel: number, payload:
   else link.send(channel, payload)
 }
 
+/** Whether a payload should be left out on a link; the caller does as it is told, so it is counted here. */
+export const isCongested = ({ byId, counters }: Links, id: Machine.LinkId): boolean => {
+  const isLong = (byId.get(id)?.link.queueBytes() ?? 0) > shedAboveBytes
+  if (isLong) counters.shedTotal++
+  return isLong
+}
+
 /** Live links with their peers. */
 export const neighbors = (links: Links): ReadonlyArray<Machine.Neighbor> =>
   [...links.byId].map(([link, { peer }]) => ({ link, peer }))
@@ -180,7 +196,7 @@ const read = (links: Links, entry: Entry, id: Machine.LinkId): Effect.Effect<nev
   entry.link.receive.pipe(
     Effect.flatMap((frames) => {
       for (const frame of frames) dispatch(links, entry, id, frame)
-      return isCongested(links) ? pause(links) : Effect.void
+      return isBusy(links) ? pause(links) : Effect.void
     }),
     Effect.forever
   )
@@ -213,13 +229,12 @@ const dispatch = (
 const isUnknownKind = (decoded: Codec.Decoded<unknown>): boolean =>
   !decoded.ok && decoded.reason.startsWith("unknown kind")
 
-const isCongested = (links: Links): boolean =>
-  Component.components.some((component) => links.depth(component) > congestedAt)
+const isBusy = (links: Links): boolean => Component.components.some((component) => links.depth(component) > congestedAt)
 
 const pause = (links: Links): Effect.Effect<void> =>
   Effect.suspend(() => {
     links.counters.pausedTotal++
-    return Effect.sleep("5 millis").pipe(Effect.repeat({ while: () => isCongested(links) }))
+    return Effect.sleep("5 millis").pipe(Effect.repeat({ while: () => isBusy(links) }))
   })
 
 const toOpener = (

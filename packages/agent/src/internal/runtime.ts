@@ -105,6 +105,7 @@ export const start = Effect.fnUntraced(function* (options: Options) {
       if (!Actor.tellUnsafe(dialerAddress, { address: to, opener })) refuse(links, { address: to, opener })
     },
     send: (link, channel, payload) => Links.send(links, link, channel, payload),
+    isCongested: (link) => Links.isCongested(links, link),
     close: (link, reason) => links.byId.get(link)?.link.closeUnsafe(reason),
     setTimer: (delayMs, fire) => fork(Effect.andThen(Effect.sleep(delayMs), Effect.sync(fire))),
     write: (rows, written) => void StoreWriter.offer(writer, rows, written),

@@ -127,6 +127,7 @@ export type Counters = Readonly<
     | "delivered"
     | "duplicates"
     | "payloadsSent"
+    | "payloadsShed"
     | "payloadsReceived"
     | "prunesSent"
     | "prunesReceived"
@@ -176,6 +177,7 @@ export const zero: Counters = {
   delivered: 0,
   duplicates: 0,
   payloadsSent: 0,
+  payloadsShed: 0,
   payloadsReceived: 0,
   prunesSent: 0,
   prunesReceived: 0,
