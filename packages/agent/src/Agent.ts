@@ -168,7 +168,11 @@ export class Agent extends Context.Service<
     ) => Effect.Effect<Document.ConfigDocument, InvalidInput | Unavailable>
     readonly sendEvent: (event: NewEvent) => Effect.Effect<Document.EventDocument, InvalidInput | Unavailable>
     readonly published: (publication: Publication) => Effect.Effect<void, InvalidInput>
-    readonly broadcast: (payload: unknown) => Effect.Effect<string, InvalidInput | Unavailable>
+    /** `ordered`: at every node it is handed out after the ordered broadcast of this node before it. */
+    readonly broadcast: (
+      payload: unknown,
+      options?: { readonly ordered?: boolean }
+    ) => Effect.Effect<string, InvalidInput | Unavailable>
     readonly deliveries: Effect.Effect<Stream.Stream<Delivery>, never, Scope.Scope>
     /** How many application broadcasts reached this node, by origin node id; duplicates must stay 0. */
     readonly delivered: Effect.Effect<{

@@ -146,12 +146,12 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
         boxes.tell({ to: "facts", event: { _tag: "Published", ...publication } })
         return Effect.void
       }),
-    broadcast: (payload) =>
+    broadcast: (payload, { ordered = false } = {}) =>
       Application.ask(
         application,
         (token) => ({
           to: "broadcast-tree",
-          event: { _tag: "Broadcast", token, topic: Wiring.topicApplication, payload }
+          event: { _tag: "Broadcast", token, topic: Wiring.topicApplication, payload, ordered }
         }),
         boxes.tell
       ).pipe(Effect.flatMap((reply) => (reply._tag === "Accepted" ? Effect.succeed(reply.id) : unexpected(reply)))),

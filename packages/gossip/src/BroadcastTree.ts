@@ -31,8 +31,10 @@ import * as HashSet from "effect/HashSet"
 import * as Alarm from "./internal/treeAlarm.ts"
 import * as Cache from "./internal/treeCache.ts"
 import * as Wire from "./internal/treeCodec.ts"
+import * as InOrder from "./internal/treeInOrder.ts"
 import * as Invariants from "./internal/treeInvariants.ts"
 import * as Model from "./internal/treeModel.ts"
+import * as Order from "./internal/treeOrder.ts"
 import * as Queue from "./internal/treeQueue.ts"
 import * as Roots from "./internal/treeRoots.ts"
 import * as Shape from "./internal/treeShape.ts"
@@ -44,9 +46,10 @@ import * as MessageId from "./MessageId.ts"
 /**
  * What happens to the tree.
  *
- * - `Started`: once. Nothing depends on it.
+ * - `Started`: at the beginning, and again when the machine goes on after a crash.
  * - `Neighbors`: the neighbours that count; one that is not newer than the last changes nothing.
- * - `Broadcast`: send `payload` to every member. Answered by `Accepted` or `Rejected` with the same token.
+ * - `Broadcast`: send `payload` to every member; `ordered`: handed out everywhere after the ordered one before it. Answered
+ *   by `Accepted` or `Rejected` with the same token.
  * - `Graft`: ask this neighbour for these broadcasts, if they are still unseen.
  * - `Leave`: this node is about to go. What was delivered is stored at once, so that its next run is not given it again.
  * - `Shorter`: by its announcement, through this neighbour the broadcast would have taken `round` hops, and would have been
@@ -60,7 +63,13 @@ export type Event =
   | Machine.ShellEvent<Message, Timer>
   | { readonly _tag: "Started" }
   | { readonly _tag: "Neighbors"; readonly version: number; readonly neighbors: ReadonlyArray<Machine.Neighbor> }
-  | { readonly _tag: "Broadcast"; readonly token: number; readonly topic: number; readonly payload: unknown }
+  | {
+      readonly _tag: "Broadcast"
+      readonly token: number
+      readonly topic: number
+      readonly payload: unknown
+      readonly ordered?: boolean
+    }
   | { readonly _tag: "Leave" }
   | LazyPushRepair.Output
   | { readonly _tag: "Shed"; readonly link: Machine.LinkId; readonly id: MessageId.MessageId }
@@ -71,7 +80,7 @@ export type Action = Model.Action
 /**
  * - `Gossip`: a broadcast, whole; `round` counts the hops it took, and stays at 65,535. `along`: the root along whose tree
  *   it travels, if not its origin's. `entry`: the node through which it came into the sender's data centre. `mended`: on its
- *   way somebody had to ask for it.
+ *   way somebody had to ask for it. `after`: the number of the broadcast of its origin that it comes after.
  * - `Prune`: be lazy towards me in this root's tree; `unlessParent`: if I am not your parent, prune me.
  * - `Graft`: be eager towards me in the trees of these broadcasts, and send them.
  * - `GraftMiss`: I do not have these (any more); ask somebody else.
@@ -106,6 +115,7 @@ export type Rejection = Model.Rejection
  *
  * - `Seen`: this broadcast has arrived after `round` hops (`link` gave it; `mended` as above), or is this node's own (`link`
  *   null).
+ * - `Known`: the machine was made anew; these are seen, and no payload is cached.
  * - `Late`: the tree brought a broadcast that had been asked for: waiting longer would have done.
  * - `Announce`: tell these neighbours of it.
  * - `Forgotten`: these payloads have left the cache; grafts of them cannot be answered.
@@ -145,7 +155,7 @@ export type Stored = Win.Stored
 /**
  * How often something happened. `rootsEvicted`, `rootsRefused`, `cacheCrowded`, `gapsClosed`, `originsRefused`,
  * `graftsShed`, `payloadsShed` and `rejected` count bounds that were reached; `shared` own broadcasts that travelled along another root's
- * tree; `optimized` parents taken for fewer hops; `entriesLeft` how often this node ceased to be an entry; `impostors`
+ * tree; `optimized` parents taken for fewer hops; `orderGivenUp` broadcasts handed out without the one before them; `entriesLeft` how often this node ceased to be an entry; `impostors`
  * broadcasts under this node's name that it never sent; `storedRefused` rows of the store that could not be read.
  *
  * @since 0.1.0
@@ -185,6 +195,10 @@ export const rebuild = (config: Config, stored: Stored, delivered: Windows, rng:
     config,
     gate: LinkGate.empty,
     sequence: Math.max(durable, SeqSet.max(own)),
+    // Which of them were ordered is not known: what comes, comes after all.
+    ordered: Math.max(durable, SeqSet.max(own)),
+    order: Order.empty,
+    isKnown: false,
     tokens: [first, first],
     pending: Queue.empty,
     windows,
@@ -238,7 +252,7 @@ export const step = (state: State, { event, now }: Machine.Input<Event>): Machin
       turn.state = withGate(state, LinkGate.close(state.gate, event.link))
       break
     case "Broadcast":
-      onBroadcast(turn, event.token, event.topic, event.payload)
+      onBroadcast(turn, event)
       break
     case "Written":
       onWritten(turn, event.token)
@@ -259,6 +273,8 @@ export const step = (state: State, { event, now }: Machine.Input<Event>): Machin
       writeWindows(turn)
       break
     case "Started":
+      onStarted(turn)
+      break
     case "LinkUp":
     case "LinkRefused":
       break
@@ -283,6 +299,14 @@ export const invariants: (state: State) => ReadonlyArray<string> = Invariants.br
 // ---------------------------------------------------------------------------------------------------------------------
 // Steps
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** A state that was made anew knows only what was handed out: repair must ask for the rest again, and advertise nothing. */
+const onStarted = (turn: Turn): void => {
+  const { isKnown, windows } = turn.state
+  if (isKnown) return
+  turn.state = { ...turn.state, isKnown: true }
+  emit(turn, { _tag: "Known", windows })
+}
 
 const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => {
   switch (message._tag) {
@@ -319,7 +343,7 @@ const onGossip = (turn: Turn, link: Machine.LinkId, message: Model.Gossip): void
 
 /** Delivers, remembers, and hands on: to the eager neighbours whole, to all others as an announcement. */
 const onNew = (turn: Turn, from: Machine.LinkId | null, message: Model.Gossip): void => {
-  const { id, payload, topic } = message
+  const { after, id, payload, topic } = message
   const { cache, changed, config, gate, windows } = turn.state
   const along = message.along ?? id.origin
   const entry = Shape.entryOf(turn, from, message)
@@ -332,16 +356,16 @@ const onNew = (turn: Turn, from: Machine.LinkId | null, message: Model.Gossip): 
     windows: seen,
     // A node's own windows follow from its sequence.
     changed: id.origin === config.self.id ? changed : HashSet.add(changed, id.origin),
-    cache: Cache.put(cache, { id, round, topic, payload, bytes, at: turn.now, from, along, entry, mended })
+    cache: Cache.put(cache, { id, round, topic, payload, bytes, at: turn.now, from, along, entry, mended, after })
   }
   count(turn, "delivered")
   if (closed > 0) count(turn, "gapsClosed", closed)
-  emit(turn, { _tag: "Delivered", id, topic, payload, round })
+  InOrder.offer(turn, windows, after, { id, round, topic, payload, bytes, since: turn.now })
   emit(turn, { _tag: "Seen", id, link: from, round, mended })
   const tree = treeOf(turn, along)
   setTree(turn, along, along === id.origin ? Roots.used(tree, turn.now) : tree)
   if (!HashMap.has(turn.state.roots, along)) count(turn, "rootsRefused")
-  const next = onward({ id, round, topic, payload, along, entry, mended })
+  const next = onward({ id, round, topic, payload, along, entry, mended, after })
   const sender = from === null ? undefined : LinkGate.neighborOf(gate, from)?.peer.id
   const announced: Array<Machine.LinkId> = []
   for (const { link, peer } of gate.neighbors) {
@@ -356,6 +380,7 @@ const onNew = (turn: Turn, from: Machine.LinkId | null, message: Model.Gossip): 
 
 /** What a neighbour is sent of a broadcast: one more hop, and no field that says nothing. */
 const onward = ({
+  after,
   along,
   entry,
   id,
@@ -371,7 +396,8 @@ const onward = ({
   payload,
   ...(along !== id.origin && { along }),
   ...(entry !== undefined && { entry }),
-  ...(mended && { mended })
+  ...(mended && { mended }),
+  ...(after !== undefined && { after })
 })
 
 /** A neighbour lacks these: it is served from now on, and gets what is cached. */
@@ -437,7 +463,8 @@ const onNeighbors = (turn: Turn, version: number, neighbors: ReadonlyArray<Machi
   for (const { link, message } of change.released) onMessage(turn, link, message)
 }
 
-const onBroadcast = (turn: Turn, token: number, topic: number, payload: unknown): void => {
+const onBroadcast = (turn: Turn, event: Extract<Event, { readonly _tag: "Broadcast" }>): void => {
+  const { payload, token, topic } = event
   const { config, pending, sequence } = turn.state
   const reason: Rejection | undefined = !Codec.isCount(topic, Model.topicMax)
     ? "bad-topic"
@@ -452,9 +479,11 @@ const onBroadcast = (turn: Turn, token: number, topic: number, payload: unknown)
   }
   const { id: origin, incarnation } = config.self
   const id: MessageId.MessageId = { origin, incarnation, seq: sequence + 1 }
-  turn.state = { ...turn.state, sequence: id.seq }
+  const after = event.ordered === true ? turn.state.ordered : undefined
+  turn.state = { ...turn.state, sequence: id.seq, ordered: after === undefined ? turn.state.ordered : id.seq }
   const written = writeSequence(turn)
-  turn.state = { ...turn.state, pending: Queue.push(pending, { written, token, id, topic, payload, at: turn.now }) }
+  const waiting: Model.Pending = { written, token, id, topic, payload, after, at: turn.now }
+  turn.state = { ...turn.state, pending: Queue.push(pending, waiting) }
 }
 
 /** Numbers up to here are durable: those broadcasts begin. */
@@ -474,10 +503,10 @@ const onWritten = (turn: Turn, written: number): void => {
 }
 
 /** Along this node's own tree, or along the one that it shares. */
-const sendOwn = (turn: Turn, { id, payload, topic }: Model.Pending): void => {
+const sendOwn = (turn: Turn, { after, id, payload, topic }: Model.Pending): void => {
   const along = Roots.carrier(turn.state.roots, id.origin, turn.now, turn.state.config)
   if (along !== id.origin) count(turn, "shared")
-  onNew(turn, null, { _tag: "Gossip", id, round: 0, topic, payload, along })
+  onNew(turn, null, { _tag: "Gossip", id, round: 0, topic, payload, along, ...(after !== undefined && { after }) })
 }
 
 const onTick = (turn: Turn): void => {
@@ -489,18 +518,21 @@ const onTick = (turn: Turn): void => {
 }
 
 const writeWindows = (turn: Turn): void => {
-  const rows = [...turn.state.changed].map((origin) => ({
+  const { changed } = turn.state
+  const kept = InOrder.handedOut(turn, changed)
+  const rows = [...kept].map((origin) => ({
     table: "windows",
     key: origin,
     value: Win.encode(Win.of(turn.state.windows, origin))
   }))
-  turn.state = { ...turn.state, changed: HashSet.empty() }
+  turn.state = { ...turn.state, changed: HashSet.difference(changed, kept) }
   for (let i = 0; i < rows.length; i += rowsMax) write(turn, rows.slice(i, i + rowsMax))
 }
 
-/** After every step: the cache within its limits, and a timer for what is left. */
+/** After every step: what waited too long is handed out, the cache is within its limits, and there is a timer for the rest. */
 const settle = (turn: Turn): void => {
   const { config } = turn.state
+  InOrder.giveUp(turn)
   const limits = { countMax: config.cacheCountMax, bytesMax: config.cacheBytesMax, ageMaxMs: config.cacheAgeMs }
   const [cache, gone, crowded] = Cache.evict(turn.state.cache, turn.now, limits)
   if (gone.length > 0) {
@@ -510,7 +542,7 @@ const settle = (turn: Turn): void => {
   }
   const waits = HashSet.size(turn.state.changed) > 0 || Queue.size(turn.state.pending) > 0
   const flushAt = waits ? turn.now + config.flushMs : undefined
-  const dueAt = flushAt ?? Cache.expiresAt(cache, limits)
+  const dueAt = earliest(flushAt ?? Cache.expiresAt(cache, limits), Order.dueAt(turn.state.order, config))
   if (dueAt === undefined) return
   const tick = Alarm.want(turn.state.tick, turn.now, Math.max(dueAt, turn.now))
   if (tick === turn.state.tick) return
@@ -531,6 +563,9 @@ const rewriteMs = 2000
 
 /** Rows of one write (our choice): one transaction stays short. */
 const rowsMax = 1000
+
+const earliest = (a: Machine.Instant | undefined, b: Machine.Instant | undefined): Machine.Instant | undefined =>
+  a === undefined ? b : b === undefined ? a : Math.min(a, b)
 
 const write = (turn: Turn, rows: ReadonlyArray<Machine.StoreRow>): number => {
   const [first, last] = turn.state.tokens

@@ -29,7 +29,7 @@ import * as Win from "./internal/treeWindows.ts"
 import * as MessageId from "./MessageId.ts"
 
 /**
- * What happens to repair. `Seen`, `Announce`, `Late`, `Forgotten` and `Missed` are outputs of the broadcast tree; their order is
+ * What happens to repair. `Seen`, `Announce`, `Known`, `Late`, `Forgotten` and `Missed` are outputs of the broadcast tree; their order is
  * that in which it emits them. `Started` once; any other event starts the machine too.
  *
  * @since 0.1.0
@@ -39,7 +39,7 @@ export type Event =
   | Machine.ShellEvent<Message, Timer>
   | { readonly _tag: "Started" }
   | { readonly _tag: "Neighbors"; readonly version: number; readonly neighbors: ReadonlyArray<Machine.Neighbor> }
-  | Extract<BroadcastTree.Output, { readonly _tag: "Seen" | "Announce" | "Late" | "Forgotten" | "Missed" }>
+  | Extract<BroadcastTree.Output, { readonly _tag: "Seen" | "Announce" | "Known" | "Late" | "Forgotten" | "Missed" }>
 
 /** @since 0.1.0 @category models */
 export type Action = Machine.Action<Message, Timer, Output>
@@ -276,6 +276,9 @@ export const step = (state: State, { event, now }: Machine.Input<Event>): Machin
     case "Seen":
       onSeen(turn, event)
       break
+    case "Known":
+      onKnown(turn, event.windows)
+      break
     case "Late":
       count(turn, "late")
       turn.state = { ...state, spread: lengthened(state.spread, now, waits(state).firstMs * lateTimes) }
@@ -472,6 +475,19 @@ const onSeen = (turn: Turn, event: Extract<Event, { readonly _tag: "Seen" }>): v
     if (Win.has(seen, gap)) continue
     count(turn, "gaps")
     want(turn, gap, { link, round: unknownRound })
+  }
+}
+
+/** The tree begins anew: what it does not know has to come again, and it can send nothing. */
+const onKnown = (turn: Turn, windows: BroadcastTree.Windows): void => {
+  const { missing } = turn.state
+  const seen = Win.merge(Win.empty, windows)
+  const over = [...HashMap.values(missing.entries)].filter(({ id }) => Win.has(seen, id))
+  turn.state = {
+    ...turn.state,
+    seen,
+    held: Held.empty,
+    missing: over.reduce((left, { id }) => Missing.remove(left, id), missing)
   }
 }
 

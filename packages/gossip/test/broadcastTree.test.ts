@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { BroadcastTree, type MessageId } from "@starling/gossip"
 import { LinkGate } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
+import * as fc from "fast-check"
 import { id, neighbor, self } from "./plumtreeArbitraries.ts"
 
 type Event = BroadcastTree.Event
@@ -508,6 +509,99 @@ describe("A shorter way", () => {
     for (const link of [1, 8]) assert.deepStrictEqual(last(state, [shorter(link, 4)]), [])
     assert.deepStrictEqual(last(state, [{ _tag: "Shorter", link: 2, id: id(2), round: 1, since: 0 }]), [])
     assert.deepStrictEqual(last(state, [{ _tag: "Shorter", link: 2, id: own(1), round: 0, since: 0 }]), [])
+  })
+})
+
+describe("Broadcasts of a sender that asked for order", () => {
+  const follows = (seq: number, after: number, link: number = 1): Event =>
+    received(link, { _tag: "Gossip", id: id(seq), round: 1, topic: 1, payload: "hello", after })
+
+  const handedOut = (actions: ReadonlyArray<Action>): ReadonlyArray<number> =>
+    actions.flatMap((action) =>
+      action._tag === "Emit" && action.output._tag === "Delivered" ? [action.output.id.seq] : []
+    )
+
+  it("wait for the one before and for nothing else, and travel on meanwhile", () => {
+    const [state, actions] = run(withNeighbors(1, 2), [gossip(1), follows(5, 3)])
+    assert.deepStrictEqual(handedOut(actions), [])
+    assert.deepInclude(actions, seen(1, id(5)))
+    const onward = { _tag: "Gossip", id: id(5), round: 2, topic: 1, payload: "hello", after: 3 } as const
+    assert.deepInclude(actions, send(2, onward))
+    assert.deepStrictEqual(handedOut(last(state, [gossip(1, id(4))])), [4])
+    assert.deepStrictEqual(handedOut(last(state, [gossip(1, id(3))])), [3, 5])
+    assert.deepStrictEqual(handedOut(last(state, [follows(7, 5), follows(3, 1)])), [3, 5, 7])
+  })
+
+  it("of a run that is new do not wait: what came before was not meant for this node", () => {
+    assert.deepStrictEqual(handedOut(last(withNeighbors(1), [follows(5, 3)])), [5])
+  })
+
+  it("are handed out after ten seconds without the one before, counted, and that one when it comes", () => {
+    const [state] = run(withNeighbors(1, 2), [gossip(1), follows(5, 3), follows(7, 5)])
+    const [early, before] = run(state, [{ _tag: "Started" }], 9999)
+    assert.deepStrictEqual(handedOut(before), [])
+    const [late, after] = run(early, [{ _tag: "Started" }], 10_000)
+    assert.deepStrictEqual([handedOut(after), late.counters.orderGivenUp], [[5, 7], 1])
+    assert.deepStrictEqual(handedOut(last(late, [gossip(1, id(3))], 10_001)), [3])
+  })
+
+  it("of those that wait, what is over a bound is handed out, the oldest first", () => {
+    const tight = BroadcastTree.make({ ...config, orderCountMax: 2 }, none, 1)
+    const [state, actions] = run(tight, [neighbors(1, 1), gossip(1), follows(3, 2), follows(5, 4), follows(7, 6)])
+    assert.deepStrictEqual([handedOut(actions), state.counters.orderGivenUp], [[3], 1])
+  })
+
+  it("that wait are not stored as delivered", () => {
+    const [state] = run(withNeighbors(1), [gossip(1), follows(5, 3)])
+    const [, actions] = run(state, [{ _tag: "TimerFired", timer: { _tag: "Tick", number: state.tick.number } }], 1000)
+    assert.isFalse(actions.some(({ _tag }) => _tag === "Write"))
+  })
+
+  it("name the last one that asked for it, and whatever came before in a state made anew", () => {
+    const ordered: Event = { _tag: "Broadcast", token: 1, topic: 1, payload: "hello", ordered: true }
+    const [state] = run(withNeighbors(1), [ordered, broadcast(2), ordered])
+    const [, actions] = run(state, [{ _tag: "Written", token: state.tokens[1] }])
+    const after = (of: ReadonlyArray<Action>): ReadonlyArray<number | undefined> =>
+      of.flatMap((action) => (action._tag === "Send" && action.message._tag === "Gossip" ? [action.message.after] : []))
+    assert.deepStrictEqual(after(actions), [0, undefined, 1])
+    const anew = BroadcastTree.rebuild(config, new Map([["meta", new Map([["sequence", [3, 9]]])]]), HashMap.empty(), 1)
+    const [begun] = run(anew, [neighbors(1, 1), ordered])
+    assert.deepStrictEqual(after(run(begun, [{ _tag: "Written", token: begun.tokens[1] }])[1]), [9])
+  })
+
+  it("come in order, whatever order they arrive in, and the others at once", () => {
+    const schedule = fc.array(fc.boolean(), { minLength: 1, maxLength: 12 }).chain((flags) =>
+      fc.tuple(
+        fc.constant(flags),
+        fc.shuffledSubarray(
+          flags.map((_, i) => i),
+          { minLength: flags.length }
+        )
+      )
+    )
+    fc.assert(
+      fc.property(schedule, ([flags, arrivals]) => {
+        let state = run(withNeighbors(1, 2), [gossip(1)])[0]
+        const out: Array<number> = []
+        for (const index of arrivals) {
+          const before = flags.slice(0, index).lastIndexOf(true)
+          const seq = index + 2
+          const event = flags[index] === true ? follows(seq, before === -1 ? 1 : before + 2) : gossip(1, id(seq))
+          const [next, actions] = run(state, [event])
+          state = next
+          if (flags[index] !== true)
+            assert.strictEqual(handedOut(actions)[0], seq, "who asked for nothing waits for nothing")
+          out.push(...handedOut(actions))
+        }
+        const ordered = out.filter((seq) => flags[seq - 2] === true)
+        assert.deepStrictEqual(
+          ordered,
+          ordered.toSorted((a, b) => a - b)
+        )
+        assert.strictEqual(new Set(out).size, flags.length)
+        assert.strictEqual(state.counters.orderGivenUp, 0)
+      })
+    )
   })
 })
 

@@ -6,6 +6,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { LazyPushRepair, MessageId } from "@starling/gossip"
 import { LinkGate, type Machine, SeqSet } from "@starling/machine"
+import * as HashMap from "effect/HashMap"
 import * as fc from "fast-check"
 import { command, downReasons, Outbox, pauses } from "./lawCommands.ts"
 import { neighbor, self, smallId, smallLink, smallNeighbors, smallRoot } from "./plumtreeArbitraries.ts"
@@ -147,6 +148,18 @@ const expect = (model: Model, real: Real, event: Event, outbox: Actions): void =
       return expectNeighbors(model, real, event.version, event.neighbors, outbox)
     case "Seen":
       return expectSeen(model, real, event)
+    case "Known":
+      model.seen = new Map()
+      model.sendable = new Map()
+      for (const [origin, runs] of event.windows) {
+        for (const [incarnation, seqs] of runs) {
+          for (const [from, to] of seqs) {
+            for (let seq = from; seq <= to; seq++) remember(model.seen, { origin, incarnation, seq })
+          }
+        }
+      }
+      for (const { id } of model.missing.values()) if (isSeen(model, id)) giveUp(model, id)
+      return
     case "Late":
       model.counters.late++
       lengthen(model, real.now, firstMs(model) * 0.75)
@@ -527,6 +540,12 @@ const plainEvents: fc.Arbitrary<Event> = fc.oneof(
   },
   fc.record({ _tag: fc.constant("Forgotten" as const), ids }),
   fc.constant<Event>({ _tag: "Late" }),
+  fc.uniqueArray(smallId, { maxLength: 6, selector: ({ origin }) => origin }).map((known): Event => ({
+    _tag: "Known",
+    windows: HashMap.fromIterable(
+      known.map(({ incarnation, origin, seq }) => [origin, [[incarnation, [[1, seq]]]]] as const)
+    )
+  })),
   fc.record({ _tag: fc.constant("LinkDown" as const), link: smallLink, reason: downReasons }),
   fc.record({ _tag: fc.constant("LinkUp" as const), link: smallLink, peer: fc.constant(neighbor(1).peer) }),
   fc.constantFrom<Event>({ _tag: "Started" }, { _tag: "Written", token: 1 })

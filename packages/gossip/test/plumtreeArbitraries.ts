@@ -27,7 +27,8 @@ export const anyTreeMessage: fc.Arbitrary<BroadcastTree.Message> = fc.oneof(
       payload: fc.jsonValue(),
       along: anyNodeId,
       entry: anyNodeId,
-      mended: fc.constant(true as const)
+      mended: fc.constant(true as const),
+      after: count(0, Number.MAX_SAFE_INTEGER)
     },
     { requiredKeys: ["_tag", "id", "round", "topic", "payload"], noNullPrototype: true }
   ),

@@ -6,7 +6,7 @@
  * | view manager: `Views` | shuffler (both views); broadcast tree, lazy-push repair, facts (the neighbours, unless only passive ones are news) |
  * | view manager: `NeighborDown`, `NeighborRefused` | facts (evidence) |
  * | shuffler: `Integrate` | view manager |
- * | broadcast tree: `Announce`, `Seen`, `Late`, `Forgotten`, `Missed` | lazy-push repair |
+ * | broadcast tree: `Announce`, `Seen`, `Known`, `Late`, `Forgotten`, `Missed` | lazy-push repair |
  * | broadcast tree: `Delivered` | facts (topic 0), the application (topic 1) |
  * | broadcast tree: `Accepted`, `Rejected` | the application |
  * | lazy-push repair: `Graft`, `Shorter` | broadcast tree |
@@ -159,6 +159,7 @@ const table: { readonly [C in Component]: (output: OutputOf<C>) => ReadonlyArray
       case "Seen":
       case "Forgotten":
       case "Missed":
+      case "Known":
       case "Late":
         return [{ to: "lazy-push-repair", event: output }]
       case "Delivered":

@@ -21,6 +21,8 @@ export interface Entry {
   readonly entry: NodeId.NodeId | undefined
   /** Somebody on its way had to ask for it. */
   readonly mended: boolean
+  /** The number of the broadcast that it comes after, if its sender asked for order. */
+  readonly after: number | undefined
 }
 
 export interface Cache {

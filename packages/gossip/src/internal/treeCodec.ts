@@ -21,14 +21,11 @@ export const encode = (message: Message): ReadonlyArray<unknown> => {
 }
 
 /** Fields that older readers skip: what is not said at the end is left out. */
-const trailing = ({ along, entry, mended }: Gossip): ReadonlyArray<unknown> =>
-  mended === true
-    ? [along ?? null, entry ?? null, true]
-    : entry !== undefined
-      ? [along ?? null, entry]
-      : along !== undefined
-        ? [along]
-        : []
+const trailing = ({ after, along, entry, mended }: Gossip): ReadonlyArray<unknown> => {
+  const fields = [along, entry, mended, after]
+  const last = fields.findLastIndex((field) => field !== undefined)
+  return fields.slice(0, last + 1).map((field) => field ?? null)
+}
 
 export const decode: Codec.Decoder<Message> = (input) => {
   const fields = Codec.tuple(input, 2, "broadcast tree")
@@ -69,7 +66,7 @@ const decodeIds = (input: unknown): Codec.Decoded<ReadonlyArray<MessageId.Messag
 
 const decodeGossip = (fields: ReadonlyArray<unknown>): Codec.Decoded<Message> => {
   if (fields.length < 5) return Codec.refuse("gossip: expected 5 fields")
-  const [, rawId, round, topic, payload, along, entry, mended] = fields
+  const [, rawId, round, topic, payload, along, entry, mended, after] = fields
   const id = MessageId.decode(rawId)
   if (!id.ok) return id
   if (!Codec.isCount(round, roundMax)) return Codec.refuse(`gossip: round is not in 0..${roundMax}`)
@@ -86,7 +83,8 @@ const decodeGossip = (fields: ReadonlyArray<unknown>): Codec.Decoded<Message> =>
     // What a later version may say there means nothing here.
     ...(NodeId.isNodeId(along) && { along }),
     ...(NodeId.isNodeId(entry) && { entry }),
-    ...(mended === true && { mended })
+    ...(mended === true && { mended }),
+    ...(Codec.isCount(after) && { after })
   })
 }
 

@@ -11,6 +11,7 @@ export const broken = (state: State): ReadonlyArray<string> => {
   const { cache, config, gate, pending, roots } = state
   const links = gate.neighbors.map(({ link }) => link)
   const entries = [...HashMap.values(cache.entries)]
+  const waiting = [...HashMap.values(state.order.waiting)]
   const trees = [...HashMap.entries(roots)]
   const own = Win.of(state.windows, config.self.id).find(([run]) => run === config.self.incarnation)?.[1] ?? []
   const laws: ReadonlyArray<readonly [string, boolean]> = [
@@ -31,6 +32,11 @@ export const broken = (state: State): ReadonlyArray<string> => {
     ["cache counts its bytes", entries.reduce((sum, entry) => sum + entry.bytes, 0) === cache.bytes],
     ["cache knows its order", Queue.size(cache.order) === entries.length],
     ["what is cached was delivered", entries.every(({ id }) => Win.has(state.windows, id))],
+    ["what waits for its turn was seen", waiting.every(({ id }) => Win.has(state.windows, id))],
+    ["waiting within orderCountMax", waiting.length <= config.orderCountMax],
+    ["waiting within orderBytesMax", state.order.bytes <= config.orderBytesMax],
+    ["what waits counts its bytes", waiting.reduce((sum, { bytes }) => sum + bytes, 0) === state.order.bytes],
+    ["what waits for its turn waits for a timer", waiting.length === 0 || state.tick.dueAt !== null],
     ["origins within originsMax", HashMap.size(state.windows) <= config.originsMax],
     ["windows are short", [...HashMap.values(state.windows)].every(isShort)],
     ["own broadcasts are numbered before they are delivered", SeqSet.max(own) <= state.sequence],

@@ -4,6 +4,7 @@ import type * as HashSet from "effect/HashSet"
 import type * as MessageId from "../MessageId.ts"
 import type * as Alarm from "./treeAlarm.ts"
 import type * as Cache from "./treeCache.ts"
+import type * as Order from "./treeOrder.ts"
 import type * as Queue from "./treeQueue.ts"
 import type * as Roots from "./treeRoots.ts"
 import type * as Win from "./treeWindows.ts"
@@ -18,6 +19,7 @@ export type Message =
       readonly along?: NodeId.NodeId
       readonly entry?: NodeId.NodeId
       readonly mended?: true
+      readonly after?: number
     }
   | { readonly _tag: "Prune"; readonly root: NodeId.NodeId; readonly unlessParent?: true }
   | { readonly _tag: "Graft"; readonly ids: ReadonlyArray<MessageId.MessageId> }
@@ -51,6 +53,7 @@ export type Output =
       readonly round: number
       readonly mended: boolean
     }
+  | { readonly _tag: "Known"; readonly windows: Win.Windows }
   | { readonly _tag: "Late" }
   | {
       readonly _tag: "Announce"
@@ -84,6 +87,12 @@ export interface Settings {
   readonly flushMs: number
   /** Payload bytes sent in answer to one `Graft`; the first payload is always sent. Our choice: the link's queue must not overflow. */
   readonly graftBytesMax: number
+  /** How long a broadcast waits for the one before it, of a sender that asked for order. Our choice: several times what repair takes. */
+  readonly orderMs: number
+  /** Broadcasts that wait so. Our choice; above, the oldest is handed out without the one before it, and counted. */
+  readonly orderCountMax: number
+  /** Their payloads. Our choice. */
+  readonly orderBytesMax: number
   /** Origins of which something was delivered. Our choice; above, new origins are refused and counted. */
   readonly originsMax: number
 }
@@ -107,6 +116,9 @@ export const defaults: Settings = {
   cacheAgeMs: 60_000,
   flushMs: 1000,
   graftBytesMax: 256 * 1024,
+  orderMs: 10_000,
+  orderCountMax: 1024,
+  orderBytesMax: 16 * 1024 * 1024,
   originsMax: 65_536
 }
 
@@ -117,6 +129,7 @@ export interface Pending {
   readonly id: MessageId.MessageId
   readonly topic: number
   readonly payload: unknown
+  readonly after: number | undefined
   readonly at: Machine.Instant
 }
 
@@ -142,6 +155,7 @@ export type Counters = Readonly<
     | "entriesReceived"
     | "entriesLeft"
     | "optimized"
+    | "orderGivenUp"
     | "shared"
     | "rootsEvicted"
     | "rootsRefused"
@@ -165,6 +179,11 @@ export interface State {
   readonly windows: Win.Windows
   /** Origins whose window is newer than its row in the store. */
   readonly changed: HashSet.HashSet<NodeId.NodeId>
+  /** The last of this node's broadcasts that others must come after. */
+  readonly ordered: number
+  readonly order: Order.Order
+  /** Repair was told what this state knows. */
+  readonly isKnown: boolean
   readonly roots: Roots.Roots
   readonly cache: Cache.Cache
   readonly tick: Alarm.Alarm
@@ -192,6 +211,7 @@ export const zero: Counters = {
   entriesReceived: 0,
   entriesLeft: 0,
   optimized: 0,
+  orderGivenUp: 0,
   shared: 0,
   rootsEvicted: 0,
   rootsRefused: 0,
