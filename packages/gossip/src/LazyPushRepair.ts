@@ -499,9 +499,9 @@ const giveUpSeen = (turn: Turn, origin: NodeId.NodeId): void => {
 
 const onAnnounce = (turn: Turn, id: MessageId.MessageId, round: number, links: ReadonlyArray<Machine.LinkId>): void => {
   const { config, gate } = turn.state
+  let { queues } = turn.state
   for (const link of links) {
     if (LinkGate.neighborOf(gate, link) === undefined) continue
-    const { queues } = turn.state
     const at = queues.findIndex((queue) => queue.link === link)
     let items: Queue.Queue<Queued> = queues[at]?.items ?? Queue.empty
     if (Queue.size(items) >= config.queueMax) {
@@ -509,8 +509,9 @@ const onAnnounce = (turn: Turn, id: MessageId.MessageId, round: number, links: R
       count(turn, "shed")
     }
     const queue = { link, items: Queue.push(items, { id, round, at: turn.now }) }
-    turn.state = { ...turn.state, queues: at === -1 ? [...queues, queue] : queues.with(at, queue) }
+    queues = at === -1 ? [...queues, queue] : queues.with(at, queue)
   }
+  turn.state = { ...turn.state, queues }
 }
 
 const onMissed = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId.MessageId>): void => {

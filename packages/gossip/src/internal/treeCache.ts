@@ -27,8 +27,8 @@ export interface Entry {
 
 export interface Cache {
   readonly entries: HashMap.HashMap<string, Entry>
-  /** Keys of `entries` as they came. */
-  readonly order: Queue.Queue<string>
+  /** As they came: of each what never changes, which is asked for after every step. */
+  readonly order: Queue.Queue<Pick<Entry, "id" | "bytes" | "at">>
   readonly bytes: number
 }
 
@@ -48,7 +48,7 @@ export const put = (cache: Cache, entry: Entry): Cache => {
   const key = MessageId.toText(entry.id)
   return {
     entries: HashMap.set(cache.entries, key, entry),
-    order: Queue.push(cache.order, key),
+    order: Queue.push(cache.order, entry),
     bytes: cache.bytes + entry.bytes
   }
 }
@@ -59,14 +59,9 @@ export const replace = (cache: Cache, entry: Entry): Cache => ({
   entries: HashMap.set(cache.entries, MessageId.toText(entry.id), entry)
 })
 
-const oldest = (cache: Cache): Entry | undefined => {
-  const key = Queue.peek(cache.order)
-  return key === undefined ? undefined : Option.getOrUndefined(HashMap.get(cache.entries, key))
-}
-
 /** When the next payload becomes too old, or undefined of an empty cache. */
 export const expiresAt = (cache: Cache, limits: Limits): Machine.Instant | undefined => {
-  const entry = oldest(cache)
+  const entry = Queue.peek(cache.order)
   return entry === undefined ? undefined : entry.at + limits.ageMaxMs
 }
 
@@ -79,7 +74,7 @@ export const evict = (
   let current = cache
   let crowded = 0
   const gone: Array<MessageId.MessageId> = []
-  for (let entry = oldest(current); entry !== undefined; entry = oldest(current)) {
+  for (let entry = Queue.peek(current.order); entry !== undefined; entry = Queue.peek(current.order)) {
     const isOld = now >= entry.at + limits.ageMaxMs
     const isOver = current.bytes > limits.bytesMax || Queue.size(current.order) > limits.countMax
     if (!isOld && !isOver) break

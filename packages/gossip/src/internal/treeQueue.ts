@@ -1,40 +1,52 @@
-/** A first-in-first-out queue as a value: each operation costs one `HashMap` operation, however long the queue is. */
-import * as HashMap from "effect/HashMap"
-import * as Option from "effect/Option"
+/**
+ * A first-in-first-out queue as a value: the oldest items as a list, and the newest as a list the other way round, which is
+ * turned over when the first one is used up (Okasaki: "Purely Functional Data Structures", CUP 1998, §5.2). So an operation
+ * takes constant time over many, and an item one small object.
+ */
 
-export interface Queue<A> {
-  readonly items: HashMap.HashMap<number, A>
-  /** Number of the oldest item. */
-  readonly head: number
-  /** Number of the next item to come. */
-  readonly tail: number
+interface Cell<A> {
+  readonly item: A
+  readonly next: Cell<A> | undefined
 }
 
-export const empty: Queue<never> = { items: HashMap.empty(), head: 0, tail: 0 }
+export interface Queue<A> {
+  /** Oldest first; undefined only of an empty queue. */
+  readonly front: Cell<A> | undefined
+  /** What came after that, newest first. */
+  readonly back: Cell<A> | undefined
+  readonly size: number
+}
 
-export const size = <A>(queue: Queue<A>): number => queue.tail - queue.head
+export const empty: Queue<never> = { front: undefined, back: undefined, size: 0 }
 
-export const push = <A>(queue: Queue<A>, item: A): Queue<A> => ({
-  items: HashMap.set(queue.items, queue.tail, item),
-  head: queue.head,
-  tail: queue.tail + 1
-})
+export const size = <A>(queue: Queue<A>): number => queue.size
 
-export const peek = <A>(queue: Queue<A>): A | undefined =>
-  queue.head === queue.tail ? undefined : Option.getOrUndefined(HashMap.get(queue.items, queue.head))
+export const push = <A>({ back, front, size }: Queue<A>, item: A): Queue<A> =>
+  front === undefined
+    ? { front: { item, next: undefined }, back: undefined, size: 1 }
+    : { front, back: { item, next: back }, size: size + 1 }
+
+export const peek = <A>(queue: Queue<A>): A | undefined => queue.front?.item
 
 /** Without its oldest item. */
-export const drop = <A>(queue: Queue<A>): Queue<A> =>
-  queue.head === queue.tail
-    ? queue
-    : { items: HashMap.remove(queue.items, queue.head), head: queue.head + 1, tail: queue.tail }
+export const drop = <A>(queue: Queue<A>): Queue<A> => {
+  const { back, front, size } = queue
+  if (front === undefined) return queue
+  return front.next === undefined
+    ? { front: turned(back), back: undefined, size: size - 1 }
+    : { front: front.next, back, size: size - 1 }
+}
 
 /** Oldest first. */
-export const toArray = <A>(queue: Queue<A>): ReadonlyArray<A> => {
+export const toArray = <A>({ back, front }: Queue<A>): ReadonlyArray<A> => {
   const out: Array<A> = []
-  for (let number = queue.head; number < queue.tail; number++) {
-    const item = HashMap.get(queue.items, number)
-    if (Option.isSome(item)) out.push(item.value)
-  }
+  for (let cell = front; cell !== undefined; cell = cell.next) out.push(cell.item)
+  for (let cell = turned(back); cell !== undefined; cell = cell.next) out.push(cell.item)
+  return out
+}
+
+const turned = <A>(cells: Cell<A> | undefined): Cell<A> | undefined => {
+  let out: Cell<A> | undefined
+  for (let cell = cells; cell !== undefined; cell = cell.next) out = { item: cell.item, next: out }
   return out
 }
