@@ -23,8 +23,8 @@ import type * as Plan from "./Plan.ts"
 import { twins } from "./Plan.ts"
 import type { Outcome } from "./Scenarios.ts"
 
-/** Within this everything must be well again; see `docs/guide/simulate.md` for what it takes as a rule. Our choice. */
-const healMs = 120_000
+/** Within this everything must be well again. Our choice: four probes of an address outside both views, and as much again. */
+const healMs = 60_000
 
 /** Between two looks. */
 const lookMs = 500
