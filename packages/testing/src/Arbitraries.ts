@@ -79,7 +79,10 @@ export const faults = <N>(
   { maxLength = 8 }: { readonly maxLength?: number } = {}
 ): fc.Arbitrary<Fault.Scenario<N>> =>
   fc
-    .array(fc.oneof(...(around.kinds ?? kindsDefault).map((kind) => misfortune(kind, around))), { maxLength })
+    .array(fc.oneof(...(around.kinds ?? kindsDefault).map((kind) => misfortune(kind, around))), {
+      maxLength,
+      size: "max"
+    })
     .map((scenarios) => scenarios.flat())
 
 /** One misfortune of a kind, with its end. @since 0.1.0 @category arbitraries */
@@ -363,7 +366,10 @@ export const plan = ({ kinds: only = kinds, misfortunes = 8, size }: PlanOptions
               },
               { maxLength: misfortunes }
             ),
-            deeds: fc.array(fc.record({ atMs: fc.nat(busyMs), deed: deed(members, mortal) }), { maxLength: 24 })
+            deeds: fc.array(fc.record({ atMs: fc.nat(busyMs), deed: deed(members, mortal) }), {
+              maxLength: 24,
+              size: "max"
+            })
           })
           .map(({ deeds, faults }): Plan.Plan => ({
             seed,

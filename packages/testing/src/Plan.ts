@@ -20,7 +20,7 @@ import * as Result from "effect/Result"
  * - `SetConfig`: a key of the fleet's configuration.
  * - `Leave`: says goodbye and ends, as `Agent.leave` does.
  * - `Fail`: a component crashes, the next time it gets to that point.
- * - `Poison`: `from` sends `to` what no honest member sends, if there is a link (`Poisons`).
+ * - `Poison`: `from` sends `to`, or another one that it has a link to, what no honest member sends.
  *
  * @since 0.1.0
  * @category models

@@ -32,8 +32,11 @@ const lookMs = 500
 /** A neighbour that never answers is given up after its silence, and then views have three keepalives to agree. */
 const asymmetryMs = ViewManager.defaults.silenceMs + 3 * ViewManager.defaults.keepaliveMs
 
-/** Rounds of broadcasts after which redundancy must have fallen to nothing, and between two of them. Our choice. */
-const roundsMax = 20
+/**
+ * Within so much redundancy must have fallen to nothing, and the pause between two rounds of broadcasts that show it. Our
+ * choice: after a partition members swap neighbours for two minutes, and each swap costs a few copies.
+ */
+const settleMs = 300_000
 const roundMs = 1500
 
 /** What an agent waits between its goodbyes, and after them. */
@@ -63,6 +66,8 @@ interface Trial {
   /** How often each broadcast was put on a link. */
   readonly payloads: Map<string, number>
   readonly twice: Array<string>
+  /** Frames that were forged: without a link between the two there are none. */
+  forged: number
 }
 
 /**
@@ -83,7 +88,7 @@ export const run = (plan: Plan.Plan): Outcome => {
   const isWell = late !== undefined
   const broken = [...(isWell ? [] : unwell(trial)), ...lasting]
   const rounds = isWell ? settleTrees(trial) : undefined
-  if (isWell && rounds === undefined) broken.push(`redundancy did not fall to nothing within ${roundsMax} rounds`)
+  if (isWell && rounds === undefined) broken.push(`redundancy did not fall to nothing within ${settleMs / 1000} s`)
   return {
     broken: [...fleet.broken, ...fleet.stampsBack, ...trial.twice, ...broken],
     virtualMs: World.now(world),
@@ -94,8 +99,9 @@ export const run = (plan: Plan.Plan): Outcome => {
       deeds: plan.deeds.length,
       running: World.running(world).length,
       broadcasts: trial.sent.size,
+      forged: trial.forged,
       healedMs: early ?? late ?? healMs,
-      rounds: rounds ?? roundsMax,
+      rounds: rounds ?? -1,
       events: World.counters(world).events
     }
   }
@@ -150,7 +156,7 @@ const make = (plan: Plan.Plan): Trial => {
       }
     }
   })
-  const trial: Trial = { plan, fleet, lives, sent, payloads, twice }
+  const trial: Trial = { plan, fleet, lives, sent, payloads, twice, forged: 0 }
   Fault.schedule(
     fleet.world,
     plan.faults.map(({ atMs, fault }) => ({ atMs, fault: Fault.map(fault, (member) => idOf(trial, member)) }))
@@ -226,9 +232,13 @@ const perform = (trial: Trial, deed: Plan.Deed): void => {
       return
     }
     case "Poison": {
-      const [from, to] = ids([deed.from, deed.to])
+      const [from] = ids([deed.from])
+      const links = from === undefined ? [] : World.links(world, from)
+      const to = links.find(({ peer }) => peer === idOf(trial, deed.to)) ?? links[deed.seed % links.length]
       if (from === undefined || to === undefined) return
-      for (const frame of brew(deed.what, deed.seed, fleet.peers)) World.forge(world, from, to, frame)
+      for (const frame of brew(deed.what, deed.seed, fleet.peers)) {
+        if (World.forge(world, from, to.peer, frame)) trial.forged++
+      }
     }
   }
 }
@@ -343,9 +353,11 @@ const settleTrees = (trial: Trial): number | undefined => {
   const { world } = fleet
   const running = World.running(world)
   const roots = MemberFleet.choose(fleet, "roots", 2)
-  for (let round = 1; round <= roundsMax; round++) {
+  const until = World.now(world) + settleMs
+  for (let round = 1; World.now(world) < until; round++) {
     const tokens = roots.map((root) => MemberFleet.broadcast(fleet, root, round))
-    World.pass(world, roundMs)
+    // The longer it takes, the less often it is asked.
+    World.pass(world, roundMs * Math.ceil(round / 10))
     const isFree = tokens.every((token) => {
       const cost = payloads.get(fleet.accepted.get(token) ?? "") ?? 0
       return fleet.accepted.has(token) && cost === running.length - 1
