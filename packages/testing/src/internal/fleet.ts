@@ -24,6 +24,9 @@ const afterMs = 3000
 
 const joinMs = 30_000
 
+/** Two hundred join in a second: the faster, the less there is to tell of what changed meanwhile. */
+const joinEveryMs = 5
+
 /** What is under way when the agents stop has arrived. */
 const lingerMs = 200
 
@@ -129,7 +132,7 @@ const stepsMax = 200_000
 const story = Effect.fnUntraced(function* (stage: Stage, measured: Record<string, number>) {
   const { broken, fleet, plan } = stage
   const started = yield* Clock.currentTimeMillis
-  yield* AgentFleet.startAll(fleet)
+  yield* AgentFleet.startAll(fleet, joinEveryMs)
   if (!(yield* AgentFleet.until(AgentFleet.isWhole(fleet), joinMs, 500))) {
     broken.push(`the members did not become one fleet within ${joinMs} ms`)
   }
