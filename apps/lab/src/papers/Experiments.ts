@@ -99,7 +99,8 @@ export const run = (order: Order, progress: (text: string) => void): Results => 
   const before: Failures.Before = { single: grown, root, many: several, senders, watch, end }
   const failures = Failures.percents.map((percent) => {
     const failure = Failures.fail(before, percent)
-    const { repaired, shippedMs, unrepaired } = failure
+    const { shippedMs, unrepaired } = failure
+    const repaired = Failures.repaired(failure)
     const healed = shippedMs === null ? "not healed" : `healed in ${shippedMs / 1000} s`
     progress(`${percent} % failed: reach ${show(unrepaired)}, after repair ${show(repaired)}, as shipped ${healed}`)
     return failure

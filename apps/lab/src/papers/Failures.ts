@@ -21,10 +21,11 @@ export interface Failure {
   readonly unrepaired: number
   /** Share of the survivors that hang together in the largest part of it. */
   readonly largest: number
-  /** Mean reach after the survivors have replaced the neighbours that they lost, before any further cycle. */
-  readonly repaired: number
-  readonly isolated: number
-  readonly components: number
+  /**
+   * Mean reach after the survivors have replaced the neighbours that they lost, before any further cycle; and how many are
+   * left alone. One for each draw of who fails: where few survive, it is a matter of chance whether anybody is.
+   */
+  readonly passes: ReadonlyArray<Pass>
   /** Cycles until a flood reaches everybody, by shuffles only; null if it takes more than `healingMax`. */
   readonly cycles: number | null
   /** Milliseconds until then as shipped; null if it takes more than `shippedMax`. */
@@ -37,6 +38,16 @@ export interface Failure {
   /** Broadcasts one after the other while the overlay mends, as shipped. */
   readonly tree: ReadonlyArray<Round>
 }
+
+/** @since 0.1.0 @category models */
+export interface Pass {
+  readonly reach: number
+  readonly isolated: number
+}
+
+/** The mean reach over all draws. @since 0.1.0 */
+export const repaired = ({ passes }: Failure): number =>
+  passes.reduce((sum, { reach }) => sum + reach, 0) / passes.length
 
 /** Failures at once, in per cent of all nodes. Paper, figure 2. @since 0.1.0 */
 export const percents: ReadonlyArray<number> = [10, 20, 30, 40, 50, 60, 70, 80, 90, 95]
@@ -51,6 +62,9 @@ const shippedMax = healingMax * shippedCycleMs
 
 /** Longer than the survivors need to find a neighbour for each free slot; shorter than a tenth of a cycle. */
 const passMs = 5000
+
+/** How often it is drawn who fails, where a tenth or fewer survive; else once. Our choice. */
+const draws = 5
 
 /** Twice what the paper's slowest recovery takes (TR 07-14, figure 6b: 4). @since 0.1.0 */
 export const rounds = 8
@@ -75,16 +89,23 @@ export interface Before {
  * @category running
  */
 export const fail = (before: Before, percent: number): Failure => {
-  const { root, single } = before
-  const count = Math.round((World.ids(single).length * percent) / 100)
-  const victims = new Set(choose(single, `fail/${percent}`, count, root))
+  const [victims, ...others] = Array.from({ length: percent < 90 ? 1 : draws }, (_, draw) =>
+    drawn(before, percent, draw)
+  ) as [Victims, ...Array<Victims>]
+  const { pass, ...shuffled } = byShuffles(before, victims)
   return {
     percent,
-    ...byShuffles(before, victims),
+    ...shuffled,
+    passes: [pass, ...others.map((victims) => passOf(before, victims))],
     shippedMs: asShipped(before, victims),
     left: leftAsItIs(before, victims),
     tree: broadcasts(before, victims)
   }
+}
+
+const drawn = ({ root, single }: Before, percent: number, draw: number): Victims => {
+  const count = Math.round((World.ids(single).length * percent) / 100)
+  return new Set(choose(single, `fail/${percent}/${draw}`, count, root))
 }
 
 type Victims = ReadonlySet<NodeId.NodeId>
@@ -97,22 +118,26 @@ const strike = (world: Fleet, victims: Victims): Fleet => {
 const byShuffles = (
   { end, single }: Before,
   victims: Victims
-): Pick<Failure, "unrepaired" | "largest" | "repaired" | "isolated" | "components" | "cycles"> => {
+): Pick<Failure, "unrepaired" | "largest" | "cycles"> & { readonly pass: Pass } => {
   const world = strike(World.fork(single), victims)
   const left = graphOf(world)
   World.pass(world, passMs)
-  const graph = graphOf(world)
-  const repaired = Graph.reach(graph)
-  const cycles = cyclesToHeal(world, repaired)
+  const pass = lookedAt(world)
+  const cycles = cyclesToHeal(world, pass.reach)
   end(world, single)
-  return {
-    unrepaired: Graph.reach(left),
-    largest: (Graph.components(left)[0] ?? 0) / left.length,
-    repaired,
-    isolated: graph.filter(({ length }) => length === 0).length,
-    components: Graph.components(graph).length,
-    cycles
-  }
+  return { unrepaired: Graph.reach(left), largest: (Graph.components(left)[0] ?? 0) / left.length, pass, cycles }
+}
+
+const passOf = ({ end, single }: Before, victims: Victims): Pass => {
+  const world = strike(World.fork(single), victims)
+  World.pass(world, passMs)
+  end(world, single)
+  return lookedAt(world)
+}
+
+const lookedAt = (world: Fleet): Pass => {
+  const graph = graphOf(world)
+  return { reach: Graph.reach(graph), isolated: graph.filter(({ length }) => length === 0).length }
 }
 
 const asShipped = ({ end, single }: Before, victims: Victims): number | null => {
@@ -140,8 +165,8 @@ const broadcasts = ({ end, root, single, watch }: Before, victims: Victims): Rea
   return made
 }
 
-const cyclesToHeal = (world: Fleet, repaired: number): number | null => {
-  if (repaired === 1) return 0
+const cyclesToHeal = (world: Fleet, reach: number): number | null => {
+  if (reach === 1) return 0
   for (let cycle = 1; cycle <= healingMax; cycle++) {
     World.pass(world, cycleMs)
     if (Graph.reach(graphOf(world)) === 1) return cycle

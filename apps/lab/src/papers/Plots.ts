@@ -5,7 +5,7 @@
  */
 import * as Plot from "../Plot.ts"
 import type { Results } from "./Experiments.ts"
-import type { Failure } from "./Failures.ts"
+import { type Failure, repaired } from "./Failures.ts"
 import * as Figures from "./Figures.ts"
 import { shippedCycles } from "./Promises.ts"
 
@@ -106,7 +106,7 @@ const reliability = (results: Results): Plot.Plot => ({
   y: "reach, per cent of the survivors",
   yMax: 100,
   series: [
-    byPercent(results, "Starling", ({ repaired }) => 100 * repaired),
+    byPercent(results, "Starling", (failure) => 100 * repaired(failure)),
     byPercent(results, "Starling, not repaired", ({ unrepaired }) => 100 * unrepaired),
     ...(["HyParView", "CyclonAcked", "Cyclon", "Scamp"] as const).map((name) =>
       paperByPercent(results, name, Figures.reliability[name])
