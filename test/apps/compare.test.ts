@@ -6,7 +6,7 @@ import * as Compare from "../../apps/lab/src/Compare.ts"
 import type * as Results from "../../apps/lab/src/Results.ts"
 
 const run = (change: Partial<Results.Stored<null>>, processorSeconds = 100, machine = "m") => ({
-  about: { command: "lab papers", commit: "c1", machine, processorSeconds, memoryMib: 1 },
+  about: { command: "lab papers", commit: "c1", machine, processorSeconds, realSeconds: 1, memoryMib: 1 },
   checks: [],
   figures: [],
   ...change

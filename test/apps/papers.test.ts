@@ -18,6 +18,7 @@ const about: Results.About = {
   commit: "c1",
   machine: "a machine",
   processorSeconds: 1,
+  realSeconds: 1,
   memoryMib: 1
 }
 

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -18,8 +19,10 @@ export interface About {
   readonly command: string
   readonly commit: string
   readonly machine: string
-  /** Of all its threads: what else the machine does, and whether it was stopped meanwhile, counts for nothing. */
+  /** Of the threads that measure: what else the machine does counts for nothing, nor what the engine does beside them. */
   readonly processorSeconds: number
+  /** From the start of the command until this was done. */
+  readonly realSeconds: number
   /** The most that the process had by then, whatever else it ran. */
   readonly memoryMib: number
 }
@@ -32,15 +35,18 @@ export interface Stored<Results> {
   readonly results: Results
 }
 
-/** @since 0.1.0 */
-export const about = (command: string, processorSeconds: number) =>
-  Effect.map(SoakLog.commit, (commit): About => ({
+/** `since`: when the command started. @since 0.1.0 */
+export const about = Effect.fnUntraced(function* (command: string, processorSeconds: number, since: number) {
+  const about: About = {
     command,
-    commit,
+    commit: yield* SoakLog.commit,
     machine: `${SoakLog.machine.cpu}, ${SoakLog.machine.cores} cores, Node ${SoakLog.machine.node}`,
     processorSeconds: Math.round(processorSeconds),
+    realSeconds: Math.round(((yield* Clock.currentTimeMillis) - since) / 1000),
     memoryMib: Math.round(process.resourceUsage().maxRSS / 1024)
-  }))
+  }
+  return about
+})
 
 /** `name` is a path below the folder of results. @since 0.1.0 */
 export const write = Effect.fnUntraced(function* <Results>(name: string, stored: Stored<Results>) {

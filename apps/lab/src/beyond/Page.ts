@@ -40,7 +40,7 @@ const sectionOf = ({ part, stored: { about, checks, results } }: Section): Reado
   "",
   ...pageOf(part, results),
   "",
-  `<sub>\`${about.command}\` at ${about.commit}: ${Markdown.count(about.processorSeconds)} s of processor time, ${Markdown.count(about.memoryMib)} MiB in the whole process; ${about.machine}.</sub>`,
+  `<sub>\`${about.command}\` at ${about.commit}: ${Markdown.count(about.processorSeconds)} s of processor time, done ${Markdown.count(about.realSeconds)} s after the command started, ${Markdown.count(about.memoryMib)} MiB in the whole process by then; ${about.machine}.</sub>`,
   ""
 ]
 

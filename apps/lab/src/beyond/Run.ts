@@ -62,7 +62,7 @@ export const parts = Effect.fnUntraced(function* <E, R>(
     const results = answers.success.map(({ result }) => result)
     const seconds = answers.success.reduce((sum, { processorSeconds }) => sum + processorSeconds, 0)
     const stored: Stored = {
-      about: yield* Results.about(`lab beyond --only ${part.name}`, seconds),
+      about: yield* Results.about(`lab beyond --only ${part.name}`, seconds, begin),
       checks: part.checks(results),
       figures: part.figures(results),
       results

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import process from "node:process"
 import * as Results from "../Results.ts"
@@ -23,13 +24,14 @@ export const promised: Experiments.Order = { size: 10_000, seed: 1, cycles: 50 }
 
 /** @since 0.1.0 @category running */
 export const run = Effect.fnUntraced(function* (order: Experiments.Order) {
+  const begin = yield* Clock.currentTimeMillis
   const { processorSeconds, result } = yield* Thread.run<Experiments.Results>(
     new URL("worker.ts", import.meta.url),
     order,
     (text) => void process.stderr.write(`${text}\n`)
   )
   const stored: Stored = {
-    about: yield* Results.about("lab papers", processorSeconds),
+    about: yield* Results.about("lab papers", processorSeconds, begin),
     checks: Promises.checks(result),
     figures: Promises.figures(result),
     results: result
