@@ -471,6 +471,13 @@ describe("The entry of a data centre", () => {
     assert.deepStrictEqual(last(state(), [received(3, word(before))]), [])
   })
 
+  it("is not chosen by hops: only between neighbours here is a shorter way taken", () => {
+    const shorter = (link: number): Event => ({ _tag: "Shorter", link, id: id(1), round: 0, since: 0 })
+    for (const link of [2, 3]) assert.deepStrictEqual(last(state(), [copy(1), shorter(link)]), [])
+    assert.deepStrictEqual(last(state(), [copy(3), shorter(2)]), [])
+    assert.deepStrictEqual(last(state(), [copy(3), shorter(4)]), [send(4, adopt)])
+  })
+
   it("is not compared for a broadcast that another than the parent gave", () => {
     const [second] = run(state(), [copy(1), copy(2, undefined, 2)])
     assert.deepStrictEqual(last(second, [copy(3, before, 2)]), [send(3, prune)])

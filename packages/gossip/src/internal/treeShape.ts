@@ -11,7 +11,19 @@ import type * as MessageId from "../MessageId.ts"
 import type * as Cache from "./treeCache.ts"
 import type { Gossip, Message } from "./treeModel.ts"
 import * as Roots from "./treeRoots.ts"
-import { cached, count, emit, isNear, isNeighbor, recache, send, setTree, type Turn, treeOf } from "./treeTurn.ts"
+import {
+  cached,
+  count,
+  emit,
+  isFar,
+  isNear,
+  isNeighbor,
+  recache,
+  send,
+  setTree,
+  type Turn,
+  treeOf
+} from "./treeTurn.ts"
 
 /** One of the two senders is too many. */
 export const onDuplicate = (turn: Turn, link: Machine.LinkId, message: Gossip): void => {
@@ -141,8 +153,8 @@ export const shorten = (
   if (round >= entry.round || since > entry.at) return
   const { parent } = treeOf(turn, root)
   if (parent === null || parent === link || root === config.self.id) return
-  // A way into the region by another entry saves hops and costs a long one.
-  if (isNear(turn, parent) && !isNear(turn, link)) return
+  // Which links lead to other data centres is a matter of entries, not of hops.
+  if (isFar(turn, parent) || isFar(turn, link)) return
   count(turn, "optimized")
   recache(turn, { ...entry, round })
   changeParent(turn, root, link)

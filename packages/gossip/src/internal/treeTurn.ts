@@ -42,6 +42,12 @@ export const isNear = (turn: Turn, link: Machine.LinkId): boolean => {
   return neighbor !== undefined && Peer.isNear(neighbor.peer, turn.state.config.self)
 }
 
+/** Whether the peer of a link is known to be in another one. */
+export const isFar = (turn: Turn, link: Machine.LinkId): boolean => {
+  const neighbor = LinkGate.neighborOf(turn.state.gate, link)
+  return neighbor !== undefined && Peer.isFar(neighbor.peer, turn.state.config.self)
+}
+
 export const treeOf = (turn: Turn, root: NodeId.NodeId): Roots.Tree => Roots.get(turn.state.roots, root)
 
 /** A root without a place is not remembered: its tree is all eager at every broadcast. */
