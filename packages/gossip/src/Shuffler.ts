@@ -377,6 +377,8 @@ const send = (turn: Turn, link: Machine.LinkId, message: Message): void => {
 }
 
 const count = (turn: Turn, key: keyof Counters, by: number = 1): void => {
-  const { counters } = turn.state
-  turn.state.counters = { ...counters, [key]: counters[key] + by }
+  // A literal with a computed key takes several times as long.
+  const counters: { -readonly [what in keyof Counters]: number } = { ...turn.state.counters }
+  counters[key] += by
+  turn.state.counters = counters
 }

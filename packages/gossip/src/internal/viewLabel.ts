@@ -42,13 +42,13 @@ export const beat = (turn: Turn): void => {
 /** Takes a neighbour's label if it names a lower node, or news of ours. */
 export const hear = (turn: Turn, heard: Label): void => {
   const { config, deadLabel, label } = turn.state
-  if (heard.leader === config.self.id || heard.leader > label.leader) return
   if (heard.leader === label.leader) {
-    if (!isNewer(heard, label)) return
+    if (!isNewer(heard, label) || heard.leader === config.self.id) return
     const { incarnation } = heard
     turn.state.label = { ...label, incarnation, beat: heard.beat, heardAt: turn.now }
     return
   }
+  if (heard.leader === config.self.id || heard.leader > label.leader) return
   if (deadLabel !== undefined && deadLabel.leader === heard.leader && !isNewer(heard, deadLabel)) return
   // A newcomer with the lowest id is no other component: its label was never stable. Of two components only the nodes of
   // one hear a lower leader, so they swap for both.

@@ -83,8 +83,11 @@ const placeOf = (links: ReadonlyArray<Link>, link: Machine.LinkId): number => {
 }
 
 export const linkOf = ({ links }: State, link: Machine.LinkId): Link | undefined => {
-  const found = links[placeOf(links, link)]
-  return found?.link === link ? found : undefined
+  for (let at = links.length - 1; at >= 0; at--) {
+    const known = links[at] as Link
+    if (known.link <= link) return known.link === link ? known : undefined
+  }
+  return undefined
 }
 
 export const putLink = (turn: Turn, link: Link): void => {
@@ -124,9 +127,11 @@ export const activeOf = (state: State, id: NodeId.NodeId): Machine.Neighbor | un
 }
 
 /** Neighbours in near slots. */
-export const nearOf = (state: State): number => {
+export const nearOf = ({ active, config }: State): number => {
+  // Asked after every step: whoever has no data centre need not look at its neighbours.
+  if (config.self.datacenter === undefined) return 0
   let number = 0
-  for (const neighbor of state.active) if (neighbor.near === true) number++
+  for (const neighbor of active) if (neighbor.near === true) number++
   return number
 }
 
