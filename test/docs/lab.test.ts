@@ -27,6 +27,13 @@ describe("lab", () => {
     assert.strictEqual(JSON.parse(again.stdout).history, history)
   })
 
+  it("replays what once failed from its file, and says what it was", () => {
+    const file = fileURLToPath(new URL("../regressions/faults-2028.json", import.meta.url))
+    const { status, stdout } = lab("replay", file)
+    assert.strictEqual(status, 0, stdout)
+    assert.match(stdout, /nothing broken\n {2}when it was found: redundancy/)
+  })
+
   it("refuses what it does not understand with exit 5, and says what would be right", () => {
     const cases: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
       [["run", "nothing", "--seed", "1"], /"nothing".*members/],
