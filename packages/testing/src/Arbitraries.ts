@@ -278,12 +278,9 @@ export const commands = <P extends World.Protocol, Model extends object>({
     },
     toString: () => name
   })
-  const around: Around<NodeId.NodeId> = {
-    nodes,
-    fromMs: 0,
-    untilMs: 60_000,
-    ...(only === undefined ? {} : { kinds: only })
-  }
+  // Of those that need mortals or twins there is none here.
+  const possible = (only ?? kindsDefault).filter((kind) => kind !== "massCrash" && kind !== "twin")
+  const around: Around<NodeId.NodeId> = { nodes, fromMs: 0, untilMs: 60_000, kinds: possible }
   return [
     faults(around, { maxLength: 1 })
       .filter((scenario) => scenario.length > 0)
