@@ -195,7 +195,7 @@ describe(`three agents of release ${version} among six of this version`, () => {
     } finally {
       await alone.kill()
     }
-  })
+  }, 120_000)
 
   it("a killed old one is offline with evidence at all others within 5 s", async () => {
     const victim = at(3)
@@ -250,7 +250,7 @@ describe(`three agents of release ${version} among six of this version`, () => {
     }
     await set(at(3), "sampling/rate", "0.3")
     await noGarbage()
-  }, 120_000)
+  }, 180_000)
 })
 
 interface Conversation {
