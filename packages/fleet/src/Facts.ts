@@ -249,7 +249,7 @@ export interface Config {
 export const defaults: Omit<Config, "self" | "startedAt"> = {
   leadingMs: 20,
   coalesceMs: 250,
-  hopMs: 10,
+  hopMs: 20,
   announceMs: 500,
   frameBytesMax: 256 * 1024,
   flushBytesMax: 1024 * 1024,

@@ -3,9 +3,10 @@
  *
  * @since 0.1.0
  */
+import { deltas } from "./deltas.ts"
 import type { Any } from "./Part.ts"
 import { regions } from "./regions.ts"
 import { senders } from "./senders.ts"
 
 /** @since 0.1.0 */
-export const all: ReadonlyArray<Any> = [senders, regions]
+export const all: ReadonlyArray<Any> = [senders, deltas, regions]

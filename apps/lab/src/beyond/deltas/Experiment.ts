@@ -1,36 +1,40 @@
 /**
- * Every node changes its document within one second, five times over: what it costs, and how long it takes.
+ * Every node changes its document within one second, five times over: what it costs, and how long it takes. Then twice
+ * more, with a quarter of the relays killed in the middle of it.
  *
  * @since 0.1.0
  */
 import { Facts } from "@starling/fleet"
-import { type NodeId, Rng } from "@starling/machine"
-import { World } from "@starling/sim"
-import * as HashMap from "effect/HashMap"
+import { Rng } from "@starling/machine"
 import * as FactsFleet from "./FactsFleet.ts"
+import * as LeanFleet from "./LeanFleet.ts"
+import type { Cost, Subject } from "./Subject.ts"
 
 /** @since 0.1.0 @category models */
 export interface Order {
   readonly size: number
   readonly seed: number
+  /** `flood` is how it was before there were relays. */
   readonly way: "flood" | "relays"
   readonly jitterMs: number
-  /** Kill a quarter of the relays in the middle of each round from this one on; 0: of none. */
-  readonly killFrom: number
+  /** Whole facts; else nodes that keep of each document only its version, and nothing of what neighbours have. */
+  readonly isWhole: boolean
+  readonly rounds: number
+  readonly killings: number
 }
 
 /** @since 0.1.0 @category models */
 export interface Round {
   /** Deltas that came, for each that brought something new, less one. */
   readonly redundancy: number
-  /** Documents that were asked for since they did not come. */
+  /** Documents that nodes had to ask for. */
   readonly pulled: number
   readonly frames: number
   /** Milliseconds from a change until the last node has it. */
   readonly median: number
   readonly p99: number
   readonly last: number
-  /** Changes that some running node lacks at the end. */
+  /** Changes that some running node lacks at the end, of nodes that still run. */
   readonly lost: number
   readonly killed: number
 }
@@ -38,185 +42,146 @@ export interface Round {
 /** @since 0.1.0 @category models */
 export interface Result extends Order {
   readonly relays: number
-  /** Full delivery of one change of one node while nothing else happens: the median of some, in milliseconds. */
+  /** Full delivery of one change while nothing else happens: the median of some, in milliseconds. */
   readonly quiet: number
-  readonly rounds: ReadonlyArray<Round>
+  readonly results: ReadonlyArray<Round>
 }
 
 const ways: { readonly [way in Order["way"]]: Partial<Facts.Config> } = {
   relays: {},
-  // As it was before there were relays: no trees, and a quarter of a second gathered at each hop.
+  // No trees, and a quarter of a second gathered at each hop.
   flood: { hopMs: 250, relays: { ...Facts.defaults.relays, relaysMax: 0 } }
 }
 
-const rounds = 5
-
 /** @since 0.1.0 @category running */
 export const run = (order: Order, progress: (text: string) => void): Result => {
-  const { jitterMs, seed, size, way } = order
+  const { isWhole, killings, rounds, size, way } = order
   const watch = new Watch(size)
-  const world = FactsFleet.make({ size, seed, network: { latencyMs: [10, 50], jitterMs } }, ways[way], watch.observer)
-  watch.names(World.ids(world))
+  const make = isWhole ? FactsFleet.make : LeanFleet.make
+  const subject = make(order, ways[way], watch.seen, progress)
+  // The trees are there after the first beats, and no neighbour is new any more.
+  subject.pass(2.5 * Facts.defaults.relays.beatMs)
   progress("settled")
-  // Relays are known after the first beats.
-  World.pass(world, 2.5 * Facts.defaults.relays.beatMs)
-  const quiet = Array.from({ length: 5 }, (_, index) => {
-    const [origin] = choose(world, `quiet/${index}`, 1)
-    return origin === undefined ? 0 : watch.one(world, origin)
-  }).toSorted((a, b) => a - b)
-  progress(`quiet ${quiet.join(", ")}`)
-  const relays = relaysOf(world)
-  return {
-    ...order,
-    relays: relays.length,
-    quiet: quiet[2] ?? 0,
-    rounds: Array.from({ length: rounds }, (_, index) => {
-      const kill = order.killFrom > 0 && index + 1 >= order.killFrom ? Math.ceil(relaysOf(world).length / 4) : 0
-      const round = watch.round(world, index, kill)
-      progress(`round ${index + 1}: ${JSON.stringify(round)}`)
-      return round
-    })
-  }
+  const quiet = choose(subject.alive(), "quiet", 5)
+    .map((node) => watch.one(subject, node))
+    .toSorted((a, b) => a - b)
+  progress(`one change takes ${quiet.join(", ")} ms`)
+  const relays = subject.relays().length
+  const results = Array.from({ length: rounds + killings }, (_, index) => {
+    const round = watch.round(subject, index < rounds ? 0 : Math.ceil(subject.relays().length / 4))
+    progress(
+      `round ${index + 1}: redundancy ${round.redundancy.toFixed(3)}, median ${round.median} ms, last ${round.last} ms, ` +
+        `${round.pulled} asked for, ${round.lost} lost, ${round.killed} relays killed`
+    )
+    return round
+  })
+  return { ...order, relays, quiet: quiet[2] ?? 0, results }
 }
 
-const choose = (world: FactsFleet.Fleet, label: string, count: number): ReadonlyArray<NodeId.NodeId> =>
-  Rng.sample(
-    Rng.make(label),
-    World.running(world).map(({ peer }) => peer.id),
-    count
-  )[0]
+const choose = (nodes: ReadonlyArray<number>, label: string, count: number): ReadonlyArray<number> =>
+  Rng.sample(Rng.make(label), nodes, count)[0]
 
-/** Nodes that beat. */
-const relaysOf = (world: FactsFleet.Fleet): ReadonlyArray<NodeId.NodeId> =>
-  World.running(world).flatMap(({ peer, state }) =>
-    state.facts !== undefined && HashMap.has(state.facts.relays, peer.id) ? [peer.id] : []
-  )
+/** Longer than any change takes that is not lost, announcements and questions included. */
+const settleMs = 3000
+
+/** Where relays were killed: until their trees are given up, and each node has compared itself with neighbours. */
+const mendMs = 30_000
 
 /** Sees when each change reached which node. */
 class Watch {
-  private readonly index = new Map<NodeId.NodeId, number>()
   private readonly size: number
-  /** By origin: the version that this round is about; infinite while there is none. */
-  private readonly wanted: Array<number>
-  private readonly emittedAt: Array<number>
-  private readonly lastAt: Array<number>
-  /** By node and origin. */
-  private seen: Uint8Array
-  private reached = 0
-  private rounds = 0
+  private readonly emittedAt: Float64Array
+  private readonly lastAt: Float64Array
+  /** Nodes that each change reached. */
+  private readonly reached: Int32Array
+  /** By node and origin: the number of the last round whose change was seen. */
+  private readonly rounds: Uint8Array
+  private round_ = 0
+  private emissions = 0
 
   constructor(size: number) {
     this.size = size
-    this.wanted = Array.from({ length: size }, () => Number.POSITIVE_INFINITY)
-    this.emittedAt = Array.from({ length: size }, () => 0)
-    this.lastAt = Array.from({ length: size }, () => 0)
-    this.seen = new Uint8Array(size * size)
+    this.emittedAt = new Float64Array(size)
+    this.lastAt = new Float64Array(size)
+    this.reached = new Int32Array(size)
+    this.rounds = new Uint8Array(size * size)
   }
 
-  names(ids: ReadonlyArray<NodeId.NodeId>): void {
-    for (const [at, id] of ids.entries()) this.index.set(id, at)
-  }
-
-  readonly observer: World.Observer<FactsFleet.Protocol> = {
-    step: ({ now, peer }, event, { facts }) => {
-      if (event._tag !== "Received" || event.message.channel !== "facts" || facts === undefined) return
-      const { message } = event.message
-      if (message._tag !== "Delta") return
-      const row = (this.index.get(peer.id) ?? 0) * this.size
-      for (const { id, to } of message.docs) {
-        const origin = this.index.get(id) ?? 0
-        if (id === peer.id || this.seen[row + origin] === 1 || to < (this.wanted[origin] ?? 0)) continue
-        // It may have begun after a gap.
-        if (HashMap.getUnsafe(facts.docs, id).version < (this.wanted[origin] ?? 0)) continue
-        this.seen[row + origin] = 1
-        this.reached++
-        this.lastAt[origin] = now
-      }
-    }
+  readonly seen = (node: number, origin: number, now: number): void => {
+    const at = node * this.size + origin
+    if (this.rounds[at] === this.round_) return
+    this.rounds[at] = this.round_
+    this.reached[origin] = (this.reached[origin] ?? 0) + 1
+    this.lastAt[origin] = now
   }
 
   /** One change of one node: milliseconds until the last node has it. */
-  one(world: FactsFleet.Fleet, id: NodeId.NodeId): number {
+  one(subject: Subject, node: number): number {
     this.begin()
-    this.emit(world, id)
-    World.pass(world, 8000)
-    const origin = this.index.get(id) ?? 0
-    return this.reached === this.size - 1 ? (this.lastAt[origin] ?? 0) - (this.emittedAt[origin] ?? 0) : Number.NaN
+    this.emit(subject, node)
+    subject.pass(settleMs)
+    return this.reached[node] === this.size - 1 ? this.took(node) : Number.NaN
   }
 
-  round(world: FactsFleet.Fleet, number: number, kill: number): Round {
+  round(subject: Subject, kill: number): Round {
     this.begin()
-    const before = countersOf(world)
-    const framesBefore = World.counters(world).frames
-    const ids = World.running(world).map(({ peer }) => peer.id)
-    let rng = Rng.make(`emit/${number}`)
-    const begun = World.now(world)
-    for (const id of ids) {
+    const before = subject.cost()
+    const framesBefore = subject.frames()
+    const begun = subject.now()
+    let rng = Rng.make(`emit/${this.round_}`)
+    for (const node of subject.alive()) {
       const [at, after] = Rng.nextInt(rng, 1000)
       rng = after
-      World.at(world, begun + at, () => this.emit(world, id))
+      subject.at(begun + at, () => this.emit(subject, node))
     }
-    const victims = kill === 0 ? [] : Rng.sample(Rng.make(`kill/${number}`), relaysOf(world), kill)[0]
-    World.at(world, begun + 500, () => {
-      for (const id of victims) World.crash(world, id)
+    const victims = choose(subject.relays(), `kill/${this.round_}`, kill)
+    subject.at(begun + 500, () => {
+      for (const node of victims) subject.kill(node)
     })
-    World.pass(world, 1000 + (kill === 0 ? settleMs : mendMs))
-    const cost = { deltasReceived: 0, deltasRepeated: 0, documentsPulled: 0 }
-    for (const [id, counters] of countersOf(world)) {
-      for (const what of ["deltasReceived", "deltasRepeated", "documentsPulled"] as const) {
-        cost[what] += counters[what] - (before.get(id)?.[what] ?? 0)
-      }
-    }
-    const alive = new Set(World.running(world).map(({ peer }) => peer.id))
-    const emitted = ids.filter((id) => Number.isFinite(this.wanted[this.index.get(id) ?? 0] ?? 0) && alive.has(id))
-    const took = emitted
-      .map((id) => {
-        const origin = this.index.get(id) ?? 0
-        return (this.lastAt[origin] ?? 0) - (this.emittedAt[origin] ?? 0)
-      })
-      .toSorted((a, b) => a - b)
+    subject.pass(1000 + (kill === 0 ? settleMs : mendMs))
+    const spent = spentSince(before, subject.cost())
+    const alive = subject.alive()
+    const took = alive.map((node) => this.took(node)).toSorted((a, b) => a - b)
     return {
-      redundancy: cost.deltasReceived / (cost.deltasReceived - cost.deltasRepeated) - 1,
-      pulled: cost.documentsPulled,
-      frames: World.counters(world).frames - framesBefore,
+      redundancy: spent.received / (spent.received - spent.repeated) - 1,
+      pulled: spent.pulled,
+      frames: subject.frames() - framesBefore,
       median: took[Math.floor(took.length / 2)] ?? 0,
       p99: took[Math.floor(took.length * 0.99)] ?? 0,
       last: took.at(-1) ?? 0,
-      lost: emitted.filter((id) =>
-        [...alive].some(
-          (node) => node !== id && this.seen[(this.index.get(node) ?? 0) * this.size + (this.index.get(id) ?? 0)] !== 1
-        )
-      ).length,
+      lost: alive.filter((origin) => alive.some((node) => node !== origin && !this.has(node, origin))).length,
       killed: victims.length
     }
   }
 
   private begin(): void {
-    this.wanted.fill(Number.POSITIVE_INFINITY)
-    this.seen.fill(0)
-    this.reached = 0
+    this.round_++
+    this.reached.fill(0)
   }
 
-  private emit(world: FactsFleet.Fleet, id: NodeId.NodeId): void {
-    const facts = World.state(world, id)?.facts
-    if (facts === undefined) return
-    const origin = this.index.get(id) ?? 0
-    this.wanted[origin] = HashMap.getUnsafe(facts.docs, id).version + 1
-    this.emittedAt[origin] = World.now(world)
-    World.inject(world, id, { _tag: "Emit", round: ++this.rounds })
+  private emit(subject: Subject, node: number): void {
+    this.emittedAt[node] = subject.now()
+    this.lastAt[node] = subject.now()
+    subject.emit(node, ++this.emissions)
+  }
+
+  private took(node: number): number {
+    return (this.lastAt[node] ?? 0) - (this.emittedAt[node] ?? 0)
+  }
+
+  private has(node: number, origin: number): boolean {
+    return this.rounds[node * this.size + origin] === this.round_
   }
 }
 
-/** Longer than any change takes that is not lost, announcements and questions included. */
-const settleMs = 4000
-
-/** Where relays were killed: until their trees are given up, and each node has compared itself with neighbours. */
-const mendMs = 40_000
-
-/** What nodes that run have counted, by node: those that were killed meanwhile count for nothing. */
-const countersOf = (world: FactsFleet.Fleet): ReadonlyMap<NodeId.NodeId, Facts.State["counters"]> =>
-  new Map(
-    World.running(world).flatMap(({ peer, state }) =>
-      state.facts === undefined ? [] : [[peer.id, state.facts.counters] as const]
-    )
-  )
+/** What the nodes that still run have counted meanwhile. */
+const spentSince = (before: ReadonlyMap<number, Cost>, after: ReadonlyMap<number, Cost>): Cost => {
+  const sum = { received: 0, repeated: 0, pulled: 0 }
+  for (const [node, cost] of after) {
+    const begun = before.get(node)
+    sum.received += cost.received - (begun?.received ?? 0)
+    sum.repeated += cost.repeated - (begun?.repeated ?? 0)
+    sum.pulled += cost.pulled - (begun?.pulled ?? 0)
+  }
+  return sum
+}
