@@ -7,7 +7,7 @@ import { type NodeId, Peer } from "@starling/machine"
 import { Regions, World } from "@starling/sim"
 import { OverlayFleet } from "@starling/testing"
 import { type Check, check, figure } from "../Checks.ts"
-import * as Fleets from "../Fleets.ts"
+import type * as Fleets from "../Fleets.ts"
 import * as Markdown from "../Markdown.ts"
 import type { Part } from "./Part.ts"
 
