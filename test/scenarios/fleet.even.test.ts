@@ -9,12 +9,16 @@ const size = 100
 const seed = 2
 
 describe("a hundred whole agents with crashing components and partitions", () => {
-  it(`seed ${seed}: nothing delivered twice, nothing lost that its origin held, all sound five seconds after`, {
-    timeout: 300_000
-  }, () => {
-    const { broken } = Scenarios.fleet.run({ seed, size })
-    assert.deepStrictEqual(broken, [], `replay: npx -y pnpm@12 lab run fleet --seed ${seed} --size ${size}`)
-  })
+  it(
+    `seed ${seed}: nothing delivered twice, nothing lost that its origin held, all sound five seconds after`,
+    {
+      timeout: 300_000
+    },
+    () => {
+      const { broken } = Scenarios.fleet.run({ seed, size })
+      assert.deepStrictEqual(broken, [], `replay: npx -y pnpm@12 lab run fleet --seed ${seed} --size ${size}`)
+    }
+  )
 
   it("the same seed gives the same history to the last task, another seed another", () => {
     const history = (seed: number): string => Scenarios.fleet.run({ seed, size: 6, minutes: 0.2 }).history

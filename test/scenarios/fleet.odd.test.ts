@@ -9,11 +9,15 @@ const size = 100
 
 describe("a hundred whole agents with crashing components and partitions", () => {
   for (const seed of [1, 3]) {
-    it(`seed ${seed}: nothing delivered twice, nothing lost that its origin held, all sound five seconds after`, {
-      timeout: 300_000
-    }, () => {
-      const { broken } = Scenarios.fleet.run({ seed, size })
-      assert.deepStrictEqual(broken, [], `replay: npx -y pnpm@12 lab run fleet --seed ${seed} --size ${size}`)
-    })
+    it(
+      `seed ${seed}: nothing delivered twice, nothing lost that its origin held, all sound five seconds after`,
+      {
+        timeout: 300_000
+      },
+      () => {
+        const { broken } = Scenarios.fleet.run({ seed, size })
+        assert.deepStrictEqual(broken, [], `replay: npx -y pnpm@12 lab run fleet --seed ${seed} --size ${size}`)
+      }
+    )
   }
 })

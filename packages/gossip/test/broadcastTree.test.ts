@@ -433,7 +433,11 @@ describe("The entry of a data centre", () => {
 
   const copy = (link: number, entry?: string, seq: number = 1): Event =>
     received(link, {
-      ...{ _tag: "Gossip", id: id(seq), round: 1, topic: 1, payload: "hello" },
+      _tag: "Gossip",
+      id: id(seq),
+      round: 1,
+      topic: 1,
+      payload: "hello",
       ...(entry !== undefined && { entry })
     })
 

@@ -148,7 +148,16 @@ export const partitions: Part<Order, Result> = {
     "10 s, for the sake of time.",
     "",
     ...Markdown.table(
-      ["apart, periods", "forgotten", "cross links before", "periods after", "components", "cross links", "passive views", "mean degree"],
+      [
+        "apart, periods",
+        "forgotten",
+        "cross links before",
+        "periods after",
+        "components",
+        "cross links",
+        "passive views",
+        "mean degree"
+      ],
       results.flatMap(({ healed }) =>
         healed.flatMap((one) =>
           one.after.map((sight) => [
@@ -274,16 +283,18 @@ const sightOf = (world: Fleets.Fleet, half: ReadonlySet<NodeId.NodeId>, at: numb
 }
 
 /** Everything that keepalives are waited for takes so many times as long. */
-const withKeepalives = (times: number) => (state: OverlayFleet.State): OverlayFleet.State => {
-  const { config } = state.view
-  const slow = {
-    keepaliveMs: 1000 * times,
-    silenceMs: 5000 * times,
-    labelMs: 20_000 * times,
-    labelStableMs: 15_000 * times
+const withKeepalives =
+  (times: number) =>
+  (state: OverlayFleet.State): OverlayFleet.State => {
+    const { config } = state.view
+    const slow = {
+      keepaliveMs: 1000 * times,
+      silenceMs: 5000 * times,
+      labelMs: 20_000 * times,
+      labelStableMs: 15_000 * times
+    }
+    return { ...state, view: { ...state.view, config: { ...config, ...slow } } }
   }
-  return { ...state, view: { ...state.view, config: { ...config, ...slow } } }
-}
 
 const forget = (state: OverlayFleet.State): OverlayFleet.State => ({ ...state, view: { ...state.view, lost: [] } })
 

@@ -78,6 +78,8 @@ export const dueAt = (order: Order, { orderMs }: Limits): Machine.Instant | unde
   return first === undefined ? undefined : first.since + orderMs
 }
 
+const withoutFirst = (order: Order): Order => ({ ...order, queue: Queue.drop(order.queue) })
+
 /** The next that waited too long, or is one too many; undefined if there is none. */
 export const overdue = (
   order: Order,
@@ -91,7 +93,7 @@ export const overdue = (
     // Stale ones take room too.
     const isOver = left.bytes > orderBytesMax || Queue.size(left.queue) > orderCountMax
     if (!isStale && !isOver && now < first.since + orderMs) break
-    left = { ...left, queue: Queue.drop(left.queue) }
+    left = withoutFirst(left)
     if (!isStale) return take(left, first.predecessor)
   }
   return [left, undefined]
