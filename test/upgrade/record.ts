@@ -224,6 +224,10 @@ const run = (seed: string, sent: (frame: Wiring.Frame) => void): void => {
         list: [1.5, -2, null, true]
       })
     }
+    MemberFleet.command(fleet, idOf(second % 3), {
+      to: "broadcast-tree",
+      event: { _tag: "Broadcast", token: 1_000_000 + second, topic: 1, payload: "in order", ordered: true }
+    })
     tell(second, {
       _tag: "SetConfig",
       token: second + 1,
