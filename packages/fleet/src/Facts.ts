@@ -219,7 +219,7 @@ export interface Config {
   readonly coalesceMs: number
   /** How long others' changes are gathered after some were passed on. Our choice: little beside a link's delay. */
   readonly hopMs: number
-  /** How long a change may come by tree before it is announced, at least. Our choice: longer than trees take. */
+  /** How long a change may come by tree before it is announced, about; small fleets wait for less. Our choice: longer than trees take. */
   readonly announceMs: number
   /** Bytes of one frame, about. Our choice: a quarter of the wire's hard limit. */
   readonly frameBytesMax: number
@@ -250,7 +250,7 @@ export const defaults: Omit<Config, "self" | "startedAt"> = {
   leadingMs: 20,
   coalesceMs: 250,
   hopMs: 20,
-  announceMs: 500,
+  announceMs: 1000,
   frameBytesMax: 256 * 1024,
   flushBytesMax: 1024 * 1024,
   digestRowsMax: 4000,

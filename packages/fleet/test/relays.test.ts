@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Facts, type NodeDoc, Relays } from "@starling/fleet"
+import { Facts, type NodeDoc, Query, Relays } from "@starling/fleet"
 import { Rng } from "@starling/machine"
 import * as fc from "fast-check"
 import * as HashMap from "effect/HashMap"
@@ -390,6 +390,27 @@ describe("facts with relays", () => {
         assertSame(network)
       }),
       { numRuns: Math.ceil(runs / 20) }
+    )
+  })
+
+  it("show a killed one of nine as offline at all others within two seconds, though it lay on every tree", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1_000_000 }), (seed) => {
+        const network = new Network({ nodes: 9, seed, codec: true })
+        network.overlay(4)
+        // No neighbour is new any more, and all nine are relays.
+        network.run(45_000)
+        for (const { state } of network.members) assert.strictEqual(HashMap.size(state.relays), 9)
+        const victim = network.random(9)
+        network.kill(victim)
+        network.run(2000)
+        for (const { index, state } of network.members) {
+          if (index === victim) continue
+          const { items } = Query.nodes(state, network.context(index))
+          assert.strictEqual(items.find(({ id }) => id === network.at(victim).id)?.state, "offline", `at ${index}`)
+        }
+      }),
+      { numRuns: Math.ceil(runs / 25) }
     )
   })
 
