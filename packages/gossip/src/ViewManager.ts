@@ -132,6 +132,7 @@ export const defaults: Settings = {
   rejoinMinMs: 250,
   rejoinMaxMs: 10_000,
   cooldownMs: 3000,
+  slowMs: 30_000,
   deadMs: 120_000,
   tombstoneMs: 600_000,
   probeMs: 15_000,
@@ -200,7 +201,9 @@ export const make = (config: Config, rng: Rng.Rng, remembered: ReadonlyArray<Pee
     merges: 0,
     floorsDropped: 0,
     swaps: 0,
-    nearer: 0
+    nearer: 0,
+    slow: 0,
+    slowRefused: 0
   }
 })
 

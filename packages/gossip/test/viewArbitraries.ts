@@ -34,6 +34,13 @@ export const messages: fc.Arbitrary<ViewManager.Message> = fc.oneof(
   fc.record({ _tag: fc.constant("Neighbor" as const), peer: peers, priority: fc.constant("low"), wish: wishes }),
   fc.record({ _tag: fc.constant("NeighborReply" as const), accepted: fc.boolean(), sample, hinted: fc.boolean() }),
   fc.record({
+    _tag: fc.constant("NeighborReply" as const),
+    accepted: fc.constant(false),
+    sample,
+    hinted: fc.constant(false),
+    slow: fc.constant(true as const)
+  }),
+  fc.record({
     _tag: fc.constant("Disconnect" as const),
     reason: fc.constantFrom("evicted", "replaced", "left", "asymmetric"),
     sample

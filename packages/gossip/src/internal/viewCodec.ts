@@ -22,7 +22,13 @@ export const encode = (message: Message): ReadonlyArray<unknown> => {
     case "Neighbor":
       return [2, Peer.encode(message.peer), priorities.indexOf(message.priority), encodeWish(message.wish)]
     case "NeighborReply":
-      return [3, message.accepted ? 1 : 0, message.sample.map(Peer.encode), message.hinted ? 1 : 0]
+      return [
+        3,
+        message.accepted ? 1 : 0,
+        message.sample.map(Peer.encode),
+        message.hinted ? 1 : 0,
+        message.slow === true ? 1 : 0
+      ]
     case "Disconnect":
       return [4, reasons.indexOf(message.reason), message.sample.map(Peer.encode)]
     case "Ping":
@@ -39,7 +45,7 @@ export const encode = (message: Message): ReadonlyArray<unknown> => {
 export const decode: Codec.Decoder<Message> = (input) => {
   const fields = Codec.tuple(input, 1, "view message")
   if (!fields.ok) return fields
-  const [kind, a, b, c] = fields.value
+  const [kind, a, b, c, d] = fields.value
   switch (kind) {
     case 0:
       return with1(Peer.decode(a), (peer) => ({ _tag: "Join", peer }))
@@ -59,7 +65,13 @@ export const decode: Codec.Decoder<Message> = (input) => {
       return with2(
         with2(flag(a, "NeighborReply: accepted"), decodeSample(b), pair),
         flag(c, "NeighborReply: hinted"),
-        ([accepted, sample], hinted) => ({ _tag: "NeighborReply", accepted, sample, hinted })
+        ([accepted, sample], hinted) => ({
+          _tag: "NeighborReply",
+          accepted,
+          sample,
+          hinted,
+          ...(d === 1 ? { slow: true } : {})
+        })
       )
     case 4:
       return with2(oneOf(reasons, a, "Disconnect: reason"), decodeSample(b), (reason, sample) => ({

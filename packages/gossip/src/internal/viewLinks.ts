@@ -45,6 +45,7 @@ export const onLinkDown = (turn: Turn, id: Machine.LinkId, reason: Machine.DownR
   const cause = causeOf(reason)
   if (link.role === "active") dropActive(turn, link, cause)
   if (cause === "left") return onLeft(turn, link.peer)
+  if (link.role === "active" && reason._tag === "Overflow") return onSlow(turn, link.peer)
   if (link.role === "active" && (cause === "closed" || cause === "timeout"))
     return Repair.lose(turn, link.peer, cause === "timeout")
   if (link.role === "active") {
@@ -56,6 +57,14 @@ export const onLinkDown = (turn: Turn, id: Machine.LinkId, reason: Machine.DownR
   if (cause !== "closed" && cause !== "timeout") return Repair.refused(turn, link)
   dropPassive(turn, link.peer.id)
   pause(turn, link.peer, "dead")
+}
+
+/** Paper, §5.5: who takes no more frames holds up all its neighbours, so it is expelled, and left alone for a while. */
+const onSlow = (turn: Turn, peer: Peer.Peer): void => {
+  count(turn, "slow")
+  addPassive(turn, peer)
+  pause(turn, peer, "slow")
+  Repair.freshStart(turn)
 }
 
 const causeOf = (reason: Machine.DownReason): Exclude<Cause, "refused"> => {
@@ -135,10 +144,22 @@ const onNeighbor = (
   { peer, priority, wish }: Extract<Message, { readonly _tag: "Neighbor" }>
 ): void => {
   if (!isRequest(turn, link, peer)) return
+  if (priority !== "high" && isSlow(turn, peer)) return declineSlow(turn, link)
   if (wish === undefined || priority !== "low") answer(turn, link, evictsFor[priority])
   else if (!settleRivals(turn, link)) close(turn, link.link, "replaced")
   else if (wish._tag === "Near") Near.answer(turn, link, wish.rttMs)
   else Swap.answer(turn, link, wish)
+}
+
+/** It was expelled for taking no more frames, and not long ago. */
+const isSlow = (turn: Turn, { id }: Peer.Peer): boolean =>
+  turn.state.pauses.some((entry) => entry.id === id && entry.kind === "slow" && entry.until > turn.now)
+
+/** Paper, §5.5: the notice that keeps an expelled node from coming straight back. */
+const declineSlow = (turn: Turn, link: Link): void => {
+  count(turn, "slowRefused")
+  const sample = takeSample(turn, [link.peer.id])
+  send(turn, link.link, { _tag: "NeighborReply", accepted: false, sample, hinted: false, slow: true })
 }
 
 const evictsFor = { high: "always", split: "sparingly", low: "never" } as const
@@ -202,13 +223,14 @@ const settleRivals = (turn: Turn, link: Link): boolean => {
 const onNeighborReply = (
   turn: Turn,
   link: Link,
-  { accepted, hinted, sample }: Extract<Message, { readonly _tag: "NeighborReply" }>
+  { accepted, hinted, sample, slow }: Extract<Message, { readonly _tag: "NeighborReply" }>
 ): void => {
   if (!isRequested(link)) return count(turn, "strayFrames")
   if (accepted) onAccepted(turn, link, hinted ? sample[0] : undefined)
   else {
     close(turn, link.link, "done")
     Repair.refused(turn, link)
+    if (slow === true) pause(turn, link.peer, "slow")
     if (hinted && link.role === "asked") hint(turn, sample[0])
   }
   absorb(turn, sample)

@@ -79,6 +79,8 @@ export type Message =
       readonly sample: ReadonlyArray<Peer.Peer>
       /** The first of the sample was refused, or evicted for a swap, a moment ago: it has a free slot. */
       readonly hinted: boolean
+      /** Who asks was expelled lately because it took no more frames. An older node skips this. */
+      readonly slow?: true
     }
   | { readonly _tag: "Disconnect"; readonly reason: DisconnectReason; readonly sample: ReadonlyArray<Peer.Peer> }
   | { readonly _tag: "Ping"; readonly seq: number; readonly claim: boolean; readonly label: Label }
@@ -141,6 +143,11 @@ export interface Settings {
   readonly rejoinMaxMs: number
   /** A peer that closed the link on us is not picked for this long. Our choice: its view has settled by then. */
   readonly cooldownMs: number
+  /**
+   * A peer that was expelled for taking no more frames is not asked for this long, and refused unless it has nobody else;
+   * told so, it does not ask either (paper, §5.5). Our choice: three shuffles.
+   */
+  readonly slowMs: number
   /**
    * A peer that could not be dialled is not taken into the passive view for this long, unless a link to it comes up. Our
    * choice: as long as its id may come back with other nodes' shuffles.
@@ -223,12 +230,13 @@ export interface Lost {
 
 /**
  * Not to be picked before `until`. `refused`: had no slot; `cooling`: closed the link on us; `dead`: could not be
- * dialled, and is not taken into the passive view either.
+ * dialled, and is not taken into the passive view either; `slow`: one of us was expelled by the other for taking no more
+ * frames.
  */
 export interface Pause {
   readonly id: NodeId.NodeId
   readonly incarnation: number
-  readonly kind: "refused" | "cooling" | "dead"
+  readonly kind: "refused" | "cooling" | "dead" | "slow"
   readonly strikes: number
   readonly until: Machine.Instant
 }
@@ -261,6 +269,10 @@ export interface Counters {
   readonly swaps: number
   /** Near links that gave way to nearer ones. */
   readonly nearer: number
+  /** Neighbours expelled because they took no more frames. */
+  readonly slow: number
+  /** Requests of such, refused with that reason. */
+  readonly slowRefused: number
 }
 
 export interface State {

@@ -413,7 +413,9 @@ export const pause = (turn: Turn, peer: Peer.Peer, kind: Pause["kind"]): void =>
   const before = pauses.find((other) => other.id === peer.id)
   const strikes = before?.kind === kind ? Math.min(before.strikes + 1, 2) : 0
   const span =
-    kind === "refused" ? config.refusedMs * 2 ** strikes : kind === "cooling" ? config.cooldownMs : config.deadMs
+    kind === "refused"
+      ? config.refusedMs * 2 ** strikes
+      : { cooling: config.cooldownMs, dead: config.deadMs, slow: config.slowMs }[kind]
   const entry: Pause = { id: peer.id, incarnation: peer.incarnation, kind, strikes, until: turn.now + span }
   const rest = pauses.filter((other) => other.id !== peer.id)
   turn.state.pauses = [...rest.slice(rest.length >= pausesMax ? 1 : 0), entry]
