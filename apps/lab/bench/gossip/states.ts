@@ -120,7 +120,10 @@ export const tree = (fleet: Fleet, node: number, origins: number): BroadcastTree
     const now = Math.round((nowMs * n) / origins)
     state = play(BroadcastTree.step, state, [[now, gossip(id, 1 + (n % neighborsMax))]])
   }
-  return state
+  // What was delivered is stored, and payloads too old are dropped.
+  return play(BroadcastTree.step, state, [
+    [nowMs, { _tag: "TimerFired", timer: { _tag: "Tick", number: state.tick.number } }]
+  ])
 }
 
 export const repair = (fleet: Fleet, node: number, origins: number): LazyPushRepair.State => {

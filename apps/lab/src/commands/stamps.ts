@@ -17,8 +17,8 @@ const path = (name: string): string => fileURLToPath(new URL(`../../../../${name
 
 const intro = `# Stamps, measured
 
-Written by \`npx -y pnpm@12 bench clock\`; do not edit. All in one process and one run, in turns, by the wall: on a machine that
-is busy the times are longer, the ratios about the same. What is measured stands in
+Written by \`npx -y pnpm@12 bench clock\`; do not edit. All in one process and one run, in turns, in processor time of the
+thread: on a machine that is busy it is longer, the ratios about the same. What is measured stands in
 [apps/lab/bench/clock/rows.ts](../../apps/lab/bench/clock/rows.ts). The goal of a stamp: at most twice \`Date.now()\`, no
 allocation beyond the stamp (72 bytes with its wall part; \`Date.now()\` allocates 16 itself).
 

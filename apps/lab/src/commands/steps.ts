@@ -19,8 +19,8 @@ const intro = `# Steps of gossip, measured
 
 Written by \`npx -y pnpm@12 bench gossip\`; do not edit. Each machine stands where it stands in a fleet of 10,000 nodes: five
 neighbours, thirty passive peers, and, of broadcast tree and repair, one broadcast delivered of every node. A row is one
-call of \`step\`, on 1,024 pairs of a state and an event; the kinds of a machine take turns, round by round, by the wall. So on
-a machine that is busy the times are longer. What is measured stands in
+call of \`step\`, on 1,024 pairs of a state and an event; the kinds of a machine take turns, round by round. Time is the
+processor's, of the one thread; on a machine that is busy it is longer all the same, for the caches are shared. What is measured stands in
 [apps/lab/bench/gossip/rows.ts](../../apps/lab/bench/gossip/rows.ts).
 
 Beside them: stamps in [clock.md](clock.md), facts in \`npx -y pnpm@12 bench fleet\`, all of it together in [sim.md](sim.md).
