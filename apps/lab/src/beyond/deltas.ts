@@ -24,7 +24,7 @@ export const deltas: Part<Order, Result> = {
     sizes
       .flatMap((size): ReadonlyArray<Order> => {
         // What nothing is promised of needs no more than to run.
-        const [rounds, killings] = size < wholeMax ? [2, 1] : [5, 2]
+        const [rounds, killings] = size < wholeMax ? [2, 1] : [5, 1]
         const relays: Order = { size, seed, way: "relays", jitterMs: 0, isWhole: false, rounds, killings }
         return size > wholeMax
           ? [relays]

@@ -1,5 +1,5 @@
 /**
- * Every node changes its document within one second, five times over: what it costs, and how long it takes. Then twice
+ * Every node changes its document within one second, five times over: what it costs, and how long it takes. Then once
  * more, with a quarter of the relays killed in the middle of it.
  *
  * @since 0.1.0
