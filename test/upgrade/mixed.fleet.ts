@@ -237,8 +237,21 @@ describe(`three agents of release ${version} among six of this version`, () => {
       fleet = fleet.map((agent) => (agent === before ? after : agent))
       assert.strictEqual(after.id, before.id)
       await allSeeNine(15_000)
-      const seen = (await at(1).get<Answer<NodeItem>>("/v1/nodes")).items.find(({ id }) => id === before.id)
-      assert.isAbove(seen?.incarnation ?? 0, known?.incarnation ?? 0)
+      // Who has not heard the goodbye yet still calls the run before alive.
+      await Promise.all(
+        fleet.map((agent) =>
+          eventually(
+            `${agent.name} sees the next run of ${name}`,
+            15_000,
+            () => agent.get<Answer<NodeItem>>("/v1/nodes"),
+            ({ items }) =>
+              items.some(
+                ({ id, incarnation, state }) =>
+                  id === before.id && state === "alive" && incarnation > (known?.incarnation ?? 0)
+              )
+          )
+        )
+      )
       await eventually(
         `${name} has all configuration`,
         8000,
