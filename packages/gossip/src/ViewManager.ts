@@ -139,7 +139,7 @@ export const defaults: Settings = {
   forcedMs: 250,
   forcedBurst: 2,
   remixSwaps: 5,
-  remixMs: 5000,
+  remixMs: 15_000,
   labelMs: 20_000,
   labelStableMs: 15_000
 }

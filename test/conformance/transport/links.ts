@@ -110,7 +110,8 @@ export const links = (implementation: Implementation): void => {
           assert.deepStrictEqual([a.hello, b.hello], [newer, alice])
           assert.deepStrictEqual([a.version, b.version], [2, 2])
           assert.deepStrictEqual([a.direction, b.direction], ["dialed", "accepted"])
-          assert.deepStrictEqual(Handshake.peerOf(a.hello), { id: bob.node.id, incarnation: 1, address: "bob:7740" })
+          const { address, datacenter, id, incarnation } = bob.node
+          assert.deepStrictEqual(Handshake.peerOf(a.hello), { id, incarnation, address, datacenter })
         })
       )
     )
