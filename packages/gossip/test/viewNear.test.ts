@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ViewManager } from "@starling/gossip"
 import { type Machine, Peer, Rng } from "@starling/machine"
 import { components, Network, type Run, unbiased } from "./viewNetwork.ts"
+import { drive } from "./viewDrive.ts"
 
 const peer = (n: number, datacenter: string): Peer.Peer =>
   Peer.within({ id: n.toString(16).padStart(12, "0"), incarnation: 1, address: `10.0.0.${n}:7000` }, datacenter)
@@ -10,23 +11,6 @@ const self = peer(50, "a")
 
 const node = (options: Partial<ViewManager.Config> = {}) =>
   ViewManager.make({ ...ViewManager.defaults, self, contacts: [], ...options }, Rng.make(1))
-
-/** Feeds events at `now`; returns the actions of the last step. */
-const drive = (
-  state: ViewManager.State,
-  events: ReadonlyArray<ViewManager.Event>,
-  now = 0
-): readonly [ViewManager.State, ReadonlyArray<ViewManager.Action>] => {
-  let current = state
-  let outbox: ReadonlyArray<ViewManager.Action> = []
-  for (const event of events) {
-    const [next, actions] = ViewManager.step(current, { now, event })
-    assert.deepStrictEqual(ViewManager.invariants(next), [])
-    current = next
-    outbox = actions
-  }
-  return [current, outbox]
-}
 
 const asks = (link: number, other: Peer.Peer, wish?: ViewManager.Wish): ReadonlyArray<ViewManager.Event> => [
   { _tag: "LinkUp", link, peer: other },

@@ -1,28 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import { ViewManager } from "@starling/gossip"
 import { type Peer, Rng } from "@starling/machine"
+import { drive } from "./viewDrive.ts"
 
 const peer = (n: number): Peer.Peer => ({
   id: n.toString(16).padStart(12, "0"),
   incarnation: 1,
   address: `10.0.0.${n}:7000`
 })
-
-const drive = (
-  state: ViewManager.State,
-  events: ReadonlyArray<ViewManager.Event>,
-  now: number
-): readonly [ViewManager.State, ReadonlyArray<ViewManager.Action>] => {
-  let current = state
-  let outbox: ReadonlyArray<ViewManager.Action> = []
-  for (const event of events) {
-    const [next, actions] = ViewManager.step(current, { now, event })
-    assert.deepStrictEqual(ViewManager.invariants(next), [])
-    current = next
-    outbox = actions
-  }
-  return [current, outbox]
-}
 
 const asks = (link: number, n: number, priority: "low" | "high" = "low"): ReadonlyArray<ViewManager.Event> => [
   { _tag: "LinkUp", link, peer: peer(n) },

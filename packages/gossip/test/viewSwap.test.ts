@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ViewManager } from "@starling/gossip"
 import { type Machine, type Peer, Rng } from "@starling/machine"
 import { components, Network, overlayFaults, type Run } from "./viewNetwork.ts"
+import { drive } from "./viewDrive.ts"
 
 const peer = (n: number): Peer.Peer => ({
   id: n.toString(16).padStart(12, "0"),
@@ -10,22 +11,6 @@ const peer = (n: number): Peer.Peer => ({
 })
 
 const self = peer(50)
-
-const drive = (
-  state: ViewManager.State,
-  events: ReadonlyArray<ViewManager.Event>,
-  now: number
-): readonly [ViewManager.State, ReadonlyArray<ViewManager.Action>] => {
-  let current = state
-  let outbox: ReadonlyArray<ViewManager.Action> = []
-  for (const event of events) {
-    const [next, actions] = ViewManager.step(current, { now, event })
-    assert.deepStrictEqual(ViewManager.invariants(next), [])
-    current = next
-    outbox = actions
-  }
-  return [current, outbox]
-}
 
 const joined = (n: number): ReadonlyArray<ViewManager.Event> => [
   { _tag: "LinkUp", link: n, peer: peer(n) },

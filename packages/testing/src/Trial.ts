@@ -34,7 +34,7 @@ const asymmetryMs = ViewManager.defaults.silenceMs + 3 * ViewManager.defaults.ke
 
 /**
  * Within so much redundancy must have fallen to nothing, and the pause between two rounds of broadcasts that show it. Our
- * choice: after a partition members swap neighbours for two minutes, and each swap costs a few copies.
+ * choice: after a partition members swap neighbours for some minutes, and each swap costs a few copies.
  */
 const settleMs = 300_000
 const roundMs = 1500

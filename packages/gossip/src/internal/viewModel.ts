@@ -164,8 +164,8 @@ export interface Settings {
   /** Swaps of each node after two components became one. Our choice, measured: a link is swapped about twice; 0 for none. */
   readonly remixSwaps: number
   /**
-   * Mean pause between two of them. Our choice: one and a half shuffles, so that passive views mix as well, and so that the
-   * trees of relays (a beat is 10 s) grow again in between: every 5 s they never did, and changes were flooded meanwhile.
+   * Mean pause between two of them. Our choice: one and a half shuffles, so that passive views mix as well, and longer than
+   * a tree over the links takes to grow again: with 5 s agents sent each other several times as much for a minute.
    */
   readonly remixMs: number
   /** A component label not refreshed for this long is dropped. Our choice: 20 keepalives, several diameters. */
