@@ -91,7 +91,7 @@ describe("the command line without an agent", () => {
   it("helps on standard output, and names every command", async () => {
     const { code, err, out } = await starling(["--help"])
     assert.deepStrictEqual([code, err], [0, ""])
-    const commands = "agent demo status nodes publishers offline events event config peers tree debug completion"
+    const commands = "agent demo status nodes publishers offline events event config peers tree clock debug completion"
     for (const command of commands.split(" ")) assert.match(out, new RegExp(`^  ${command} `, "m"))
   })
 
@@ -189,7 +189,7 @@ describe("the command line with two agents", () => {
 
   it("answers every question as one document with view and items, and as a screen", async () => {
     await Promise.all(
-      ["status", "nodes", "publishers", "offline", "events", "peers", "tree"].map(async (command) => {
+      ["status", "nodes", "publishers", "offline", "events", "peers", "tree", "clock"].map(async (command) => {
         const [json, screen] = await Promise.all([ask(command, "--json"), ask("--no-color", command)])
         assert.deepStrictEqual([json.code, json.err, screen.code, screen.err], [0, "", 0, ""], command)
         const document = JSON.parse(json.out) as { readonly view: { readonly node: string }; readonly items: unknown }

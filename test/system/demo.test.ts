@@ -127,6 +127,8 @@ const makeFake = (lie: StepName | undefined): Processes.Stage => {
       ),
     sendEvent: () => never,
     peers: never,
+    clock: never,
+    resetClock: () => never,
     tree: never,
     config: never,
     configEntry: (key) =>

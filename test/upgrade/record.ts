@@ -34,7 +34,7 @@ const tags: Tags = {
   shuffler: { Shuffle: true, ShuffleReply: true },
   "broadcast-tree": { Gossip: true, Prune: true, Graft: true, GraftMiss: true, Adopt: true, Entry: true },
   "lazy-push-repair": { IHave: true, Summary: true },
-  clock: {},
+  clock: { Clocks: true },
   facts: {
     Digest: true,
     Delta: true,
@@ -186,6 +186,7 @@ const run = (seed: string, sent: (frame: Wiring.Frame) => void): void => {
       // Small caches and views, so that graft misses, refusals and evictions come about.
       viewManager: { activeMax: 3, passiveMax: 8 },
       broadcastTree: { cacheCountMax: 4 },
+      clock: { source: "fleet" },
       facts: { antiEntropyMs: 3000 }
     },
     network: {

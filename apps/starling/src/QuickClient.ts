@@ -61,6 +61,8 @@ export const make = (url: string): Client.Client => {
     events: ({ sinceMs, ...filter } = {}) => get("/v1/events", { ...filter, since: ms(sinceMs) }),
     sendEvent: (body) => send("POST", "/v1/events", { body }),
     peers: get("/v1/peers"),
+    clock: get("/v1/clock"),
+    resetClock: (epoch, wall) => send("POST", "/v1/clock/reset", { body: { epoch, wall } }),
     tree: get("/v1/tree"),
     config: get("/v1/config"),
     configEntry: (key) => get(keyPath(key)),

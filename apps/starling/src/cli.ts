@@ -23,6 +23,7 @@ import * as Path from "effect/Path"
 import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import * as Runtime from "effect/Runtime"
 import { agent } from "./commands/agent.ts"
+import { clock } from "./commands/clock.ts"
 import * as Completion from "./commands/completion.ts"
 import { config } from "./commands/config.ts"
 import { demo } from "./commands/demo.ts"
@@ -42,7 +43,7 @@ const completion: Command.Command<"completion", { readonly shell: "bash" | "zsh"
 const main = root.pipe(
   Command.withSubcommands([
     { group: "Run", commands: [agent, demo] },
-    { group: "Ask", commands: [status, nodes, publishers, offline, events, peers, tree] },
+    { group: "Ask", commands: [status, nodes, publishers, offline, events, peers, tree, clock] },
     { group: "Change", commands: [config, event] },
     { group: "Tools", commands: [debug, completion] }
   ])

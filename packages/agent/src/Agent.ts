@@ -157,6 +157,14 @@ export class Agent extends Context.Service<
     readonly rollout: (key: string) => Effect.Effect<Document.RolloutDocument | undefined>
     readonly peers: Effect.Effect<Document.Answer<Document.PeerDocument>>
     readonly tree: Effect.Effect<Document.Answer<Document.TreeDocument>>
+    /** What this node's clock is worth. */
+    readonly clock: Effect.Effect<Document.Answer<Document.ClockDocument>>
+    /**
+     * Leaves epoch `expected` for the next one, which begins with the fleet's time or with `wall` (milliseconds since
+     * 1970), and returns its number. Refused where the epoch is another by now, or where the fleet does not agree on a
+     * time and none is given.
+     */
+    readonly resetClock: (expected: number, wall?: number) => Effect.Effect<number, InvalidInput | Unavailable>
     readonly view: Effect.Effect<Document.View>
     readonly changes: Stream.Stream<void>
 

@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import { Tree } from "@starling/actor"
+import { NodeClock } from "@starling/clock"
 import { type Document, type Facts, Pattern, Query, Selector } from "@starling/fleet"
 import { BroadcastTree, ViewManager } from "@starling/gossip"
 import { Component, Wiring } from "@starling/member"
@@ -30,6 +31,7 @@ import {
   Unavailable
 } from "./Agent.ts"
 import * as Application from "./internal/application.ts"
+import * as Clocks from "./internal/clocks.ts"
 import * as Host from "./internal/host.ts"
 import * as Profiles from "./internal/profiles.ts"
 import * as Runtime from "./internal/runtime.ts"
@@ -52,6 +54,18 @@ export interface Options {
   readonly advertise?: string | undefined
   readonly join: ReadonlyArray<string>
   readonly debug: boolean
+  /**
+   * `own` (default): the wall clock of this node is right. `fleet`: nodes tell each other what their clocks show and stamp
+   * by what most of them do; until that is known, what is to be stamped waits some seconds.
+   */
+  readonly clockSource?: "own" | "fleet" | undefined
+  /**
+   * `refuse` (default): stamps beyond the fleet's time are not followed. `accept`: a plain hybrid logical clock, which a
+   * wrong clock can drag along, and which only resets of the epoch mend.
+   */
+  readonly clockPolicy?: "refuse" | "accept" | undefined
+  /** A fault on purpose, only with `debug`: the wall clock is read so many milliseconds ahead. */
+  readonly clockOffsetMs?: number | undefined
   /** Of the software, for people. */
   readonly version: string
   /** Protocol versions this node speaks; default what this release speaks. */
@@ -84,7 +98,7 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
   const context = (): Query.Context => ({
     now: runtime.now(),
     wall: runtime.clock.currentTimeMillisUnsafe(),
-    stamp: Host.stamp(host)
+    stamp: NodeClock.present(host.clock, Host.momentNow(host))
   })
   const query = <A>(ask: (state: Facts.State, at: Query.Context) => A): Effect.Effect<A> =>
     Effect.sync(() => ask(facts(), context()))
@@ -131,6 +145,13 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
     rollout: (key) => query((state, at) => Query.rollout(state, at, key)),
     peers: answer((state) => peersOf(runtime, state)),
     tree: answer(() => treeOf(runtime)),
+    clock: answer((state) => [Clocks.documentOf(runtime, state)]),
+    resetClock: (expected, wall) =>
+      Application.ask(
+        application,
+        (token) => ({ to: "clock", event: { _tag: "Reset", token, expected, wall } }),
+        boxes.tell
+      ).pipe(Effect.flatMap((reply) => (reply._tag === "Epoch" ? Effect.succeed(reply.epoch) : unexpected(reply)))),
     view: query(Query.view),
     changes: Stream.fromPubSub(application.changes),
     setConfig,
@@ -313,14 +334,11 @@ const labelsMax = 32
 
 const unexpected = (reply: Application.Answer) => Effect.die(new Error(`a component answered with ${reply._tag}`))
 
-const statusOf = (
-  { application, boxes, host, identity, links, options, startedAt, writer, clock }: Runtime.Runtime,
-  state: Facts.State,
-  at: Query.Context
-): Document.StatusDocument => {
+const statusOf = (runtime: Runtime.Runtime, state: Facts.State, at: Query.Context): Document.StatusDocument => {
+  const { application, boxes, host, identity, links, options, startedAt, writer, clock } = runtime
   const neighbors = Host.stateOf(host, "view-manager").active.length
   const { nodes, publishers, configKeys, events } = Query.counts(state, at)
-  const problems: Array<Document.Problem> = [...Query.problems(state, at)]
+  const problems: Array<Document.Problem> = [...Query.problems(state, at), ...Clocks.problemsOf(runtime, state)]
   if (writer.failure !== undefined) {
     problems.push({
       what: `the store does not write: ${writer.failure.message}`,
@@ -423,7 +441,8 @@ const treeOf = ({ clock, system }: Runtime.Runtime): ReadonlyArray<Document.Tree
     uptimeSeconds: node.startedAt === null ? 0 : Math.floor((clock.currentTimeMillisUnsafe() - node.startedAt) / 1000)
   }))
 
-const countersOf = ({ application, boxes, host, links, listener, system, writer }: Runtime.Runtime) => {
+const countersOf = (runtime: Runtime.Runtime) => {
+  const { application, boxes, host, links, listener, system, writer } = runtime
   const out: Record<string, number> = {}
   const add = (prefix: string, counters: Readonly<Record<string, number>>): void => {
     for (const [name, value] of Object.entries(counters)) out[`${prefix}_${snake(name)}`] = value
@@ -436,6 +455,7 @@ const countersOf = ({ application, boxes, host, links, listener, system, writer 
   add("application", { ...application.counters })
   add("actor", { ...system.counters(), alive: system.alive() })
   for (const component of components) add(snake(component), { ...Host.stateOf(host, component).counters })
+  add("clock", Clocks.countersOf(runtime))
   return out
 }
 

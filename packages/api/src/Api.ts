@@ -65,6 +65,14 @@ export const NewEvent = Schema.Struct({
   attributes: Schema.optionalKey(Schemas.Attributes)
 })
 
+/** Body of a reset of the clock. @since 0.1.0 @category models */
+export const ClockReset = Schema.Struct({
+  /** The epoch to leave: two operators who leave the same one end in one new one. */
+  epoch: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 })),
+  /** Milliseconds since 1970 to begin the next one with; default: the fleet's time. */
+  wall: Schema.optionalKey(Schema.Int)
+})
+
 /** What an application says about an entry it acted on. @since 0.1.0 @category models */
 export const ConfigStatus = Schema.Struct({
   revision: Text(256),
@@ -115,7 +123,13 @@ const fleet = HttpApiGroup.make("fleet").add(
     error: [Problems.InvalidInput, Problems.Unavailable]
   }),
   HttpApiEndpoint.get("peers", "/v1/peers", { success: Schemas.Answer(Schemas.PeerDocument) }),
-  HttpApiEndpoint.get("tree", "/v1/tree", { success: Schemas.Answer(Schemas.TreeDocument) })
+  HttpApiEndpoint.get("tree", "/v1/tree", { success: Schemas.Answer(Schemas.TreeDocument) }),
+  HttpApiEndpoint.get("clock", "/v1/clock", { success: Schemas.Answer(Schemas.ClockDocument) }),
+  HttpApiEndpoint.post("resetClock", "/v1/clock/reset", {
+    payload: ClockReset,
+    success: Schemas.Answer(Schemas.ClockDocument),
+    error: [Problems.InvalidInput, Problems.Unavailable]
+  })
 )
 
 /** A key is one percent-encoded segment: `sampling%2Frate`. */

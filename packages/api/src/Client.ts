@@ -58,6 +58,9 @@ export interface Client {
   readonly events: (filter?: Agent.EventFilter) => Asked<Document.Answer<Document.EventDocument>>
   readonly sendEvent: (event: typeof Api.NewEvent.Type) => Asked<Document.Answer<Document.EventDocument>>
   readonly peers: Asked<Document.Answer<Document.PeerDocument>>
+  readonly clock: Asked<Document.Answer<Document.ClockDocument>>
+  /** Leaves this epoch for the next, which begins with the fleet's time or with `wall`. */
+  readonly resetClock: (epoch: number, wall?: number) => Asked<Document.Answer<Document.ClockDocument>>
   readonly tree: Asked<Document.Answer<Document.TreeDocument>>
   readonly config: Asked<Document.Answer<Document.ConfigDocument>>
   readonly configEntry: (key: string) => Asked<Document.Answer<Document.ConfigDocument>>
@@ -110,6 +113,8 @@ export const make = Effect.fnUntraced(function* (url: string): Effect.fn.Return<
       asked(fleet.events({ query: sinceMs === undefined ? filter : { ...filter, since: sinceMs } })),
     sendEvent: (payload) => asked(fleet.sendEvent({ payload })),
     peers: asked(fleet.peers()),
+    clock: asked(fleet.clock()),
+    resetClock: (epoch, wall) => asked(fleet.resetClock({ payload: wall === undefined ? { epoch } : { epoch, wall } })),
     tree: asked(fleet.tree()),
     config: asked(config.list()),
     configEntry: (key) => asked(config.get({ params: { key } })),

@@ -212,6 +212,36 @@ export const PeerDocument = describes<Document.PeerDocument>()(
 )
 
 /** @since 0.1.0 @category documents */
+export const ClockDocument = describes<Document.ClockDocument>()(
+  Schema.Struct({
+    node: Schema.String,
+    nodeId: Schema.String,
+    state: Schema.Literals(["probation", "clockless", "ok", "degraded", "behind", "own"]),
+    epoch: Schema.Finite,
+    offsetMs: Schema.NullOr(Schema.Finite),
+    wall: Schema.NullOr(Schema.String),
+    population: Schema.NullOr(Schema.String),
+    settled: Schema.Boolean,
+    votes: Schema.Finite,
+    need: Schema.Finite,
+    policy: Schema.Literals(["refuse", "accept"]),
+    held: Schema.Finite,
+    refused: Schema.Finite,
+    lastRefused: Schema.NullOr(Schema.String),
+    poisonedMs: Schema.NullOr(Schema.Finite),
+    highWater: Schema.NullOr(Schema.String),
+    histogram: Schema.Array(
+      Schema.Struct({
+        fromMs: Schema.NullOr(Schema.Finite),
+        toMs: Schema.NullOr(Schema.Finite),
+        count: Schema.Finite
+      })
+    ),
+    outliers: Schema.Array(Schema.Struct({ node: Schema.String, nodeId: Schema.String, offsetMs: Schema.Finite }))
+  })
+)
+
+/** @since 0.1.0 @category documents */
 export const TreeDocument = describes<Document.TreeDocument>()(
   Schema.Struct({
     path: Schema.String,

@@ -20,7 +20,8 @@ describe("asking", () => {
         ["/v1/events", 0],
         ["/v1/config", 0],
         ["/v1/peers", 1],
-        ["/v1/tree", 1]
+        ["/v1/tree", 1],
+        ["/v1/clock", 1]
       ] as const) {
         const answer = yield* ask("GET", path)
         assert.strictEqual(answer.status, 200, `${path}: ${answer.text}`)
@@ -49,6 +50,20 @@ describe("asking", () => {
       assert.deepStrictEqual(fake.calls.at(-1), {
         events: { severity: "error", sinceMs: 300_000, limit: 5, node: "fra-1" }
       })
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("the epoch of the clock is left once, however many ask for it", () =>
+    Effect.gen(function* () {
+      const { ask, client } = yield* serve()
+      assert.strictEqual((yield* client.clock).items[0]?.offsetMs, 10_800_000)
+      assert.strictEqual((yield* client.resetClock(0)).items[0]?.epoch, 1)
+      const problem = yield* Effect.flip(client.resetClock(0))
+      assert.strictEqual(problem._tag === "Problem" && problem.status, 400)
+      assert.include(problem.message, "epoch 1")
+      const malformed = yield* ask("POST", "/v1/clock/reset", JSON.stringify({ epoch: 65_536 }))
+      assert.strictEqual(malformed.status, 400)
+      assert.include(malformed.text, "body.epoch")
     }).pipe(Effect.scoped)
   )
 

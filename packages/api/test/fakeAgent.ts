@@ -63,6 +63,27 @@ export const rolloutOf = (
   return { key, revision, targeted: nodes.length, ...counts, pending: rest, converged: rest === 0, nodes }
 }
 
+const clockOf = (epoch: number): Document.ClockDocument => ({
+  node: "fra-1",
+  nodeId: "a1b2c3d4e5f6",
+  state: "degraded",
+  epoch,
+  offsetMs: 10_800_000,
+  wall: "2024-06-14T16:40:00.000Z",
+  population: "2024-06-14T13:40:00.000Z",
+  settled: true,
+  votes: 9,
+  need: 9,
+  policy: "refuse",
+  held: 0,
+  refused: 0,
+  lastRefused: null,
+  poisonedMs: null,
+  highWater: `${epoch}/2024-06-14T13:40:05.000Z`,
+  histogram: [{ fromMs: -25, toMs: 25, count: 8 }],
+  outliers: []
+})
+
 export interface Fake {
   readonly agent: Agent.Agent["Service"]
   /** Every call that changes something, as it arrived. */
@@ -75,6 +96,8 @@ export interface Fake {
   failure: Agent.InvalidInput | Agent.Unavailable | undefined
   /** An answer that does not fit its schema. */
   broken: boolean
+  /** Of the clock. */
+  epoch: number
   fleet: ReadonlyArray<Document.NodeDocument>
   datacenters: ReadonlyArray<Document.DatacenterView>
   readonly signal: Effect.Effect<void>
@@ -132,6 +155,7 @@ export const make: Effect.Effect<Fake> = Effect.gen(function* () {
     afterRollout: Effect.void,
     failure: undefined,
     broken: false,
+    epoch: 0,
     fleet: [node("fra-1", "a1b2c3d4e5f6"), node("fra-2", "b1b2c3d4e5f6")],
     datacenters: view.datacenters,
     signal: Effect.asVoid(PubSub.publish(signals, undefined)),
@@ -186,6 +210,17 @@ export const make: Effect.Effect<Fake> = Effect.gen(function* () {
           lazyRoots: 0
         }
       ]),
+      clock: answer(() => [clockOf(fake.epoch)]),
+      resetClock: (expected) =>
+        Effect.suspend(() => {
+          if (expected !== fake.epoch) {
+            return Effect.fail(
+              new Agent.InvalidInput({ where: "epoch", message: `this node is in epoch ${fake.epoch}` })
+            )
+          }
+          fake.epoch++
+          return Effect.succeed(fake.epoch)
+        }),
       tree: answer(() => [
         {
           path: "agent/components/clock",

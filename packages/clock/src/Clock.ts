@@ -1,28 +1,51 @@
 /**
- * Keeps the durable high-water mark ahead of the stamps that a node gives.
+ * The clock component of a node: what time it is, and up to when stamps may follow it.
  *
- * The clock itself is a cell (`Hlc.Reading`) that the shell reads and moves without asking anybody. This machine only
- * sees to it that the cell may follow the physical clock: it makes a mark a few seconds ahead durable and then extends
- * the cell's limit to it. A node that restarts begins above the mark, so that it never repeats a stamp, nor gives one
- * that is less than an earlier one, even if its wall clock was set back in between.
+ * Two machines side by side. The *population protocol* (`Population`) finds out how this node's clock stands to the clocks
+ * of the fleet; the *lease* (`Lease`) keeps a durable mark ahead of the stamps. The cell itself (`NodeClock`) belongs to
+ * the shell, which stamps without asking anybody; what is found out here is told to it as `Output`s.
  *
- * What a mark does not cover: a stamp received from a node whose clock is ahead by more than the lease, or in a higher
- * epoch, moves the cell beyond the mark at once. The mark follows at the next tick; a crash before that forgets it, and
- * a peer's next stamp brings it back.
- *
- * The machine speaks to no peer; links and frames do not concern it.
+ * A *reset* begins the next epoch with the fleet's time. It is for a fleet whose stamps have run away from the time of day
+ * (Jon Moore, Strange Loop 2015: the operator raises the epoch): every stamp of the new epoch sorts after all of the old.
  *
  * @since 0.1.0
  */
-import { Codec, type Machine } from "@starling/machine"
-import * as Hlc from "./Hlc.ts"
+import { Codec, type Machine, type NodeId } from "@starling/machine"
+import type { ClockBlock } from "./ClockBlock.ts"
+import * as EffectiveTime from "./EffectiveTime.ts"
+import * as FleetTime from "./FleetTime.ts"
+import type * as Hlc from "./Hlc.ts"
+import * as Lease from "./Lease.ts"
+import * as MedianEstimator from "./MedianEstimator.ts"
+import * as Population from "./Population.ts"
 import * as Stamp from "./Stamp.ts"
 
-/** `Started` arms the tick and asks for the first lease. @since 0.1.0 @category models */
-export type Event = Machine.ShellEvent<Message, Timer> | { readonly _tag: "Started" }
+/**
+ * - `Neighbors`: the view manager's numbered snapshot.
+ * - `Fleet`: so many nodes are known to live, this one among them.
+ * - `Reset`: an operator's wish to leave epoch `expected`; answered by `Answer` with the same token. `wall` is the time to
+ *   begin the next one with, for a fleet that does not agree on one.
+ * - `Renew`: the cell is in another epoch than a moment ago.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Event =
+  | Machine.ShellEvent<Message, Timer>
+  | { readonly _tag: "Started" }
+  | { readonly _tag: "Neighbors"; readonly version: number; readonly neighbors: ReadonlyArray<Machine.Neighbor> }
+  | { readonly _tag: "Fleet"; readonly size: number }
+  | {
+      readonly _tag: "Reset"
+      readonly token: number
+      readonly expected: number
+      readonly wall: number | undefined
+    }
+  | { readonly _tag: "Renew" }
 
 /**
- * Beside time and event: the physical clock in milliseconds since 1970, and what the cell holds.
+ * Beside time and event: `wall` is the node's own clock in milliseconds since 1970, NaN if it has none; `reading` is what
+ * the cell holds.
  *
  * @since 0.1.0
  * @category models
@@ -32,219 +55,266 @@ export interface Input extends Machine.Input<Event> {
   readonly reading: Hlc.Reading
 }
 
-/** In this epoch the physical clock may be followed up to `limit`: hand it to `Hlc.extend`. @since 0.1.0 @category models */
-export interface Output {
-  readonly _tag: "Lease"
-  readonly epoch: number
-  readonly limit: number
-}
+/** @since 0.1.0 @category models */
+export type Message = Population.Message<ClockBlock>
+
+/** @since 0.1.0 @category models */
+export type Timer = Lease.Timer | Population.Timer
+
+/**
+ * For the cell: `Lease` and `FleetTime` as their machines say them; `Epoch`: leave epoch `expected` for the next one, which
+ * begins at `wall`. For who asked: `Answer`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Output =
+  | Lease.Output
+  | Population.Output
+  | { readonly _tag: "Epoch"; readonly expected: number; readonly wall: number }
+  | { readonly _tag: "Answer"; readonly token: number; readonly answer: ResetAnswer }
+
+/** @since 0.1.0 @category models */
+export type ResetAnswer =
+  | { readonly _tag: "Epoch"; readonly epoch: number }
+  | { readonly _tag: "Invalid"; readonly where: "epoch" | "wall"; readonly message: string }
 
 /** @since 0.1.0 @category models */
 export type Action = Machine.Action<Message, Timer, Output>
 
-/** Nothing is said to other nodes. @since 0.1.0 @category models */
-export type Message = never
-
-/** `round` tells the tick that counts from one armed before a restart. @since 0.1.0 @category models */
-export interface Timer {
-  readonly _tag: "Tick"
-  readonly round: number
+/**
+ * - `source`: `fleet` stamps by the population's time. `own` takes the own clock for right and says nothing to neighbours:
+ *   a plain hybrid logical clock, for fleets whose clocks somebody else keeps. Our choice for now: `own`, until fleets
+ *   that ask for the time have been soaked for as long as those that do not.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Settings {
+  readonly source: "fleet" | "own"
+  readonly lease: Lease.Config
+  readonly roundMs: number
+  readonly gapMs: number
+  readonly fleet: FleetTime.Config
+  readonly time: EffectiveTime.Config
 }
 
 /** @since 0.1.0 @category models */
-export interface Config {
-  /** How far ahead the mark is set. */
-  readonly leaseMs: number
-  /** How often the lease is looked at. */
-  readonly tickMs: number
-  /** A write unanswered for longer is asked for again. */
-  readonly writeTimeoutMs: number
+export interface Config extends Settings {
+  readonly self: NodeId.NodeId
+  /** There are others to be joined: configured seeds, or remembered peers. */
+  readonly hasContacts: boolean
 }
 
-/**
- * Our choices: a lease of 5 s is renewed when less than half is left, so a disk may stall for 1.5 s before stamps
- * advance by counter only, and a restart runs at most 5 s ahead of the wall.
- *
- * @since 0.1.0
- */
-export const defaults: Config = { leaseMs: 5000, tickMs: 1000, writeTimeoutMs: 5000 }
-
-/** Stamps up to here may have been given. @since 0.1.0 @category models */
-export interface Mark {
-  readonly epoch: number
-  readonly wall: number
+/** @since 0.1.0 */
+export const defaults: Settings = {
+  source: "own",
+  lease: Lease.defaults,
+  roundMs: Population.defaults.roundMs,
+  gapMs: Population.defaults.gapMs,
+  fleet: FleetTime.defaults,
+  time: EffectiveTime.defaults
 }
 
 /** @since 0.1.0 @category models */
 export interface State {
   readonly config: Config
-  readonly round: number
-  /** The mark that is known to be durable. */
-  readonly durable: Mark | undefined
-  readonly writing: { readonly token: number; readonly mark: Mark; readonly since: Machine.Instant } | undefined
-  /** Token of the last write. */
-  readonly token: number
+  readonly seed: number
+  readonly lease: Lease.State
+  /** Undefined until the first event, since only that says what the monotonic clock shows. */
+  readonly population: Population.State<MedianEstimator.State, ClockBlock> | undefined
+  /** What was settled before this state, in terms of the same monotonic clock. */
+  readonly offset: number | undefined
   readonly counters: Counters
 }
 
 /** @since 0.1.0 @category models */
 export interface Counters {
-  readonly leases: number
-  /** Writes that were not answered in time. */
-  readonly lateWrites: number
-  /** Ticks that found the lease used up. */
-  readonly exhausted: number
-  /** 1 if the stored mark could not be read. */
-  readonly damagedMark: number
+  readonly resets: number
+  readonly resetsRefused: number
 }
 
-/** The durable state of a node: tables, and in each the rows by key. @since 0.1.0 @category models */
-export type Stored = ReadonlyMap<string, ReadonlyMap<string, unknown>>
-
-/** Where the mark is kept: `[epoch, wall]`. @since 0.1.0 */
-export const table = "meta"
-
-/** @since 0.1.0 */
-export const key = "high-water"
-
-/**
- * How far above the mark a restart begins. Our choice: room for the milliseconds that full counters carried beyond the
- * mark while a lease had run out, 65,536 stamps each.
- *
- * @since 0.1.0
- */
-export const restartGapMs = 100
+/** @since 0.1.0 @category constructors */
+export const make = (config: Config, stored: Lease.Stored, seed: number): State => ({
+  config,
+  seed,
+  lease: Lease.make(config.lease, stored),
+  population: undefined,
+  offset: undefined,
+  counters: { resets: 0, resetsRefused: 0 }
+})
 
 /**
- * The cell of a node that starts: above the durable mark, if there is one. It already holds a first lease, so **the
- * rows of `rowsOf` must be durable before its first stamp leaves the node**; they go with the new incarnation.
+ * After a second crash: the lease from the store. `offset` is the fleet's time as the cell has it; it is a fact about this
+ * process's monotonic clock that no crash of a component makes untrue.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const initial = (stored: Stored, wall: number, config: Config = defaults): Hlc.Reading => {
-  const mark = markOf(stored)
-  if (mark === undefined || mark === "damaged") return Hlc.make(ahead(wall, 0, config))
-  const start = Math.min(mark.wall + restartGapMs, Hlc.wallFollowMax)
-  return { epoch: mark.epoch, wall: start, counter: 0, limit: ahead(wall, start, config) }
-}
-
-/** What must be durable before a cell gives its first stamp. @since 0.1.0 */
-export const rowsOf = (reading: Hlc.Reading): ReadonlyArray<Machine.StoreRow> => [
-  rowOf({ epoch: reading.epoch, wall: reading.limit })
-]
-
-/** @since 0.1.0 @category constructors */
-export const make = (config: Config, stored: Stored): State => {
-  const mark = markOf(stored)
-  return {
-    config,
-    round: 0,
-    durable: mark === "damaged" ? undefined : mark,
-    writing: undefined,
-    token: 0,
-    counters: { leases: 0, lateWrites: 0, exhausted: 0, damagedMark: mark === "damaged" ? 1 : 0 }
-  }
-}
-
-/** After a second crash: from the store alone. @since 0.1.0 @category constructors */
-export const rebuild: (config: Config, stored: Stored) => State = make
+export const rebuild = (config: Config, stored: Lease.Stored, seed: number, offset: number | undefined): State => ({
+  ...make(config, stored, seed),
+  offset
+})
 
 /** @since 0.1.0 @category running */
 export const step = (state: State, input: Input): Machine.Step<State, Action> => {
-  switch (input.event._tag) {
-    case "Started":
-      return onTick(state, input)
-    case "TimerFired":
-      return input.event.timer.round === state.round ? onTick(state, input) : [state, []]
+  const { event } = input
+  switch (event._tag) {
+    case "Started": {
+      const [talked, said] = talk(state, input, event)
+      const [leased, asked] = lease(talked, input, event)
+      return [leased, [...said, ...asked]]
+    }
+    case "TimerFired": {
+      const { timer } = event
+      return timer._tag === "Tick"
+        ? lease(state, input, { _tag: "TimerFired", timer })
+        : talk(state, input, { _tag: "TimerFired", timer })
+    }
     case "Written":
-      return onWritten(state, input.event.token)
+    case "Renew":
+      return lease(state, input, event)
+    case "Reset":
+      return onReset(state, input, event)
     default:
-      return [state, []]
+      return talk(state, input, event)
   }
 }
 
-/** @since 0.1.0 @category codec */
-export const encode = (message: Message): ReadonlyArray<unknown> => message
-
-/** @since 0.1.0 @category codec */
-export const decode: Codec.Decoder<Message> = () => Codec.refuse("unknown kind: clocks send no messages")
-
-/** Names of the broken ones; empty is fine. @since 0.1.0 */
-export const invariants = (state: State): ReadonlyArray<string> => {
-  const broken: Array<string> = []
-  const { durable, writing } = state
-  if (durable !== undefined && writing !== undefined && !isAbove(writing.mark, durable)) {
-    broken.push("clock: a mark is never moved back")
-  }
-  if (writing !== undefined && writing.token !== state.token) {
-    broken.push("clock: only the newest write is waited for")
-  }
-  return broken
+/** The time that the node stamps by, NaN if there is none. @since 0.1.0 */
+export const timeOf = ({ population }: State, now: Machine.Instant, wall: number): number => {
+  if (population === undefined) return Number.NaN
+  const { config, told } = population
+  return EffectiveTime.physical(wall, now + (told?.offset ?? Number.NaN), told?.alone ?? false, config.time)
 }
 
-const onTick = (state: State, input: Input): Machine.Step<State, Action> => {
-  const round = state.round + 1
-  const tick: Action = { _tag: "SetTimer", delayMs: state.config.tickMs, timer: { _tag: "Tick", round } }
-  const [next, actions] = renew({ ...state, round }, input)
-  return [next, [...actions, tick]]
-}
-
-const renew = (state: State, input: Input): Machine.Step<State, Action> => {
-  const { config, durable, writing } = state
-  const { reading } = input
-  const isCovered = durable !== undefined && !isAbove(reading, durable)
-  const left = isCovered ? durable.wall - toWall(input.wall) : 0
-  const late = writing !== undefined && input.now - writing.since >= config.writeTimeoutMs
-  const counters = {
-    ...state.counters,
-    lateWrites: state.counters.lateWrites + (late ? 1 : 0),
-    exhausted: state.counters.exhausted + (durable !== undefined && left <= 0 ? 1 : 0)
-  }
-  if (left >= config.leaseMs / 2 || (writing !== undefined && !late)) return [{ ...state, counters }, []]
-  // Within an epoch a mark never falls, not even behind one that was asked for and not answered.
-  const wanted = ahead(input.wall, reading.wall, config)
-  const mark = [durable, writing?.mark].reduce<Mark>(
-    (mark, earlier) => (earlier === undefined || isAbove(mark, earlier) ? mark : earlier),
-    { epoch: reading.epoch, wall: wanted }
-  )
-  if (durable !== undefined && !isAbove(mark, durable)) return [{ ...state, counters }, []]
-  // Never that of a write that a crashed predecessor asked for: its answer may still come.
-  const token = Math.max(state.token + 1, Math.floor(input.now))
-  return [
-    { ...state, counters, token, writing: { token, mark, since: input.now } },
-    [{ _tag: "Write", token, rows: [rowOf(mark)] }]
-  ]
-}
-
-const onWritten = (state: State, token: number): Machine.Step<State, Action> => {
-  const { writing } = state
-  if (writing === undefined || writing.token !== token) return [state, []]
-  const counters = { ...state.counters, leases: state.counters.leases + 1 }
-  return [
-    { ...state, counters, durable: writing.mark, writing: undefined },
-    [{ _tag: "Emit", output: { _tag: "Lease", epoch: writing.mark.epoch, limit: writing.mark.wall } }]
-  ]
-}
-
-const markOf = (stored: Stored): Mark | "damaged" | undefined => {
-  const value = stored.get(table)?.get(key)
-  if (value === undefined) return undefined
-  const fields = Codec.tuple(value, 2, "high-water mark")
-  if (!fields.ok) return "damaged"
-  const [epoch, wall] = fields.value
-  return Codec.isCount(epoch, Stamp.epochMax) && Codec.isCount(wall, Stamp.wallMax) ? { epoch, wall } : "damaged"
-}
-
-const rowOf = (mark: Mark): Machine.StoreRow => ({ table, key, value: [mark.epoch, mark.wall] })
-
-const isAbove = (a: Mark, b: Mark): boolean => a.epoch > b.epoch || (a.epoch === b.epoch && a.wall > b.wall)
-
-const toWall = (wall: number): number => (wall > 0 ? Math.floor(Math.min(wall, Hlc.wallFollowMax)) : 0)
+/** What `starling clock` shows, or undefined before the first event. @since 0.1.0 */
+export const statusOf = (state: State, now: Machine.Instant, wall: number): Population.Status | undefined =>
+  state.population === undefined ? undefined : Population.median.status(state.population, { now, wall })
 
 /**
- * A lease beyond the physical clock, and never below what was stamped. Not a lease beyond the stamps: a node that starts
- * above its last mark would otherwise run one lease further ahead of the wall with every crash.
+ * The clocks of others that this node has heard of lately, of all of them in a small fleet and of 63 in a large one:
+ * whose (`ClockBlock.originOf` of the node's id), and how far ahead of the fleet's time. Empty in probation.
+ *
+ * @since 0.1.0
  */
-const ahead = (wall: number, from: number, config: Config): number =>
-  Math.min(Math.max(toWall(wall) + config.leaseMs, from), Hlc.wallFollowMax)
+export const others = (
+  { population }: State,
+  now: Machine.Instant,
+  wall: number
+): ReadonlyArray<{ readonly origin: number; readonly aheadMs: number }> => {
+  const settled = population?.fleet.offset
+  if (population === undefined || settled === undefined) return []
+  return MedianEstimator.clocks(population.estimator, { now, wall }).map(({ offset, origin }) => ({
+    origin,
+    aheadMs: offset - settled
+  }))
+}
+
+/** @since 0.1.0 @category codec */
+export const encode = (message: Message): ReadonlyArray<unknown> => [kindClocks, ...Population.median.encode(message)]
+
+/** @since 0.1.0 @category codec */
+export const decode: Codec.Decoder<Message> = (input) => {
+  if (!Array.isArray(input)) return Codec.refuse("clock: expected a list")
+  return input[0] === kindClocks
+    ? Population.median.decode(input.slice(1))
+    : Codec.refuse(`unknown kind: ${String(input[0]).slice(0, 32)}`)
+}
+
+const kindClocks = 0
+
+/** Names of the broken ones; empty is fine. @since 0.1.0 */
+export const invariants = (state: State): ReadonlyArray<string> => [
+  ...Lease.invariants(state.lease),
+  ...(state.population === undefined ? [] : Population.median.invariants(state.population))
+]
+
+type Talk = Parameters<typeof Population.median.step>[1]["event"]
+
+/** One step of the population protocol. Whoever learns what time it is asks for a lease at once. */
+const talk = (state: State, input: Input, event: Talk): Machine.Step<State, Action> => {
+  const { now, wall } = input
+  const before = begun(state, now)
+  const [population, actions] =
+    state.config.source === "own"
+      ? trust(before.population, event)
+      : Population.median.step(before.population, { now, wall, event })
+  const after: State = { ...before, population }
+  if (!Number.isNaN(timeOf(state, now, wall)) || Number.isNaN(timeOf(after, now, wall))) return [after, actions]
+  const [leased, asked] = lease(after, input, { _tag: "Renew" })
+  return [leased, [...actions, ...asked]]
+}
+
+type Begun = State & { readonly population: Population.State<MedianEstimator.State, ClockBlock> }
+
+const begun = (state: State, now: Machine.Instant): Begun => {
+  if (state.population !== undefined) return { ...state, population: state.population }
+  const { fleet, gapMs, hasContacts, roundMs, self, time } = state.config
+  const config = { self, hasContacts, roundMs, gapMs, fleet, time }
+  return { ...state, population: Population.median.make(config, state.seed, now, state.offset) }
+}
+
+/** Without a talk the own clock is right by definition. */
+const trust = (
+  population: Begun["population"],
+  event: Talk
+): Machine.Step<Begun["population"], Machine.Action<Message, Population.Timer, Population.Output>> => {
+  if (event._tag !== "Started") return [population, []]
+  const told: Population.Output = { _tag: "FleetTime", offset: undefined, alone: true, condition: "ok" }
+  return [{ ...population, told }, [{ _tag: "Emit", output: told }]]
+}
+
+const lease = (state: State, input: Input, event: Lease.Event): Machine.Step<State, Action> => {
+  const wall = timeOf(state, input.now, input.wall)
+  const [next, actions] = Lease.step(state.lease, { now: input.now, wall, reading: input.reading, event })
+  return [{ ...state, lease: next }, actions]
+}
+
+const onReset = (
+  state: State,
+  input: Input,
+  { expected, token, wall }: Extract<Event, { readonly _tag: "Reset" }>
+): Machine.Step<State, Action> => {
+  const refusal = refusalOf(state, input, expected, wall)
+  if (refusal !== undefined) {
+    const counters = { ...state.counters, resetsRefused: state.counters.resetsRefused + 1 }
+    return [{ ...state, counters }, [{ _tag: "Emit", output: { _tag: "Answer", token, answer: refusal } }]]
+  }
+  const begins = wall ?? timeOf(state, input.now, input.wall)
+  const counters = { ...state.counters, resets: state.counters.resets + 1 }
+  return [
+    { ...state, counters },
+    [
+      { _tag: "Emit", output: { _tag: "Epoch", expected, wall: begins } },
+      { _tag: "Emit", output: { _tag: "Answer", token, answer: { _tag: "Epoch", epoch: expected + 1 } } }
+    ]
+  ]
+}
+
+/** A reset to a time that is itself wrong would have to be reset again. */
+const refusalOf = (
+  state: State,
+  { now, reading, wall: own }: Input,
+  expected: number,
+  wall: number | undefined
+): ResetAnswer | undefined => {
+  const invalid = (where: "epoch" | "wall", message: string): ResetAnswer => ({ _tag: "Invalid", where, message })
+  if (reading.epoch !== expected) {
+    return invalid("epoch", `this node is in epoch ${reading.epoch}, not ${expected}: somebody was quicker; look again`)
+  }
+  if (expected >= Stamp.epochMax) return invalid("epoch", `${Stamp.epochMax} is the last epoch there is`)
+  if (wall !== undefined) {
+    return wall >= 0 && wall <= Stamp.wallMax
+      ? undefined
+      : invalid("wall", `expected milliseconds since 1970 up to the year 9999, got ${wall}`)
+  }
+  const status = statusOf(state, now, own)
+  if (state.config.source === "own" || (status !== undefined && !status.isUnsettled)) return undefined
+  return invalid(
+    "wall",
+    status?.fleet === undefined
+      ? `the fleet's time is not settled: ${status?.votes ?? 0} clocks are known and ${status?.need ?? 1} must agree; mend the clocks first, or give the time`
+      : "the fleet's clocks do not agree with what was settled: mend the clocks first, or give the time"
+  )
+}

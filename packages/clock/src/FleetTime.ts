@@ -23,13 +23,16 @@ export interface Config {
   readonly persistMs: number
   /** Time constant of following within the tolerance. */
   readonly smoothingMs: number
+  /** How long probation may last before what waits for its end is stamped by the own clock. */
+  readonly overdueMs: number
 }
 
 /**
  * Our choices, by simulation of cold starts and of 400 rounds with bad clocks. After three votes a cold start with 5 %
  * bad clocks is dragged along in seven runs of eight; with 16 votes and two quiet seconds in none at 30 %. 250 ms is ten
  * times what clocks kept by NTP differ by. Ten quiet seconds before a jump stop what 40 % bad clocks do to the estimate;
- * they are less than the estimator's time-to-live, so that a healed fleet is not outvoted by its past.
+ * they are less than the estimator's time-to-live, so that a healed fleet is not outvoted by its past. Who has not settled
+ * in half a minute is in a fleet that will not agree; a thousand nodes under loss need a third of that.
  *
  * @since 0.1.0
  */
@@ -39,7 +42,8 @@ export const defaults: Config = {
   probationMs: 5000,
   settleMs: 2000,
   persistMs: 10_000,
-  smoothingMs: 2000
+  smoothingMs: 2000,
+  overdueMs: 30_000
 }
 
 /** All offsets are to the own monotonic clock. @since 0.1.0 @category models */
@@ -63,10 +67,10 @@ export interface Surroundings {
   readonly hasContacts: boolean
 }
 
-/** @since 0.1.0 @category constructors */
-export const make = (now: Machine.Instant): State => ({
+/** In probation; with `offset`, settled: what another state of the same process had found out. @since 0.1.0 @category constructors */
+export const make = (now: Machine.Instant, offset?: number): State => ({
   since: now,
-  offset: undefined,
+  offset,
   candidate: undefined,
   outsideSince: undefined,
   followedAt: now,
@@ -103,6 +107,15 @@ export const need = (state: State, around: Surroundings, now: Machine.Instant, c
 /** True of a node that is a fleet of its own. @since 0.1.0 */
 export const isAlone = (state: State, around: Surroundings, now: Machine.Instant, config: Config): boolean =>
   around.neighbors === 0 && need(state, around, now, config) === 1
+
+/**
+ * Probation has lasted longer than a healthy fleet lets it: too few clocks are heard, or they do not agree. What waits for
+ * the fleet's time waits no longer.
+ *
+ * @since 0.1.0
+ */
+export const isOverdue = (state: State, now: Machine.Instant, config: Config): boolean =>
+  state.offset === undefined && now - state.since >= config.overdueMs
 
 /** Takes notice of an estimate, or of none. @since 0.1.0 */
 export const follow = (state: State, estimate: number | undefined, now: Machine.Instant, config: Config): State => {

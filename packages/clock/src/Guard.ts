@@ -66,7 +66,9 @@ export interface TimestampAhead {
 export type Verdict = { readonly _tag: "Follow" } | { readonly _tag: "Hold" } | TimestampAhead
 
 const follow: Verdict = { _tag: "Follow" }
-const hold: Verdict = { _tag: "Hold" }
+
+/** @since 0.1.0 */
+export const hold: Verdict = { _tag: "Hold" }
 
 /**
  * May this stamp be merged into the clock? `population` is the fleet's time in milliseconds since 1970, or undefined

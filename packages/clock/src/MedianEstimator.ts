@@ -173,9 +173,13 @@ export const votes = (state: State, at: Moment): number => {
 }
 
 /** @since 0.1.0 */
-export const offsets = (state: State, at: Moment): ReadonlyArray<number> => {
-  const live: Array<number> = []
-  for (const entry of state.entries) if (isLive(state, entry, at)) live.push(entry.offset)
+export const offsets = (state: State, at: Moment): ReadonlyArray<number> =>
+  clocks(state, at).map(({ offset }) => offset)
+
+/** The samples that have a vote. @since 0.1.0 */
+export const clocks = (state: State, at: Moment): ReadonlyArray<Entry> => {
+  const live: Array<Entry> = []
+  for (const entry of state.entries) if (isLive(state, entry, at)) live.push(entry)
   return live
 }
 

@@ -47,6 +47,7 @@ export interface Output {
   readonly _tag: "FleetTime"
   /** The fleet's time minus the monotonic clock; undefined in probation. */
   readonly offset: number | undefined
+  /** Until there is a fleet's time the own clock is taken: there is nobody to ask, or probation has lasted too long. */
   readonly alone: boolean
   readonly condition: EffectiveTime.Condition
 }
@@ -154,7 +155,13 @@ export interface Status {
 
 /** The protocol with one estimator. @since 0.1.0 @category models */
 export interface Protocol<Estimator, Block> {
-  readonly make: (config: Config, seed: number | string, now: Machine.Instant) => State<Estimator, Block>
+  /** `offset`: what another state of the same process had settled on. */
+  readonly make: (
+    config: Config,
+    seed: number | string,
+    now: Machine.Instant,
+    offset?: number
+  ) => State<Estimator, Block>
   readonly step: (
     state: State<Estimator, Block>,
     input: Input<Block>
@@ -167,7 +174,7 @@ export interface Protocol<Estimator, Block> {
 
 /** @since 0.1.0 @category constructors */
 export const make = <E, B>(estimator: ClockEstimator<E, B>): Protocol<E, B> => ({
-  make: (config, seed, now) => ({
+  make: (config, seed, now, offset) => ({
     config,
     round: 0,
     version: -1,
@@ -175,7 +182,7 @@ export const make = <E, B>(estimator: ClockEstimator<E, B>): Protocol<E, B> => (
     size: undefined,
     estimator: estimator.make(config.self, seed),
     estimate: undefined,
-    fleet: FleetTime.make(now),
+    fleet: FleetTime.make(now, offset),
     seen: undefined,
     era: 0,
     told: undefined,
@@ -344,7 +351,9 @@ const tell = <E, B>(turn: Turn<E, B>): void => {
   const output: Output = {
     _tag: "FleetTime",
     offset,
-    alone: FleetTime.isAlone(fleet, aroundOf(state), at.now, config.fleet),
+    alone:
+      FleetTime.isAlone(fleet, aroundOf(state), at.now, config.fleet) ||
+      FleetTime.isOverdue(fleet, at.now, config.fleet),
     condition: EffectiveTime.conditionOf(at.wall, FleetTime.at(fleet, at.now) ?? Number.NaN, config.time)
   }
   if (

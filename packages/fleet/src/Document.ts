@@ -181,6 +181,48 @@ export interface PeerDocument {
   readonly lazyRoots: number
 }
 
+/**
+ * What the clock of the node that answers is worth.
+ *
+ * - `state`: `probation` while the fleet's time is not settled; `own` where the agent is told not to ask the fleet.
+ * - `offsetMs`: the node's own clock minus the fleet's time; null if either is missing.
+ * - `wall`, `population`: the own clock and the fleet's time, ISO 8601; null where there is none.
+ * - `settled`: false while the fleet's clocks do not agree with `population`.
+ * - `votes` of `need`: clocks heard of lately, and how many it takes.
+ * - `held`: requests that wait until the time is known.
+ * - `refused`, `lastRefused`: received stamps beyond the guard, and what was wrong with the last.
+ * - `poisonedMs`: how far this node's own stamps lie beyond the guard; null if they do not.
+ * - `highWater`: no stamp was given out above it; epoch and ISO 8601.
+ * - `histogram`: the other clocks heard of, by how far they are ahead of the fleet's time; null is without end.
+ * - `outliers`: those of them beyond the tolerance.
+ *
+ * @since 0.1.0
+ */
+export interface ClockDocument {
+  readonly node: string
+  readonly nodeId: string
+  readonly state: "probation" | "clockless" | "ok" | "degraded" | "behind" | "own"
+  readonly epoch: number
+  readonly offsetMs: number | null
+  readonly wall: string | null
+  readonly population: string | null
+  readonly settled: boolean
+  readonly votes: number
+  readonly need: number
+  readonly policy: "refuse" | "accept"
+  readonly held: number
+  readonly refused: number
+  readonly lastRefused: string | null
+  readonly poisonedMs: number | null
+  readonly highWater: string | null
+  readonly histogram: ReadonlyArray<{
+    readonly fromMs: number | null
+    readonly toMs: number | null
+    readonly count: number
+  }>
+  readonly outliers: ReadonlyArray<{ readonly node: string; readonly nodeId: string; readonly offsetMs: number }>
+}
+
 /** One line of the supervision tree. @since 0.1.0 */
 export interface TreeDocument {
   /** Slash-separated from the root: `agent/components/clock`. */

@@ -54,6 +54,10 @@ import type { Labels } from "./Selector.ts"
  *   replaces what was said before, and must be said again after `rebuild`.
  * - `Applied`: the answer to `Apply`, or the report of a local application that asked for nothing.
  * - `Leave`: this node is about to go. Its document says so from now on.
+ * - `Restamp`: stamps are worth more than they were: the clock knows the time since now, or is in another epoch. What this
+ *   node says of itself is said again.
+ *
+ * `at`: when it happened, if it had to wait; the stamp and the wall of the input are of then.
  *
  * @since 0.1.0
  * @category models
@@ -74,6 +78,7 @@ export type Event =
       readonly note: string
       /** Default: `set`, or `delete` where the value is null. */
       readonly operation?: "set" | "revert"
+      readonly at?: Machine.Instant
     }
   | {
       readonly _tag: "RecordEvent"
@@ -82,6 +87,7 @@ export type Event =
       readonly severity: Severity
       readonly body: string
       readonly attributes: Readonly<Record<string, string | number | boolean>>
+      readonly at?: Machine.Instant
     }
   | {
       readonly _tag: "Published"
@@ -99,6 +105,7 @@ export type Event =
       readonly reason: string
     }
   | { readonly _tag: "Leave" }
+  | { readonly _tag: "Restamp" }
 
 /** How the view manager lost a neighbour. Eviction and replacement accuse nobody. @since 0.1.0 @category models */
 export type DownCause = "closed" | "refused" | "timeout" | "left" | "evicted" | "replaced"
@@ -174,6 +181,7 @@ export interface Timer {
  * - `Apply`: act on this entry, then answer `Applied`. One at a time for each key, the newest only.
  * - `Remember`: nodes to dial when this node is lonely; at most 256.
  * - `Changed`: an answer may differ from before. At most once in a step.
+ * - `Fleet`: so many nodes have a document here, this one among them. Said when it changes, and again now and then.
  * - `Outdated`: somebody has seen a later incarnation of this very node.
  *
  * @since 0.1.0
@@ -192,6 +200,7 @@ export type Output =
   | { readonly _tag: "Apply"; readonly entry: ConfigDocument; readonly previous: ConfigDocument | null }
   | { readonly _tag: "Remember"; readonly peers: ReadonlyArray<Peer.Peer> }
   | { readonly _tag: "Changed" }
+  | { readonly _tag: "Fleet"; readonly size: number }
   | { readonly _tag: "Outdated"; readonly incarnation: number }
 
 /** @since 0.1.0 @category models */
@@ -355,6 +364,8 @@ export interface State {
   /** Rows of events, and of what fell out at a bound, for the next batch. */
   readonly unsavedRows: ReadonlyArray<Machine.StoreRow>
   readonly rememberDue: boolean
+  /** The size of the fleet that was said last. */
+  readonly toldSize: number
   /** Neighbours that this node lost; newest last. */
   readonly lost: ReadonlyArray<Lost>
   readonly leaving: Stamp.Stamp | null
@@ -478,6 +489,8 @@ const onEvent = (turn: Turn, event: Event): void => {
       return entries.applied(turn, event)
     case "Leave":
       return own.leave(turn)
+    case "Restamp":
+      return own.restamp(turn)
     case "LinkUp":
     case "LinkRefused":
       // The view manager opens links, and its neighbour set says which of them count.

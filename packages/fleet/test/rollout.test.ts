@@ -191,7 +191,7 @@ describe("SetConfig", () => {
     assert.strictEqual(answer?._tag === "Config" && answer.document.value, "v")
     assert.isTrue(member.disk.get("config")?.size === 1)
     assert.deepStrictEqual(
-      member.outputs.map(({ output }) => output._tag).filter((tag) => tag !== "Changed"),
+      member.outputs.map(({ output }) => output._tag).filter((tag) => tag === "Answer" || tag === "Broadcast"),
       ["Answer", "Broadcast"]
     )
   })

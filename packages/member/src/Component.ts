@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import { Clock, type Hlc, type Stamp } from "@starling/clock"
+import { Clock, type Hlc, NodeClock, type Stamp } from "@starling/clock"
 import { Facts } from "@starling/fleet"
 import { BroadcastTree, LazyPushRepair, Shuffler, ViewManager } from "@starling/gossip"
 import type { Codec, Machine } from "@starling/machine"
@@ -130,7 +130,8 @@ export interface Spec<C extends Component> {
 
 /**
  * When something happens to a component: `now` on the monotonic clock, `wall` in milliseconds since 1970 as the machine
- * shows it, and what the clock cell holds. `stamp` draws a fresh stamp from the cell; only facts ask for one.
+ * shows it, and what the clock cell holds. `stamp` draws a fresh stamp from the cell, of now or of a moment that had to
+ * wait; only facts ask for one.
  *
  * @since 0.1.0
  * @category models
@@ -139,7 +140,14 @@ export interface Moment {
   readonly now: Machine.Instant
   readonly wall: number
   readonly reading: Hlc.Reading
-  readonly stamp: () => Stamp.Stamp
+  readonly stamp: (occurred?: Machine.Instant) => Stamp.Stamp
+}
+
+/** What had to wait bears the stamp, and the wall, of when it happened. */
+const factsInput = (event: Facts.Event, at: Moment): Facts.Input => {
+  const occurred = "at" in event ? event.at : undefined
+  const wall = occurred === undefined ? at.wall : NodeClock.momentOf(at, occurred).wall
+  return { now: at.now, event, wall, stamp: at.stamp(occurred) }
 }
 
 /** @since 0.1.0 */
@@ -154,5 +162,5 @@ export const specs: { readonly [C in Component]: Spec<C> } = {
   },
   "lazy-push-repair": { ...LazyPushRepair, input: (event, at) => ({ now: at.now, event }) },
   clock: { ...Clock, input: (event, at) => ({ now: at.now, event, wall: at.wall, reading: at.reading }) },
-  facts: { ...Facts, input: (event, at) => ({ now: at.now, event, wall: at.wall, stamp: at.stamp() }) }
+  facts: { ...Facts, input: factsInput }
 }

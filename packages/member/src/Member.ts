@@ -13,7 +13,7 @@
  *
  * @since 0.1.0
  */
-import { Clock, Hlc, type Stamp } from "@starling/clock"
+import { Lease, NodeClock } from "@starling/clock"
 import { Cell, type Machine, type Peer, Rng } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
@@ -93,7 +93,10 @@ export interface State {
   readonly durable: Durable
   readonly cells: Cells
   readonly queues: Readonly<Record<Component, Queue>>
-  readonly reading: Hlc.Reading
+  /** The clock cell. */
+  readonly clock: NodeClock.NodeClock
+  /** What waits until the time is known, the oldest first. */
+  readonly held: ReadonlyArray<Wiring.Delivery>
   readonly rng: Rng.Rng
   /** An `Advance` timer is on its way. */
   readonly advancing: boolean
@@ -111,14 +114,14 @@ export interface State {
 }
 
 /**
- * `eventsLost` to crashes before a step, `refused` because of a stamp that must not be followed, `redelivered` by a
- * broadcast tree that was rebuilt (and not handed on).
+ * `eventsLost` to crashes before a step, `refused` because of a stamp that must not be followed, `heldRefused` because too
+ * many waited for the time already, `redelivered` by a broadcast tree that was rebuilt (and not handed on).
  *
  * @since 0.1.0
  * @category models
  */
 export type Counters = Readonly<
-  Record<"steps" | "crashes" | "rebuilds" | "eventsLost" | "refused" | "redelivered", number>
+  Record<"steps" | "crashes" | "rebuilds" | "eventsLost" | "refused" | "heldRefused" | "redelivered", number>
 >
 
 /** A live link, and the components that were told of it or handed a frame of it. @since 0.1.0 @category models */
@@ -156,14 +159,15 @@ export const make = (
   seed: number | string,
   wall: number
 ): Machine.Machine<State, Event, Action, Input> & { readonly rows: ReadonlyArray<Machine.StoreRow> } => {
-  const [states, reading] = Parts.boot(config, stored, Rng.make(seed), wall)
+  const [states, clock] = Parts.boot(config, stored, Rng.make(seed), wall)
   return {
     step,
-    rows: Clock.rowsOf(reading),
+    rows: Lease.rowsOf(clock.reading),
     initial: {
       config,
       durable: HashMap.fromIterable([...stored].map(([table, rows]) => [table, HashMap.fromIterable(rows)] as const)),
-      reading,
+      clock,
+      held: [],
       cells: each((component) => Cell.make(states[component])) as Cells,
       queues: each(() => []),
       rng: Rng.split(Rng.make(seed), "moves"),
@@ -176,7 +180,7 @@ export const make = (
       crash: undefined,
       generations: each(() => 0),
       crashedAt: each(() => []),
-      counters: { steps: 0, crashes: 0, rebuilds: 0, eventsLost: 0, refused: 0, redelivered: 0 }
+      counters: { steps: 0, crashes: 0, rebuilds: 0, eventsLost: 0, refused: 0, heldRefused: 0, redelivered: 0 }
     }
   }
 }
@@ -400,19 +404,48 @@ const move = (turn: Turn, component: Component): void =>
   Cell.isSettled(turn.cells[component]) ? stepOne(turn, component) : actOne(turn, component)
 
 const stepOne = <C extends Component>(turn: Turn, component: C): void => {
-  const delivery = take(turn, component)
+  const { state } = turn
+  const held = component === "facts" && state.clock.phase === "ready" ? state.held[0] : undefined
+  if (held !== undefined) state.held = state.held.slice(1)
+  else if (component === "facts") state.clock = NodeClock.release(state.clock, turn.input)
+  const delivery = held ?? take(turn, component)
   if (delivery === undefined) return
-  const stamp = Wiring.stampOf(delivery)
-  if (stamp !== undefined && Hlc.refuses(turn.state.reading, stamp)) {
-    turn.counters.refused++
-    return
-  }
+  if (held === undefined && !isAdmitted(turn, delivery)) return
   if (strikes(turn, component, "before")) {
     turn.counters.eventsLost++
     return crashed(turn, component)
   }
-  commit(turn, component, delivery, stamp)
+  commit(turn, component, delivery)
   if (strikes(turn, component, "committed")) crashed(turn, component)
+}
+
+/** By the clock; what is not admitted is held, or counts as not received. */
+const isAdmitted = (turn: Turn, delivery: Wiring.Delivery): boolean => {
+  const { input, state } = turn
+  switch (Wiring.admission(state.clock, delivery, input)) {
+    case "handle":
+      return true
+    case "hold": {
+      if (state.held.length < Wiring.heldMax) {
+        state.held = [...state.held, Wiring.occurredAt(delivery, input.now)]
+        return false
+      }
+      turn.counters.heldRefused++
+      const output = Wiring.noRoom(delivery)
+      if (output !== undefined) turn.actions.push({ _tag: "Emit", output })
+      return false
+    }
+    case "refuse":
+      turn.counters.refused++
+      follow(turn, delivery)
+      return false
+  }
+}
+
+/** Merges the stamp that a delivery brings, or counts why not. */
+const follow = ({ input, state }: Turn, delivery: Wiring.Delivery): void => {
+  const brought = Wiring.stampOf(delivery)
+  if (brought !== undefined) state.clock = NodeClock.receive(state.clock, brought, input)
 }
 
 /**
@@ -429,21 +462,17 @@ const take = (turn: Turn, component: Component): Wiring.Delivery | undefined => 
   return queue.splice(index, 1)[0]?.delivery
 }
 
-const commit = <C extends Component>(
-  turn: Turn,
-  component: C,
-  delivery: Wiring.Delivery,
-  stamp: Stamp.Stamp | undefined
-): void => {
+const commit = <C extends Component>(turn: Turn, component: C, delivery: Wiring.Delivery): void => {
   const { counters, input, state } = turn
-  if (stamp !== undefined) state.reading = Hlc.receive(state.reading, stamp, input.wall)
+  follow(turn, delivery)
   const moment: Moment = {
     now: input.now,
     wall: input.wall,
-    reading: state.reading,
-    stamp: () => {
-      const [reading, drawn] = Hlc.stamp(state.reading, input.wall, state.config.self.id)
-      state.reading = reading
+    reading: state.clock.reading,
+    stamp: (occurred) => {
+      const [clock, drawn] =
+        occurred === undefined ? NodeClock.stamp(state.clock, input) : NodeClock.stampOf(state.clock, input, occurred)
+      state.clock = clock
       return drawn
     }
   }
@@ -512,9 +541,12 @@ const deliver = (turn: Turn, from: Component, routed: Wiring.Routed): void => {
     state.ledger = Ledger.record(state.ledger, id)
   }
   switch (routed.to) {
-    case "clock-cell":
-      state.reading = Hlc.extend(state.reading, routed.lease)
+    case "clock-cell": {
+      const { phase } = state.clock
+      state.clock = NodeClock.hear(state.clock, routed.output, turn.input)
+      if (phase === "probation" && state.clock.phase === "ready") enqueue(turn, from, Wiring.restamp)
       return
+    }
     case "application":
       actions.push({ _tag: "Emit", output: routed.output })
       return
@@ -562,7 +594,8 @@ const rebuilt = <C extends Component>(turn: Turn, component: C): void => {
     rng: Rng.split(state.rng, `${component}/${generation}`),
     wall: input.wall,
     links: state.links.map(({ link, peer }) => ({ link, peer })),
-    ledger: state.ledger
+    ledger: state.ledger,
+    clock: state.clock
   })
   setCell(turn, component, Cell.make(fresh))
   state.generations = { ...state.generations, [component]: generation }

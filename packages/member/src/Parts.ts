@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import { Clock, type Hlc } from "@starling/clock"
+import { Clock, EffectiveTime, Guard, Lease, NodeClock } from "@starling/clock"
 import { Facts } from "@starling/fleet"
 import { BroadcastTree, LazyPushRepair, Shuffler, ViewManager } from "@starling/gossip"
 import { type Machine, Peer, Rng } from "@starling/machine"
@@ -52,7 +52,8 @@ export interface Settings {
   readonly shuffler?: Partial<Shuffler.Settings>
   readonly broadcastTree?: Partial<BroadcastTree.Settings>
   readonly lazyPushRepair?: Partial<LazyPushRepair.Settings>
-  readonly clock?: Partial<Clock.Config>
+  readonly clock?: Partial<Clock.Settings>
+  readonly guard?: Partial<Guard.Config>
   readonly facts?: Partial<Omit<Facts.Config, "self" | "startedAt">>
 }
 
@@ -65,7 +66,7 @@ export const boot = (
   stored: Stored,
   rng: Rng.Rng,
   wall: number
-): readonly [States, Hlc.Reading] => {
+): readonly [States, NodeClock.NodeClock] => {
   const at = (component: Component): Rng.Rng => Rng.split(rng, component)
   const facts = Facts.make(factsConfig(settings, wall), stored, at("facts"), wall)
   return [
@@ -74,10 +75,10 @@ export const boot = (
       shuffler: Shuffler.make(shufflerConfig(settings), at("shuffler")),
       "broadcast-tree": BroadcastTree.make(broadcastTreeConfig(settings), stored, at("broadcast-tree")),
       "lazy-push-repair": LazyPushRepair.make(repairConfig(settings), stored, at("lazy-push-repair")),
-      clock: Clock.make(clockConfig(settings), stored),
+      clock: Clock.make(clockConfig(settings, facts), stored, seedOf(at("clock"))),
       facts
     },
-    Clock.initial(stored, wall, clockConfig(settings))
+    NodeClock.make(cellConfig(settings), Lease.initial(stored))
   ]
 }
 
@@ -89,6 +90,7 @@ export interface Remains {
   readonly wall: number
   readonly links: ReadonlyArray<Machine.Neighbor>
   readonly ledger: Ledger.Ledger
+  readonly clock: NodeClock.NodeClock
 }
 
 /** @since 0.1.0 @category constructors */
@@ -107,7 +109,11 @@ const rebuilders: { readonly [C in Component]: (remains: Remains) => StateOf<C> 
   "broadcast-tree": ({ settings, stored, ledger, rng }) =>
     BroadcastTree.rebuild(broadcastTreeConfig(settings), stored, ledger, rng),
   "lazy-push-repair": ({ settings, ledger, rng }) => LazyPushRepair.rebuild(repairConfig(settings), ledger, rng),
-  clock: ({ settings, stored }) => Clock.rebuild(clockConfig(settings), stored),
+  clock: ({ clock, settings, stored, rng, wall }) => {
+    const facts = Facts.make(factsConfig(settings, wall), stored, rng, wall)
+    const offset = Number.isNaN(clock.offset) ? undefined : clock.offset
+    return Clock.rebuild(clockConfig(settings, facts), stored, seedOf(rng), offset)
+  },
   facts: ({ settings, stored, rng, wall }) => Facts.make(factsConfig(settings, wall), stored, rng, wall)
 }
 
@@ -143,7 +149,26 @@ const repairConfig = (settings: Settings): LazyPushRepair.Config => ({
   self: settings.self
 })
 
-const clockConfig = (settings: Settings): Clock.Config => ({ ...Clock.defaults, ...settings.clock })
+/** Who remembers nobody and was told of nobody is a fleet of its own. */
+const clockConfig = (settings: Settings, facts: Facts.State): Clock.Config => ({
+  ...Clock.defaults,
+  ...settings.clock,
+  self: settings.self.id,
+  hasContacts: settings.contacts.length > 0 || HashMap.size(facts.remembered) > 0
+})
+
+/** Who does not ask the fleet for the time has nothing to compare a stamp with. */
+const cellConfig = ({ clock, guard, self }: Settings): NodeClock.Config => ({
+  node: self.id,
+  guard: {
+    ...Guard.defaults,
+    ...guard,
+    ...((clock?.source ?? Clock.defaults.source) === "own" && { policy: "accept" })
+  },
+  time: clock?.time ?? EffectiveTime.defaults
+})
+
+const seedOf = (rng: Rng.Rng): number => Rng.nextInt(rng, 2 ** 31)[0]
 
 const factsConfig = (settings: Settings, wall: number): Facts.Config => ({
   ...Facts.defaults,

@@ -3,21 +3,23 @@
  *
  * | output of | reaches |
  * | --- | --- |
- * | view manager: `Views` | shuffler (both views); broadcast tree, lazy-push repair, facts (the neighbours, unless only passive ones are news) |
+ * | view manager: `Views` | shuffler (both views); broadcast tree, lazy-push repair, clock, facts (the neighbours, unless only passive ones are news) |
  * | view manager: `NeighborDown`, `NeighborRefused` | facts (evidence) |
  * | shuffler: `Integrate` | view manager |
  * | broadcast tree: `Announce`, `Seen`, `Known`, `Late`, `Forgotten`, `Missed` | lazy-push repair |
  * | broadcast tree: `Delivered` | facts (topic 0), the application (topic 1) |
  * | broadcast tree: `Accepted`, `Rejected` | the application |
  * | lazy-push repair: `Graft`, `Shorter` | broadcast tree |
- * | clock: `Lease` | the clock cell |
+ * | clock: `FleetTime`, `Lease`, `Epoch` | the clock cell |
+ * | clock: `Answer` | the application |
  * | facts: `Broadcast` | broadcast tree |
  * | facts: `Remember` | view manager |
+ * | facts: `Fleet` | clock |
  * | facts: `Answer`, `Apply`, `Changed`, `Outdated` | the application |
  *
  * @since 0.1.0
  */
-import { type Clock, Hlc, type Stamp } from "@starling/clock"
+import { type Clock, type ClockEstimator, NodeClock, type Stamp } from "@starling/clock"
 import { Facts } from "@starling/fleet"
 import type { BroadcastTree, LazyPushRepair, MessageId, Shuffler, ViewManager } from "@starling/gossip"
 import type { Machine } from "@starling/machine"
@@ -36,13 +38,14 @@ export type Delivery<C extends Component = Component> = {
  */
 export type ToApplication =
   | Extract<BroadcastTree.Output, { readonly _tag: "Accepted" | "Rejected" | "Delivered" }>
+  | Extract<Clock.Output, { readonly _tag: "Answer" }>
   | Extract<Facts.Output, { readonly _tag: "Answer" | "Apply" | "Changed" | "Outdated" }>
 
 /** @since 0.1.0 @category models */
 export type Routed =
   | Delivery
   | { readonly to: "application"; readonly output: ToApplication }
-  | { readonly to: "clock-cell"; readonly lease: Clock.Output }
+  | { readonly to: "clock-cell"; readonly output: Exclude<Clock.Output, { readonly _tag: "Answer" }> }
 
 /** Broadcasts of this topic carry configuration entries, those of `topicApplication` what an application sent. @since 0.1.0 */
 export const topicConfiguration = 0
@@ -73,7 +76,11 @@ export const isNeighborSet = (delivery: Delivery): boolean =>
  *
  * @since 0.1.0
  */
-export const afterCrash = (to: Component): ReadonlyArray<Delivery> => [{ to, event: { _tag: "Started" } }]
+export const afterCrash = (to: Component): ReadonlyArray<Delivery> => {
+  const started = { to, event: { _tag: "Started" } } as const
+  // What the crash took may have been the word that stamps count now.
+  return to === "facts" ? [started, restamp] : [started]
+}
 
 /**
  * The id of a broadcast that the broadcast tree hands over with this, to facts or to the application.
@@ -118,15 +125,51 @@ export const stampOf = (delivery: Delivery): Stamp.Stamp | undefined => {
 }
 
 /**
- * True of an event whose stamp must not be followed (`Hlc.refuses`): it counts as not received. Handling it would break
- * the law that what happens after it is stamped later.
+ * What to do with a delivery by the clock of the node:
+ *
+ * - `refuse`: it bears a stamp beyond the guard, and counts as not received. Handling it would break the law that what
+ *   happens after it is stamped later.
+ * - `hold`: it is to bear a stamp of this node, which does not know what time it is yet.
  *
  * @since 0.1.0
  */
-export const isRefused = (reading: Hlc.Reading, delivery: Delivery): boolean => {
+export const admission = (
+  clock: NodeClock.NodeClock,
+  delivery: Delivery,
+  at: ClockEstimator.Moment
+): "handle" | "hold" | "refuse" => {
+  if (isStamped(delivery)) return clock.phase === "open" ? "handle" : "hold"
   const stamp = stampOf(delivery)
-  return stamp !== undefined && Hlc.refuses(reading, stamp)
+  return stamp !== undefined && NodeClock.judge(clock, stamp, at)._tag === "TimestampAhead" ? "refuse" : "handle"
 }
+
+/** People will look for it in its true place: an event, or a revision of the configuration. */
+const isStamped = ({ event, to }: Delivery): boolean =>
+  to === "facts" && (event._tag === "RecordEvent" || event._tag === "SetConfig")
+
+/** How many deliveries may be held; one more is answered with a refusal. Our choice: a burst of a node's first seconds. @since 0.1.0 */
+export const heldMax = 1024
+
+/** A held delivery: it is handled as of when it came. @since 0.1.0 */
+export const occurredAt = (delivery: Delivery, at: Machine.Instant): Delivery =>
+  ({ to: delivery.to, event: { ...delivery.event, at } }) as Delivery
+
+/** What facts are told when the time is known, and when the epoch is another. @since 0.1.0 */
+export const restamp: Delivery = { to: "facts", event: { _tag: "Restamp" } }
+
+/** To who asked for one delivery too many. @since 0.1.0 */
+export const noRoom = (delivery: Delivery): ToApplication | undefined =>
+  "token" in delivery.event && delivery.to === "facts"
+    ? {
+        _tag: "Answer",
+        token: delivery.event.token,
+        answer: {
+          _tag: "Invalid",
+          where: "clock",
+          message: `this node does not know yet what time it is, and ${heldMax} requests wait for that; try again in some seconds`
+        }
+      }
+    : undefined
 
 /** A frame on its way between members. @since 0.1.0 @category models */
 export type Frame<C extends Component = Component> = {
@@ -141,7 +184,13 @@ const table: { readonly [C in Component]: (output: OutputOf<C>) => ReadonlyArray
         const views: Routed = { to: "shuffler", event: { _tag: "Views", version, active, passive } }
         if (news === "passive") return [views]
         const event = { _tag: "Neighbors", version, neighbors: active } as const
-        return [{ to: "broadcast-tree", event }, { to: "lazy-push-repair", event }, { to: "facts", event }, views]
+        return [
+          { to: "broadcast-tree", event },
+          { to: "lazy-push-repair", event },
+          { to: "clock", event },
+          { to: "facts", event },
+          views
+        ]
       }
       case "NeighborDown":
       case "NeighborRefused":
@@ -172,7 +221,17 @@ const table: { readonly [C in Component]: (output: OutputOf<C>) => ReadonlyArray
     }
   },
   "lazy-push-repair": (output: LazyPushRepair.Output) => [{ to: "broadcast-tree", event: output }],
-  clock: (output: Clock.Output) => [{ to: "clock-cell", lease: output }],
+  clock: (output: Clock.Output) => {
+    switch (output._tag) {
+      case "Answer":
+        return [{ to: "application", output }]
+      case "Epoch":
+        // The new epoch is durable, and known to the neighbours, as soon as can be.
+        return [{ to: "clock-cell", output }, { to: "clock", event: { _tag: "Renew" } }, restamp]
+      default:
+        return [{ to: "clock-cell", output }]
+    }
+  },
   facts: (output: Facts.Output) => {
     switch (output._tag) {
       case "Broadcast":
@@ -184,6 +243,8 @@ const table: { readonly [C in Component]: (output: OutputOf<C>) => ReadonlyArray
         ]
       case "Remember":
         return [{ to: "view-manager", event: { _tag: "Remembered", peers: output.peers } }]
+      case "Fleet":
+        return [{ to: "clock", event: { _tag: "Fleet", size: output.size } }]
       default:
         return [{ to: "application", output }]
     }

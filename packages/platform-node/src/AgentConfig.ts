@@ -51,6 +51,10 @@ export interface AgentConfig {
   readonly logFormat: "pretty" | "json"
   readonly insecure: boolean
   readonly debug: boolean
+  readonly clockSource: "own" | "fleet"
+  readonly clockPolicy: "refuse" | "accept"
+  /** A fault on purpose: the wall clock is read so many milliseconds ahead. */
+  readonly clockOffsetMs: number
   /** In the order in which they are tried; `[[apply]]` in the file, and nowhere else. */
   readonly apply: ReadonlyArray<Hook>
 }
@@ -71,6 +75,9 @@ export type Key =
   | "log-format"
   | "insecure"
   | "debug"
+  | "clock-source"
+  | "clock-policy"
+  | "clock-offset"
 
 /** @since 0.1.0 */
 export const keys: ReadonlyArray<Key> = [
@@ -87,7 +94,10 @@ export const keys: ReadonlyArray<Key> = [
   "log-level",
   "log-format",
   "insecure",
-  "debug"
+  "debug",
+  "clock-source",
+  "clock-policy",
+  "clock-offset"
 ]
 
 /** Where a value came from: `--gossip`, `STARLING_GOSSIP`, the path of the file, `default`. @since 0.1.0 @category models */
@@ -247,6 +257,9 @@ export const resolve = (sources: Sources): Result.Result<Effective, ConfigError>
     logFormat: read("log-format", Fields.oneOf(["pretty", "json"]), "pretty"),
     insecure: read("insecure", Fields.bool, false),
     debug: read("debug", Fields.bool, false),
+    clockSource: read("clock-source", Fields.oneOf(["own", "fleet"]), "own"),
+    clockPolicy: read("clock-policy", Fields.oneOf(["refuse", "accept"]), "refuse"),
+    clockOffsetMs: read("clock-offset", Fields.signedSpan, 0),
     apply: hooksOf(sources.file, issues)
   }
   settings.set("apply", {
@@ -334,6 +347,9 @@ const refusals = (config: AgentConfig): ReadonlyArray<{ readonly key: Key; reado
     if (other !== undefined && !address.endsWith(":0")) {
       out.push({ key, message: `${address} is taken by --${other.key}; each needs a port of its own` })
     }
+  }
+  if (config.clockOffsetMs !== 0 && !config.debug) {
+    out.push({ key: "clock-offset", message: "a wrong clock is a fault on purpose: it needs --debug" })
   }
   if (config.advertise === undefined && Fields.isWildcard(config.gossip)) {
     out.push({

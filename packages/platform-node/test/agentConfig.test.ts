@@ -39,7 +39,10 @@ const values: Readonly<Record<AgentConfig.Key, readonly [string, string, string]
   "log-level": ["trace", "warn", "error"],
   "log-format": ["json", "json", "pretty"],
   insecure: ["true", "false", "true"],
-  debug: ["true", "false", "true"]
+  debug: ["true", "false", "true"],
+  "clock-source": ["fleet", "own", "fleet"],
+  "clock-policy": ["accept", "refuse", "accept"],
+  "clock-offset": ["0s", "0ms", "0h"]
 }
 
 describe("the configuration of an agent", () => {
@@ -60,6 +63,9 @@ describe("the configuration of an agent", () => {
       logFormat: "pretty",
       insecure: false,
       debug: false,
+      clockSource: "own",
+      clockPolicy: "refuse",
+      clockOffsetMs: 0,
       apply: []
     })
     assert.deepStrictEqual(

@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import { Clock, Stamp } from "@starling/clock"
+import { Lease, Stamp } from "@starling/clock"
 import { MessageId, ViewManager } from "@starling/gossip"
 import { type NodeId, Peer, Rng } from "@starling/machine"
 import { Component, Member, type Parts, Wiring } from "@starling/member"
@@ -164,7 +164,7 @@ const note = (findings: Array<string>, found: ReadonlyArray<string>, at: string)
 const stampsBack = (before: Member.State, after: Member.State, node: NodeId.NodeId): ReadonlyArray<string> => {
   if (before.config.self.incarnation !== after.config.self.incarnation && !isKept(before, after)) return []
   const drawn = after.cells.facts.steps > before.cells.facts.steps
-  if (after.reading === before.reading && !drawn) return []
+  if (after.clock.reading === before.clock.reading && !drawn) return []
   const [old, fresh] = [stampOf(before, node), stampOf(after, node)]
   const order = Stamp.compare(fresh, old)
   return order > 0 || (order === 0 && !drawn) ? [] : [`${Stamp.toText(fresh)} after ${Stamp.toText(old)}`]
@@ -172,12 +172,19 @@ const stampsBack = (before: Member.State, after: Member.State, node: NodeId.Node
 
 /**
  * A restart begins above what was stamped, unless its disk was lost, or it had followed a stamp beyond its mark, which a crash
- * may forget (`Clock`).
+ * may forget (`Lease`).
  */
-const isKept = (before: Member.State, after: Member.State): boolean =>
-  !HashMap.isEmpty(after.durable) && before.reading.wall < before.reading.limit + Clock.restartGapMs
+const isKept = ({ clock: { reading } }: Member.State, after: Member.State): boolean =>
+  !HashMap.isEmpty(after.durable) && reading.wall < reading.limit + Lease.restartGapMs
 
-const stampOf = ({ reading: { counter, epoch, wall } }: Member.State, node: NodeId.NodeId): Stamp.Stamp => ({
+const stampOf = (
+  {
+    clock: {
+      reading: { counter, epoch, wall }
+    }
+  }: Member.State,
+  node: NodeId.NodeId
+): Stamp.Stamp => ({
   epoch,
   wall,
   counter,

@@ -302,7 +302,7 @@ const misjudged = ({ fleet }: Trial): ReadonlyArray<string> => {
   let first: string | undefined
   for (const { node, peer, state } of running) {
     if (out.length >= findingsMax) return out
-    const { epoch, wall, counter } = state.reading
+    const { epoch, wall, counter } = state.clock.reading
     const at = { now: Math.floor(World.now(world)), wall, stamp: { epoch, wall, counter, node: peer.id } }
     const facts = state.cells.facts.state
     for (const { id, state: judged } of Query.nodes(facts, at, { forgotten: true }).items) {

@@ -75,6 +75,9 @@ const node = Effect.fnUntraced(function* ({ config, settings }: AgentConfig.Effe
     ...(config.advertise === undefined ? {} : { advertise: config.advertise }),
     join: config.join,
     debug: config.debug,
+    clockSource: config.clockSource,
+    clockPolicy: config.clockPolicy,
+    clockOffsetMs: config.clockOffsetMs,
     version
   }).pipe(Layer.provide([TcpTransport.layer(), SqliteStore.layer(config.data)]))
   const counters = Layer.succeed(Counters.Counters, Counters.make())

@@ -44,6 +44,21 @@ export const agent = Command.make(
     "log-format": text("log-format", "FORMAT", "pretty or json; default pretty"),
     insecure: bool("insecure", "Allows addresses that are not loopback, unencrypted and unauthenticated"),
     debug: bool("debug", "Allows `starling debug` at this agent"),
+    "clock-source": text(
+      "clock-source",
+      "SOURCE",
+      "What time it is: by the own clock, or by most of the fleet's; default own"
+    ),
+    "clock-policy": text(
+      "clock-policy",
+      "POLICY",
+      "refuse stamps beyond the fleet's time, or accept them; default refuse"
+    ),
+    "clock-offset": text(
+      "clock-offset",
+      "DURATION",
+      "With --debug: reads the wall clock so far ahead, like 3h or -10m"
+    ),
     check: Flag.Boolean("check").pipe(
       Flag.withDescription("Validate, print the effective configuration with where each value came from, and exit"),
       Flag.withDefault(false)

@@ -15,6 +15,7 @@ export type Answer =
   | { readonly _tag: "Config"; readonly document: Document.ConfigDocument }
   | { readonly _tag: "Event"; readonly document: Document.EventDocument }
   | { readonly _tag: "Accepted"; readonly id: string }
+  | { readonly _tag: "Epoch"; readonly epoch: number }
 
 /** The step of the request never began: it may be made again. */
 export class Lost {

@@ -7,7 +7,7 @@
  *
  * Nothing here waits and nothing here is an Effect: it runs on the component's own turn.
  */
-import { Hlc } from "@starling/clock"
+import { type ClockEstimator, NodeClock, type Stamp } from "@starling/clock"
 import type { MessageId } from "@starling/gossip"
 import { Cell, type Machine, Rng } from "@starling/machine"
 import { Component, Ledger, Parts, Wiring } from "@starling/member"
@@ -53,6 +53,8 @@ export interface Counters {
   stepsTotal: number
   eventsLostTotal: number
   eventsRefusedTotal: number
+  eventsHeldTotal: number
+  heldRefusedTotal: number
   crashesTotal: number
   rebuildsTotal: number
   broadcastsDeliveredTotal: number
@@ -65,7 +67,9 @@ export interface Host {
   readonly ports: Ports
   readonly slots: Slots
   /** The clock cell: read and advanced synchronously, never asked of an actor. */
-  reading: Hlc.Reading
+  clock: NodeClock.NodeClock
+  /** What waits until the time is known, the oldest first. */
+  readonly held: Array<Wiring.Delivery>
   ledger: Ledger.Ledger
   rng: Rng.Rng
   /** The newest neighbour set each component was told. */
@@ -84,7 +88,7 @@ export class InjectedCrash extends Error {
 }
 
 export const make = (settings: Parts.Settings, stored: Parts.Stored, ports: Ports, seed: number): Host => {
-  const [states, reading] = Parts.boot(settings, stored, Rng.make(seed), ports.wall())
+  const [states, clock] = Parts.boot(settings, stored, Rng.make(seed), ports.wall())
   const slot = <C extends Component.Component>(component: C): Slot<C> => ({
     cell: Cell.make(states[component]),
     generation: 0,
@@ -97,7 +101,8 @@ export const make = (settings: Parts.Settings, stored: Parts.Stored, ports: Port
   return {
     settings,
     ports,
-    reading,
+    clock,
+    held: [],
     ledger: Ledger.empty,
     told: new Map(),
     rng: Rng.split(Rng.make(seed), "host"),
@@ -113,6 +118,8 @@ export const make = (settings: Parts.Settings, stored: Parts.Stored, ports: Port
       stepsTotal: 0,
       eventsLostTotal: 0,
       eventsRefusedTotal: 0,
+      eventsHeldTotal: 0,
+      heldRefusedTotal: 0,
       crashesTotal: 0,
       rebuildsTotal: 0,
       broadcastsDeliveredTotal: 0,
@@ -126,16 +133,57 @@ export const stateOf = <C extends Component.Component>(host: Host, component: C)
   host.slots[component].cell.state
 
 /**
- * One turn of a component: commit, then carry out. Throws what the step threw; the event is then lost, once, and
- * counted.
+ * One turn of a component. Throws what its step threw; the event is then lost, once, and counted.
+ *
+ * Facts begin with what was held, once the time is known.
  */
 export const handle = <C extends Component.Component>(host: Host, component: C, event: Component.EventOf<C>): void => {
-  const slot: Slot<C> = host.slots[component]
+  if (component === "facts" && host.clock.phase === "ready") {
+    for (let held = host.held.shift(); held !== undefined; held = host.held.shift()) run(host, held)
+    host.clock = NodeClock.release(host.clock, momentNow(host))
+  }
   const delivery = { to: component, event } as Wiring.Delivery
-  if (Wiring.isRefused(host.reading, delivery)) {
-    host.counters.eventsRefusedTotal++
+  if (isAdmitted(host, delivery)) run(host, delivery)
+}
+
+/** By the clock; what is not admitted is held, or counts as not received. */
+const isAdmitted = (host: Host, delivery: Wiring.Delivery): boolean => {
+  const at = momentNow(host)
+  switch (Wiring.admission(host.clock, delivery, at)) {
+    case "handle":
+      return true
+    case "hold":
+      hold(host, delivery, at.now)
+      return false
+    case "refuse":
+      host.counters.eventsRefusedTotal++
+      follow(host, delivery)
+      return false
+  }
+}
+
+const hold = (host: Host, delivery: Wiring.Delivery, now: Machine.Instant): void => {
+  if (host.held.length < Wiring.heldMax) {
+    host.counters.eventsHeldTotal++
+    host.held.push(Wiring.occurredAt(delivery, now))
     return
   }
+  host.counters.heldRefusedTotal++
+  const output = Wiring.noRoom(delivery)
+  if (output !== undefined) host.ports.application(output)
+}
+
+/** Merges the stamp that a delivery brings, or counts why not. */
+const follow = (host: Host, delivery: Wiring.Delivery): void => {
+  const brought = Wiring.stampOf(delivery)
+  if (brought !== undefined) host.clock = NodeClock.receive(host.clock, brought, momentNow(host))
+}
+
+/** Commits one step, then carries its actions out. */
+const run = <C extends Component.Component>(host: Host, delivery: Wiring.Delivery): void => {
+  const component = delivery.to as C
+  const event = delivery.event as Component.EventOf<C>
+  const slot: Slot<C> = host.slots[component]
   try {
     if (slot.isOutOfStep) throw new OutOfStep(`events of ${component} were dropped, it begins anew`)
     strike(slot, "before")
@@ -205,12 +253,17 @@ export const disarm = (host: Host, component: Component.Component): void => {
   host.slots[component].crash = undefined
 }
 
-/** A fresh stamp for what this node says now. */
-export const stamp = (host: Host) => {
-  const [reading, drawn] = Hlc.stamp(host.reading, host.ports.wall(), host.settings.self.id)
-  host.reading = reading
+/** A fresh stamp for what this node says now, or for what happened at `occurred` and had to wait. */
+const stamp = (host: Host, occurred: Machine.Instant | undefined): Stamp.Stamp => {
+  const at = momentNow(host)
+  const [clock, drawn] =
+    occurred === undefined ? NodeClock.stamp(host.clock, at) : NodeClock.stampOf(host.clock, at, occurred)
+  host.clock = clock
   return drawn
 }
+
+/** What both clocks of the machine show. */
+export const momentNow = ({ ports }: Host): ClockEstimator.Moment => ({ now: ports.monotonic(), wall: ports.wall() })
 
 const strike = <C extends Component.Component>(slot: Slot<C>, at: CrashPoint): void => {
   if (slot.crash !== at) return
@@ -221,10 +274,8 @@ const strike = <C extends Component.Component>(slot: Slot<C>, at: CrashPoint): v
 
 /** What rides on an event: the time, and for facts a stamp that sorts after every stamp the event brings. */
 const momentOf = (host: Host, delivery: Wiring.Delivery): Component.Moment => {
-  const wall = host.ports.wall()
-  const brought = Wiring.stampOf(delivery)
-  if (brought !== undefined) host.reading = Hlc.receive(host.reading, brought, wall)
-  return { now: host.ports.monotonic(), wall, reading: host.reading, stamp: () => stamp(host) }
+  follow(host, delivery)
+  return { ...momentNow(host), reading: host.clock.reading, stamp: (occurred) => stamp(host, occurred) }
 }
 
 /** Carries out what the last committed step still asks for. A new incarnation begins with it. */
@@ -282,9 +333,12 @@ const hand = (host: Host, routed: Wiring.Routed): void => {
   switch (routed.to) {
     case "application":
       return host.ports.application(routed.output)
-    case "clock-cell":
-      host.reading = Hlc.extend(host.reading, routed.lease)
+    case "clock-cell": {
+      const { phase } = host.clock
+      host.clock = NodeClock.hear(host.clock, routed.output, momentNow(host))
+      if (phase === "probation" && host.clock.phase === "ready") host.ports.tell(Wiring.restamp)
       return
+    }
     default:
       if (Wiring.isNeighborSet(routed)) host.told.set(routed.to, routed)
       return host.ports.tell(routed)
@@ -317,7 +371,8 @@ export const rebuild = <C extends Component.Component>(host: Host, component: C,
       rng: Rng.split(host.rng, `${component}/${slot.generation}`),
       wall: host.ports.wall(),
       links: host.ports.links(),
-      ledger: host.ledger
+      ledger: host.ledger,
+      clock: host.clock
     })
   )
   host.ports.tell({ to: component, event: { _tag: "Started" } } as Wiring.Delivery)

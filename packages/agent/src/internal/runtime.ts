@@ -2,7 +2,7 @@
  * The moving parts of one agent, put together: host, links, store writer, application, and the actors that carry them.
  */
 import { Actor, DynamicSupervisor, Mailbox, Registry, Supervisor, System } from "@starling/actor"
-import { Clock as ClockMachine } from "@starling/clock"
+import { Lease } from "@starling/clock"
 import { Pattern, Query } from "@starling/fleet"
 import { Component, type Parts, type Wiring } from "@starling/member"
 import { type Handshake, Link, Transport } from "@starling/wire"
@@ -95,10 +95,11 @@ export const start = Effect.fnUntraced(function* (options: Options) {
   const dialerAddress = Registry.viaUnsafe(system, dialerKey)
   const writer = StoreWriter.make(() => void Actor.tellUnsafe(storeAddress, "Flush"))
   const now = (): number => Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
+  const offset = options.debug ? (options.clockOffsetMs ?? 0) : 0
 
   const ports: Host.Ports = {
     monotonic: now,
-    wall: () => clock.currentTimeMillisUnsafe(),
+    wall: () => clock.currentTimeMillisUnsafe() + offset,
     tell,
     open: (component, attempt, to) => {
       const opener = { component, attempt }
@@ -121,7 +122,7 @@ export const start = Effect.fnUntraced(function* (options: Options) {
   const host = Host.make(settingsOf(options, identity, address), stored, ports, seed)
   // No stamp may leave above a lease that a crash would forget.
   yield* Effect.mapError(
-    store.write(ClockMachine.rowsOf(host.reading)),
+    store.write(Lease.rowsOf(host.clock.reading)),
     (error) => new StartError({ message: error.message, next: error.next })
   )
   const runtime: Runtime = {
@@ -222,7 +223,9 @@ const settingsOf = (options: Options, { id, incarnation }: Identity.Identity, ad
   name: options.name,
   datacenter: options.datacenter,
   labels: options.labels,
-  contacts: options.join
+  contacts: options.join,
+  clock: { source: options.clockSource ?? "own" },
+  ...(options.clockPolicy === undefined ? {} : { guard: { policy: options.clockPolicy } })
 })
 
 const helloOf = ({
@@ -486,7 +489,7 @@ const apply = (
 /** What is still in memory and worth keeping when the agent stops in good order. */
 const lastWords = (runtime: Runtime, store: Store["Service"]): Effect.Effect<void> =>
   Effect.suspend(() => {
-    StoreWriter.offer(runtime.writer, ClockMachine.rowsOf(runtime.host.reading), () => undefined)
+    StoreWriter.offer(runtime.writer, Lease.rowsOf(runtime.host.clock.reading), () => undefined)
     return settled(runtime, store)
   }).pipe(
     Effect.timeoutOption("2 seconds"),

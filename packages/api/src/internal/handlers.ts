@@ -102,7 +102,10 @@ export const fleet = HttpApiBuilder.group(
             Effect.flatMap((event) => inView(agent, [event]))
           ),
       peers: () => agent.peers,
-      tree: () => agent.tree
+      tree: () => agent.tree,
+      clock: () => agent.clock,
+      resetClock: ({ payload }) =>
+        Effect.andThen(Effect.mapError(agent.resetClock(payload.epoch, payload.wall), toProblem), agent.clock)
     })
   })
 )

@@ -4,7 +4,15 @@ import type { Document } from "@starling/fleet"
 export const contentType = "text/plain; version=0.0.4; charset=utf-8"
 
 /** Numbers among the counters that can fall. */
-const gauges: ReadonlySet<string> = new Set(["store_rows_waiting", "actor_alive"])
+const gauges: ReadonlySet<string> = new Set([
+  "store_rows_waiting",
+  "actor_alive",
+  "clock_epoch",
+  "clock_offset_ms",
+  "clock_settled",
+  "clock_votes",
+  "clock_held"
+])
 
 /**
  * `counters` become `starling_<name>_total`, with one `_total` whether their own name has it or not; what is not a

@@ -49,13 +49,23 @@ export const refute = (turn: Turn, doc: NodeDoc.NodeDoc): void => {
   tellAdjacency(turn)
 }
 
-const tellAdjacency = (turn: Turn): void => {
-  const { gate, lost } = turn.state
+/** Stamps of before sort before everything: neighbours and accusations are said again with one that counts. */
+export const restamp = (turn: Turn): void => {
+  update(turn, { lost: turn.state.lost.map((one) => ({ ...one, at: turn.stamp })) })
+  writeAdjacency(turn, adjacentTo(turn.state))
+}
+
+const adjacentTo = ({ gate, lost }: State): ReadonlyArray<{ readonly id: string; readonly incarnation: number }> => {
   const gone = new Set(lost.map(({ id, incarnation }) => `${id}.${incarnation}`))
-  const neighbors = gate.neighbors
+  return gate.neighbors
     .map(({ peer }) => ({ id: peer.id, incarnation: peer.incarnation }))
     .filter(({ id, incarnation }) => !gone.has(`${id}.${incarnation}`))
     .slice(0, neighborsMax)
+}
+
+const tellAdjacency = (turn: Turn): void => {
+  const { lost } = turn.state
+  const neighbors = adjacentTo(turn.state)
   const before = NodeDoc.valueOf(ownDoc(turn.state), "adjacency", "Adjacency")
   if (
     before !== undefined &&
@@ -67,7 +77,11 @@ const tellAdjacency = (turn: Turn): void => {
   ) {
     return
   }
-  writeOwn(turn, "adjacency", { _tag: "Adjacency", at: turn.stamp, neighbors, lost })
+  writeAdjacency(turn, neighbors)
+}
+
+const writeAdjacency = (turn: Turn, neighbors: ReturnType<typeof adjacentTo>): void => {
+  writeOwn(turn, "adjacency", { _tag: "Adjacency", at: turn.stamp, neighbors, lost: turn.state.lost })
   turn.changed = true
 }
 

@@ -59,6 +59,7 @@ export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: nu
       ...peers.surplus.map((id) => ({ table: "peers", key: id, value: null }))
     ],
     rememberDue: false,
+    toldSize: 0,
     lost: [],
     leaving: null,
     registers,

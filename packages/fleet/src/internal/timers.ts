@@ -10,7 +10,7 @@ import * as own from "./own.ts"
 import * as relaying from "./relaying.ts"
 import * as spread from "./spread.ts"
 import * as sync from "./sync.ts"
-import { arm, docOf, type Turn, update } from "./turn.ts"
+import { arm, docOf, tellSize, type Turn, update } from "./turn.ts"
 
 export const started = (turn: Turn): void => {
   arm(turn, "Tick", turn.state.config.tickMs)
@@ -50,6 +50,7 @@ export const fired = (turn: Turn, timer: Timer): void => {
       return sync.askAgain(turn)
     case "AntiEntropy":
       armJittered(turn, "AntiEntropy", turn.state.config.antiEntropyMs, 0.3)
+      tellSize(turn)
       return sync.compare(turn)
     case "Pulse":
       armPulse(turn)

@@ -49,7 +49,17 @@ export const end = (turn: Turn): Machine.Step<State, Action> => {
     want(turn, "Own", Math.max(turn.now + config.leadingMs, lastOwn + gatherMs(turn.state)))
   }
   if (turn.changed) emit(turn, { _tag: "Changed" })
+  if (HashMap.size(turn.state.docs) !== turn.state.toldSize) tellSize(turn)
   return [turn.state, turn.actions]
+}
+
+/**
+ * All documents count, also those of nodes that are gone: who is young then asks for more clocks than there are, and stops
+ * asking when it is no longer young.
+ */
+export const tellSize = (turn: Turn): void => {
+  update(turn, { toldSize: HashMap.size(turn.state.docs) })
+  emit(turn, { _tag: "Fleet", size: turn.state.toldSize })
 }
 
 /** Event rows that may wait for the next batch: as many as there are events. */

@@ -76,6 +76,17 @@ export const bool: Codec.Decoder<boolean> = (raw) => {
   return Codec.refuse("expected true or false")
 }
 
+const spanUnits: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** Milliseconds, either way: `3h`, `-250ms`, `0s`. */
+export const signedSpan: Codec.Decoder<number> = (raw) => {
+  const match = typeof raw === "string" ? /^([+-]?\d{1,9})(ms|s|m|h|d)$/.exec(raw) : null
+  const unit = spanUnits[match?.[2] ?? ""]
+  return match === null || unit === undefined
+    ? Codec.refuse("expected a duration such as 250ms, -10s or 3h")
+    : Codec.accept(Number(match[1]) * unit)
+}
+
 export const text =
   (what: string): Codec.Decoder<string> =>
   (raw) =>

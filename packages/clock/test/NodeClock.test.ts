@@ -1,0 +1,147 @@
+import { assert, describe, it } from "@effect/vitest"
+import { EffectiveTime, Guard, Lease, NodeClock, Stamp } from "@starling/clock"
+import * as fc from "fast-check"
+
+const node = "a1b2c3d4e5f6"
+const other = "b1b2c3d4e5f6"
+const base = 1_700_000_000_000
+const config: NodeClock.Config = { node, guard: Guard.defaults, time: EffectiveTime.defaults }
+const fresh = NodeClock.make(config, Lease.initial(new Map()))
+
+/** `ms` after the start, by a clock that is `aheadMs` ahead. */
+const at = (ms: number, aheadMs = 0) => ({ now: ms, wall: base + ms + aheadMs })
+
+const fleetTime = (offset: number | undefined, alone = false) =>
+  ({ _tag: "FleetTime", offset, alone, condition: "ok" }) as const
+const lease = (limit: number, epoch = 0) => ({ _tag: "Lease", epoch, limit }) as const
+
+/** Settled at once, with a lease of five seconds. */
+const settled = (ms: number, aheadMs = 0) =>
+  NodeClock.hear(NodeClock.hear(fresh, fleetTime(base), at(ms, aheadMs)), lease(base + ms + 5000), at(ms, aheadMs))
+
+const from = (wall: number, epoch = 0): Stamp.Stamp => ({ epoch, wall, counter: 0, node: other })
+
+describe("NodeClock", () => {
+  it("in probation stamps advance by the counter, whatever the own clock shows", () => {
+    const [once, first] = NodeClock.stamp(fresh, at(0, 3_600_000))
+    const [, second] = NodeClock.stamp(once, at(1000, 3_600_000))
+    assert.deepStrictEqual([first.wall, first.counter, second.wall, second.counter], [0, 1, 0, 2])
+  })
+
+  it("the time counts only once it is leased", () => {
+    const known = NodeClock.hear(fresh, fleetTime(base), at(100))
+    assert.strictEqual(known.phase, "probation")
+    assert.strictEqual(NodeClock.hear(known, lease(base + 50), at(100)).phase, "probation")
+    assert.strictEqual(NodeClock.hear(known, lease(base + 5000), at(100)).phase, "ready")
+  })
+
+  it("what waited is stamped by when it happened, and everything else after it", () => {
+    const ready = settled(3000)
+    const [early, before] = NodeClock.stamp(ready, at(3000))
+    assert.strictEqual(before.wall, 0, "nothing overtakes what waits")
+    const [one, first] = NodeClock.stampOf(early, at(3010), 500)
+    const [two, second] = NodeClock.stampOf(one, at(3020), 900)
+    const [, now] = NodeClock.stamp(NodeClock.release(two, at(3030)), at(3030))
+    assert.deepStrictEqual([first.wall, second.wall, now.wall], [base + 500, base + 900, base + 3030])
+  })
+
+  it("what waited on a clock hours ahead is stamped by the fleet's time of then", () => {
+    const ahead = 3 * 3_600_000
+    const [, stamp] = NodeClock.stampOf(settled(3000, ahead), at(3000, ahead), 500)
+    assert.strictEqual(stamp.wall, base + 500)
+  })
+
+  it("a moment that is past is one in whole milliseconds of the wall clock, whatever the monotonic one counts in", () => {
+    assert.deepStrictEqual(NodeClock.momentOf({ now: 3000.25, wall: base }, 2000.75), {
+      now: 2000.75,
+      wall: base - 1000
+    })
+  })
+
+  it("a stamp received in probation is followed on release, unless it lies beyond the guard", () => {
+    const held = NodeClock.receive(settled(3000), from(base + 2900), at(3000))
+    assert.strictEqual(held.reading.wall, 0)
+    const [, next] = NodeClock.stamp(NodeClock.release(held, at(2000)), at(2000))
+    assert.isTrue(Stamp.compare(next, from(base + 2900)) > 0)
+    const poison = NodeClock.release(NodeClock.receive(settled(3000), from(base + 3_600_000), at(3000)), at(3001))
+    assert.isAtMost(poison.reading.wall, base + 3001)
+    assert.strictEqual(poison.refused, 1)
+    assert.include(Guard.message(poison.lastRefused ?? assert.fail("it says why")), other)
+  })
+
+  it("a suspended machine is in probation again, and its stamps go on from where they were", () => {
+    const open = NodeClock.release(settled(3000), at(3000))
+    const [stamped, last] = NodeClock.stamp(open, at(3000))
+    const doubtful = NodeClock.hear(stamped, fleetTime(undefined), at(3001, 3_600_000))
+    assert.strictEqual(doubtful.phase, "probation")
+    const [, next] = NodeClock.stamp(doubtful, at(3001, 3_600_000))
+    assert.deepStrictEqual([next.wall, next.counter], [last.wall, last.counter + 1])
+  })
+
+  it("a reset leaves the epoch once", () => {
+    const open = NodeClock.release(settled(3000), at(3000))
+    const epoch = { _tag: "Epoch", expected: 0, wall: base + 3000 } as const
+    const once = NodeClock.hear(open, epoch, at(3000))
+    assert.strictEqual(once.reading.epoch, 1)
+    assert.strictEqual(NodeClock.hear(once, epoch, at(3000)), once)
+  })
+
+  it("an answer for people bears the time as well as it is known, and moves nothing", () => {
+    assert.strictEqual(NodeClock.present(fresh, at(70)).wall, base + 70)
+    const open = NodeClock.release(settled(3000, 3_600_000), at(3000, 3_600_000))
+    assert.strictEqual(NodeClock.present(open, at(3000, 3_600_000)).wall, base + 3000)
+  })
+})
+
+type Move = (clock: NodeClock.NodeClock, at: { readonly now: number; readonly wall: number }) => NodeClock.NodeClock
+
+const moves: fc.Arbitrary<Move> = fc.oneof(
+  fc.constant<Move>((clock) => clock),
+  fc.boolean().map(
+    (known): Move =>
+      (clock, at) =>
+        NodeClock.hear(clock, fleetTime(known ? base : undefined), at)
+  ),
+  fc.nat(10_000).map(
+    (ms): Move =>
+      (clock, at) =>
+        NodeClock.hear(clock, lease(base + at.now + ms, clock.reading.epoch), at)
+  ),
+  fc.tuple(fc.constantFrom(-10_000, -1, 0, 4000, 5001, 3_600_000), fc.nat(2)).map(
+    ([ms, epoch]): Move =>
+      (clock, at) =>
+        NodeClock.receive(clock, from(base + at.now + ms, epoch), at)
+  ),
+  fc.constant<Move>(NodeClock.release),
+  fc.nat(2).map(
+    (expected): Move =>
+      (clock, at) =>
+        NodeClock.hear(clock, { _tag: "Epoch", expected, wall: base + at.now }, at)
+  )
+)
+
+describe("a node's stamps", () => {
+  it("strictly increase, and none leaves the guard, whatever is heard, received and jumped", () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(moves, fc.nat(500), fc.constantFrom(0, 0, 0, -3_600_000, 200, 3_600_000)), { maxLength: 60 }),
+        (script) => {
+          let clock = fresh
+          let last: Stamp.Stamp | undefined
+          let now = 0
+          for (const [move, ms, aheadMs] of script) {
+            now += ms
+            clock = move(clock, at(now, aheadMs))
+            const [next, drawn] = NodeClock.stamp(clock, at(now, aheadMs))
+            clock = next
+            if (last !== undefined) assert.isTrue(Stamp.compare(last, drawn) < 0)
+            // A counter that is full carries a millisecond; here none is.
+            assert.isAtMost(drawn.wall, base + now + config.guard.guardMs)
+            last = drawn
+          }
+        }
+      ),
+      { numRuns: 500 }
+    )
+  })
+})

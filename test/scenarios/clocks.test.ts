@@ -1,0 +1,157 @@
+/** Wrong clocks in a fleet of whole agents, in virtual time. */
+import { assert, describe, it } from "@effect/vitest"
+import type { Agent } from "@starling/agent"
+import { Stamp } from "@starling/clock"
+import { AgentFleet, SimRuntime } from "@starling/testing"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+
+const size = 9
+const hourMs = 3_600_000
+/** The one whose clock is wrong. */
+const wrong = 4
+const guardMs = 5000
+
+const simulate = (program: Effect.Effect<void>, seed = 1): void => {
+  const outcome = SimRuntime.run(program, { seed })
+  if (outcome._tag !== "Done") return assert.fail(`seed ${seed}: ${outcome._tag} after ${outcome.virtualMs} ms`)
+  if (Exit.isFailure(outcome.exit)) return assert.fail(`seed ${seed}: ${String(outcome.exit.cause)}`)
+}
+
+const say = (agent: Agent.Agent["Service"], body: string) =>
+  Effect.orDie(agent.sendEvent({ app: "shop", severity: "error", body, attributes: {} }))
+
+const eventsAt = (agent: Agent.Agent["Service"]) =>
+  Effect.map(Effect.orDie(agent.events({ app: "shop" })), ({ items }) => items.map(({ body }) => body))
+
+const clockOf = (agent: Agent.Agent["Service"]) =>
+  Effect.map(agent.clock, ({ items }) => {
+    const [item] = items
+    return item ?? assert.fail("an agent has a clock")
+  })
+
+const all = (fleet: AgentFleet.AgentFleet) =>
+  Array.from({ length: size }, (_, index) => AgentFleet.agentOf(fleet, index))
+
+const wallOf = (stamp: string): number => {
+  const read = Stamp.fromText(stamp)
+  return read.ok ? read.value.wall : assert.fail(read.reason)
+}
+
+const refusal = (agent: Agent.Agent["Service"]) => Effect.orDie(Effect.flip(agent.resetClock(0)))
+
+/** Every agent's stamps lie within the guard of the true time. */
+const nobodyIsDragged = (fleet: AgentFleet.AgentFleet) =>
+  Effect.gen(function* () {
+    const now = yield* Clock.currentTimeMillis
+    for (const agent of all(fleet)) {
+      const { items } = yield* Effect.orDie(agent.events({ app: "shop" }))
+      for (const { at } of items) assert.isAtMost(wallOf(at), now + guardMs)
+      assert.isNull((yield* clockOf(agent)).poisonedMs)
+    }
+  })
+
+describe("a clock three hours ahead", () => {
+  for (const seed of [1, 2, 3]) {
+    it(`orders its events truly, from the first second on, and drags nobody (seed ${seed})`, () =>
+      simulate(
+        Effect.gen(function* () {
+          const fleet = AgentFleet.make({
+            size,
+            node: (index) => ({
+              debug: true,
+              clockSource: "fleet",
+              ...(index === wrong ? { clockOffsetMs: 3 * hourMs } : {})
+            })
+          })
+          yield* Effect.orDie(AgentFleet.startAll(fleet))
+          const bodies: Array<string> = []
+          const agents = all(fleet)
+          for (let round = 0; round < 3; round++) {
+            for (const index of [0, wrong, 7]) {
+              const body = `${round} at ${index}`
+              const agent = agents[index] ?? assert.fail("no such agent")
+              // Before the fleet's time is known the answer takes a while; what counts is when it was said.
+              yield* Effect.forkChild(say(agent, body))
+              bodies.push(body)
+              yield* Effect.sleep("100 millis")
+            }
+          }
+          const isEverywhere = Effect.map(Effect.forEach(agents, eventsAt), (lists) =>
+            lists.every((list) => list.length === bodies.length)
+          )
+          assert.isTrue(yield* AgentFleet.until(isEverywhere, 30_000), "every event is at every agent")
+          for (const agent of agents) assert.deepStrictEqual(yield* eventsAt(agent), bodies)
+          yield* nobodyIsDragged(fleet)
+
+          const told = Effect.map(Effect.forEach(agents, clockOf), (clocks) =>
+            clocks.every(({ outliers, state }, index) =>
+              index === wrong
+                ? state === "degraded"
+                : state === "ok" && outliers.length === 1 && outliers[0]?.nodeId === agents[wrong]?.identity.id
+            )
+          )
+          assert.isTrue(yield* AgentFleet.until(told, 15_000), "it is degraded, and every other agent knows")
+          const { items } = yield* (agents[0] ?? assert.fail("no agent")).status
+          assert.include(items[0]?.problems.map(({ what }) => what).join(), "3.0 h ahead of the fleet's")
+          yield* AgentFleet.stopAll(fleet)
+        }),
+        seed
+      ))
+  }
+})
+
+describe("a fleet that was poisoned on purpose", () => {
+  it("stamps near the true time again after a reset, once, however many reset it", () =>
+    simulate(
+      Effect.gen(function* () {
+        const fleet = AgentFleet.make({
+          size,
+          node: (index) => ({
+            debug: true,
+            clockSource: "fleet",
+            clockPolicy: "accept",
+            // Alone at first, so that its own clock is right by definition.
+            ...(index === 0 ? { clockOffsetMs: 3 * hourMs, join: [] } : {})
+          })
+        })
+        yield* Effect.orDie(AgentFleet.start(fleet, 0))
+        const agents0 = AgentFleet.agentOf(fleet, 0)
+        yield* say(agents0, "poison")
+        for (let index = 1; index < size; index++) yield* Effect.orDie(AgentFleet.start(fleet, index))
+        const agents = all(fleet)
+        const settled = Effect.map(Effect.forEach(agents, clockOf), (clocks) =>
+          clocks.every((clock) => clock.settled && clock.poisonedMs !== null)
+        )
+        assert.isTrue(yield* AgentFleet.until(settled, 60_000), "all are poisoned, and agree on the time")
+        const [one, other] = [agents[1], agents[5]]
+        if (one === undefined || other === undefined) return assert.fail("no agents")
+        const answers = yield* Effect.all([Effect.exit(one.resetClock(0)), Effect.exit(other.resetClock(0))])
+        assert.isTrue(answers.some(Exit.isSuccess))
+        yield* Effect.sleep("2 seconds")
+        const now = yield* Clock.currentTimeMillis
+        for (const agent of agents) {
+          const clock = yield* clockOf(agent)
+          assert.strictEqual(clock.epoch, 1, agent.identity.name)
+          assert.isNull(clock.poisonedMs)
+          const { items } = yield* say(agent, "after").pipe(Effect.andThen(Effect.orDie(agent.events({ app: "shop" }))))
+          const last = items.findLast(({ body, node }) => body === "after" && node === agent.identity.name)
+          assert.isBelow(Math.abs(wallOf(last?.at ?? "") - now), guardMs)
+        }
+        const late = yield* refusal(one)
+        assert.include(late.message, "epoch 1")
+        yield* AgentFleet.stopAll(fleet)
+      })
+    ))
+
+  it("a reset is refused while the fleet's time is not settled, and says what to do", () =>
+    simulate(
+      Effect.gen(function* () {
+        const fleet = AgentFleet.make({ size: 2, node: () => ({ clockSource: "fleet" }) })
+        yield* Effect.orDie(AgentFleet.start(fleet, 1))
+        assert.include((yield* refusal(AgentFleet.agentOf(fleet, 1))).message, "give the time")
+        yield* AgentFleet.stopAll(fleet)
+      })
+    ))
+})
