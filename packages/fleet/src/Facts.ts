@@ -224,9 +224,9 @@ export interface Config {
   readonly startedAt: number
   /** How long the first change waits for company. Our choice: less than a hop on a wide-area link. */
   readonly leadingMs: number
-  /** How long changes are gathered while more come. Our choice, within design's 250 ms; small fleets gather for less. */
+  /** How long changes are gathered while more come. Our choice: not noticed by people; small fleets gather for less. */
   readonly coalesceMs: number
-  /** How long others' changes are gathered after some were passed on. Our choice: little beside a link's delay. */
+  /** How long others' changes are gathered after some were passed on. Our choice: as long as a wide-area link takes. */
   readonly hopMs: number
   /** How long a change may come by tree before it is announced, about; small fleets wait for less. Our choice: longer than trees take. */
   readonly announceMs: number
@@ -258,7 +258,7 @@ export interface Config {
 export const defaults: Omit<Config, "self" | "startedAt"> = {
   leadingMs: 20,
   coalesceMs: 250,
-  hopMs: 20,
+  hopMs: 60,
   announceMs: 1000,
   frameBytesMax: 256 * 1024,
   flushBytesMax: 1024 * 1024,
@@ -280,8 +280,6 @@ export type Stored = ReadonlyMap<string, ReadonlyMap<string, unknown>>
 /** What a neighbour is known to have. @since 0.1.0 @category models */
 export interface LinkState {
   readonly peer: Peer.Peer
-  /** When it became a neighbour. */
-  readonly since: Machine.Instant
   /** It knows relays, and asks for what is announced. */
   readonly speaks: boolean
   /** Undefined until its first digest is complete: until then it is sent nothing. */

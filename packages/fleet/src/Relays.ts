@@ -12,7 +12,10 @@
  *   distance-vector routing (DSDV)", SIGCOMM 1994).
  * - A node **claims** its parent, so both ends know the edge. The parent before is claimed for `settleMs` more: of the old
  *   tree and the new one, one is whole.
- * - A node that lost its parent claims all its neighbours until the next beat.
+ * - A node that lost its parent takes the neighbour that brought the newest beat next: that one had it from somebody else, so
+ *   it mostly is no descendant; where it is one all the same, the next beat mends it. If nobody is left who brought it, the
+ *   node claims all its neighbours until somebody does.
+ * - New neighbours tell each other the newest beats at once: who knows none yet, or lost its parent, has one then.
  * - A relay of which nothing is known, or little yet, has all links for edges: then a change is flooded.
  *
  * Who is a relay nobody decides: each node looks whether it is one. Which relay a change takes is chosen where it begins,
@@ -55,8 +58,10 @@ export interface Branch {
   /** When the relay was first heard of. */
   readonly since: Machine.Instant
   readonly heardAt: Machine.Instant
-  /** The link to the parent; null at the root, and where the parent was lost. */
+  /** The link to the parent; null at the root, and where the parent was lost and nobody could take its place. */
   readonly up: Machine.LinkId | null
+  /** Links that brought the newest beat after the parent's, in that order: the next parents, should this one be lost. */
+  readonly next: ReadonlyArray<Machine.LinkId>
   readonly switchedAt: Machine.Instant
   /** Links that are still claimed beside the parent's. */
   readonly former: ReadonlyArray<Machine.LinkId>
@@ -88,6 +93,10 @@ export type Heard =
   | { readonly _tag: "Old" }
   /** There are `knownMax` trees already. */
   | { readonly _tag: "Full" }
+  /** The newest beat once more: this link may lead to the next parent. */
+  | { readonly _tag: "Again"; readonly relays: Relays }
+  /** Nobody was the parent any more, and who brings the newest beat is; the link has to be claimed. */
+  | { readonly _tag: "Adopted"; readonly relays: Relays }
   /** It has to be passed on, and the link to be claimed. */
   | { readonly _tag: "Newer"; readonly relays: Relays }
 
@@ -108,13 +117,16 @@ export const heard = (
       since: now,
       heardAt: now,
       up: link,
+      next: [],
       switchedAt: now,
       former: [],
       down: []
     }
     return { _tag: "Newer", relays: HashMap.set(relays, relay, branch) }
   }
-  if (compareKnown(beat, before.beat) <= 0) return { _tag: "Old" }
+  const age = compareKnown(beat, before.beat)
+  if (age < 0 || (age === 0 && link === null)) return { _tag: "Old" }
+  if (age === 0) return again(relays, relay, before, link as Machine.LinkId, now)
   const { up } = before
   const isSame = up === link
   const others = before.former.filter((other) => other !== link && other !== up)
@@ -123,10 +135,25 @@ export const heard = (
     beat,
     heardAt: now,
     up: link,
+    next: [],
     switchedAt: isSame ? before.switchedAt : now,
     former: isSame || up === null ? others : [...others, up]
   }
   return { _tag: "Newer", relays: HashMap.set(relays, relay, branch) }
+}
+
+const again = (
+  relays: Relays,
+  relay: NodeId.NodeId,
+  branch: Branch,
+  link: Machine.LinkId,
+  now: Machine.Instant
+): Heard => {
+  const { former, next, up } = branch
+  if (up === link || next.includes(link)) return { _tag: "Old" }
+  if (up !== null) return { _tag: "Again", relays: HashMap.set(relays, relay, { ...branch, next: [...next, link] }) }
+  const adopted = { ...branch, up: link, switchedAt: now, former: former.filter((other) => other !== link) }
+  return { _tag: "Adopted", relays: HashMap.set(relays, relay, adopted) }
 }
 
 /** The other end of a link says whether this node is its parent. @since 0.1.0 @category running */
@@ -144,8 +171,8 @@ export const claimed = (
 }
 
 /**
- * Links are gone. `left` are those that remain: of each relay in `orphaned`, whose parent was lost, all of them have to be
- * claimed.
+ * Links are gone. `left` are those that remain. For each relay whose parent was lost, `orphaned` names the links that have to
+ * be claimed: the next parent's, or all.
  *
  * @since 0.1.0
  * @category running
@@ -153,28 +180,37 @@ export const claimed = (
 export const without = (
   relays: Relays,
   gone: ReadonlyArray<Machine.LinkId>,
-  left: ReadonlyArray<Machine.LinkId>
-): { readonly relays: Relays; readonly orphaned: ReadonlyArray<NodeId.NodeId> } => {
-  let next = relays
-  const orphaned: Array<NodeId.NodeId> = []
+  left: ReadonlyArray<Machine.LinkId>,
+  now: Machine.Instant
+): {
+  readonly relays: Relays
+  readonly orphaned: ReadonlyArray<{ readonly relay: NodeId.NodeId; readonly links: ReadonlyArray<Machine.LinkId> }>
+} => {
+  let rest = relays
+  const orphaned: Array<{ readonly relay: NodeId.NodeId; readonly links: ReadonlyArray<Machine.LinkId> }> = []
+  const isLeft = (link: Machine.LinkId) => !gone.includes(link)
   for (const [relay, branch] of relays) {
-    const isOrphan = branch.up !== null && gone.includes(branch.up)
-    if (
-      !isOrphan &&
-      !branch.former.some((link) => gone.includes(link)) &&
-      !branch.down.some(({ link }) => gone.includes(link))
-    ) {
+    const isOrphan = branch.up !== null && !isLeft(branch.up)
+    const touched = [...branch.former, ...branch.next, ...branch.down.map(({ link }) => link)]
+    if (!isOrphan && touched.every(isLeft)) continue
+    const next = branch.next.filter(isLeft)
+    const kept = { ...branch, next, former: branch.former.filter(isLeft), down: branch.down.filter(({ link }) => isLeft(link)) }
+    if (!isOrphan) {
+      rest = HashMap.set(rest, relay, kept)
       continue
     }
-    if (isOrphan) orphaned.push(relay)
-    next = HashMap.set(next, relay, {
-      ...branch,
-      up: isOrphan ? null : branch.up,
-      former: isOrphan ? left : branch.former.filter((link) => !gone.includes(link)),
-      down: branch.down.filter(({ link }) => !gone.includes(link))
+    // Not a child: what it hears, it hears from this node.
+    const up = next.find((link) => kept.down.every((child) => child.link !== link)) ?? null
+    orphaned.push({ relay, links: up === null ? left : [up] })
+    rest = HashMap.set(rest, relay, {
+      ...kept,
+      up,
+      next: next.filter((link) => link !== up),
+      switchedAt: now,
+      former: up === null ? left : kept.former.filter((link) => link !== up)
     })
   }
-  return { relays: next, orphaned }
+  return { relays: rest, orphaned }
 }
 
 /**
@@ -212,6 +248,10 @@ export const tended = (
   return { relays: next, released }
 }
 
+/** True if the tree is known, and for long enough that its edges are. @since 0.1.0 */
+export const isGrown = (branch: Branch | undefined, config: Config, now: Machine.Instant): branch is Branch =>
+  branch !== undefined && now - branch.since >= config.settleMs
+
 /** True if this link is an edge of the tree. @since 0.1.0 */
 export const isEdge = (
   branch: Branch | undefined,
@@ -219,7 +259,7 @@ export const isEdge = (
   config: Config,
   now: Machine.Instant
 ): boolean => {
-  if (branch === undefined || now - branch.since < config.settleMs) return true
+  if (!isGrown(branch, config, now)) return true
   if (branch.up === link || branch.former.includes(link)) return true
   for (const child of branch.down) if (child.link === link) return true
   return false

@@ -70,9 +70,9 @@ class Beats {
       const other = this.otherEnd(link, node)
       this.links.delete(link)
       const left = this.linksOf(other)
-      const { orphaned, relays } = Relays.without(this.relaysOf(other), [link], left)
+      const { orphaned, relays } = Relays.without(this.relaysOf(other), [link], left, this.now)
       this.nodes[other] = relays
-      for (const relay of orphaned) for (const way of left) this.claim(other, way, relay, true)
+      for (const { links, relay } of orphaned) for (const way of links) this.claim(other, way, relay, true)
     }
   }
 
@@ -137,10 +137,13 @@ class Beats {
   }
 
   private hear(node: number, beat: NodeDoc.Known, link: number | null): void {
+    if (node === 0 && link !== null) return
     const heard = Relays.heard(this.relaysOf(node), idOf(0), beat, link, this.now)
-    if (heard._tag !== "Newer") return
+    if (heard._tag === "Old" || heard._tag === "Full") return
     this.nodes[node] = heard.relays
+    if (heard._tag === "Again") return
     if (link !== null) this.claim(node, link, idOf(0), true)
+    if (heard._tag === "Adopted") return
     for (const way of this.linksOf(node)) if (way !== link) this.send(node, way, (to) => this.hear(to, beat, way))
   }
 
@@ -225,6 +228,27 @@ describe("relay trees", () => {
       }),
       { numRuns: runs }
     )
+  })
+
+  it("take another parent at once when theirs dies, mostly one that is no descendant, and do not flood", () => {
+    const found = { kills: 0, whole: 0, surplus: 0 }
+    for (let seed = 0; seed < 200; seed++) {
+      const beats = new Beats(seed, 40, 6, 20)
+      beats.beat()
+      beats.run(10_000)
+      beats.tend()
+      beats.run(1000)
+      beats.kill(1 + beats.random(39))
+      if (!beats.isConnected()) continue
+      beats.run(1000)
+      found.kills += 1
+      if (beats.reachable(0).size === 39) found.whole += 1
+      found.surplus += [...beats.links].filter(([link, [a]]) => beats.isEdge(a, link)).length - 38
+    }
+    assert.isAbove(found.kills, 150)
+    assert.isAtLeast(found.whole / found.kills, 0.95, JSON.stringify(found))
+    // Without next parents, the children of whoever died claim all they have.
+    assert.isAtMost(found.surplus / found.kills, 0.25, JSON.stringify(found))
   })
 
   it("keep no child that does not claim again, and no relay that fell silent", () => {

@@ -23,13 +23,16 @@ export const profileOf = (config: State["config"], left: Profile["left"]): Profi
   left
 })
 
-/** The neighbour set changed: evidence against those who are back is withdrawn. */
+/**
+ * The neighbour set changed: evidence against those who are back is withdrawn. Nobody waits to hear that neighbours were
+ * exchanged; of one that nobody may know yet the fleet is told soon.
+ */
 export const adjacent = (turn: Turn, up: ReadonlyArray<Machine.Neighbor>): void => {
   const back = new Set(up.map(({ peer }) => peer.id))
-  if (turn.state.lost.some(({ id }) => back.has(id))) {
-    update(turn, { lost: turn.state.lost.filter(({ id }) => !back.has(id)) })
-  }
-  tellAdjacency(turn)
+  const isAcquitted = turn.state.lost.some(({ id }) => back.has(id))
+  if (isAcquitted) update(turn, { lost: turn.state.lost.filter(({ id }) => !back.has(id)) })
+  const isNew = up.some(({ peer }) => (docOf(turn.state, peer.id)?.incarnation ?? 0) < peer.incarnation)
+  tellAdjacency(turn, isAcquitted || isNew ? "soon" : "calm")
 }
 
 /** A neighbour was lost. Eviction and replacement are no accusation. */
@@ -63,7 +66,7 @@ const adjacentTo = ({ gate, lost }: State): ReadonlyArray<{ readonly id: string;
     .slice(0, neighborsMax)
 }
 
-const tellAdjacency = (turn: Turn): void => {
+const tellAdjacency = (turn: Turn, when: "calm" | "soon" = "soon"): void => {
   const { lost } = turn.state
   const neighbors = adjacentTo(turn.state)
   const before = NodeDoc.valueOf(ownDoc(turn.state), "adjacency", "Adjacency")
@@ -77,11 +80,15 @@ const tellAdjacency = (turn: Turn): void => {
   ) {
     return
   }
-  writeAdjacency(turn, neighbors)
+  writeAdjacency(turn, neighbors, when)
 }
 
-const writeAdjacency = (turn: Turn, neighbors: ReturnType<typeof adjacentTo>): void => {
-  writeOwn(turn, "adjacency", { _tag: "Adjacency", at: turn.stamp, neighbors, lost: turn.state.lost })
+const writeAdjacency = (
+  turn: Turn,
+  neighbors: ReturnType<typeof adjacentTo>,
+  when: "calm" | "soon" = "soon"
+): void => {
+  writeOwn(turn, "adjacency", { _tag: "Adjacency", at: turn.stamp, neighbors, lost: turn.state.lost }, when)
   turn.changed = true
 }
 

@@ -44,17 +44,24 @@ const isPresent = (turn: Turn, doc: NodeDoc.NodeDoc): boolean => {
 
 export const onBeats = (turn: Turn, link: Machine.LinkId, { beats }: Extract<Message, { _tag: "Beats" }>): void => {
   const newer: Array<readonly [NodeId.NodeId, NodeDoc.Known]> = []
+  const parents: Array<NodeId.NodeId> = []
   for (const [relay, told] of beats) {
     if (relay === turn.state.config.self.id) continue
     const heard = Relays.heard(turn.state.relays, relay, told, link, turn.now)
     if (heard._tag === "Full") count(turn, "relaysRefused")
-    if (heard._tag !== "Newer") continue
+    if (heard._tag === "Full" || heard._tag === "Old") continue
     update(turn, { relays: heard.relays })
-    newer.push([relay, told])
+    if (heard._tag === "Newer") newer.push([relay, told])
+    if (heard._tag !== "Again") parents.push(relay)
   }
-  if (newer.length === 0) return
-  passOn(turn, link, newer)
-  send(turn, link, { _tag: "Claims", parents: newer.map(([relay]) => relay), released: [] })
+  if (newer.length > 0) passOn(turn, link, newer)
+  if (parents.length > 0) send(turn, link, { _tag: "Claims", parents, released: [] })
+}
+
+/** A new neighbour takes part in the trees at once. */
+export const greet = (turn: Turn, link: Machine.LinkId): void => {
+  const beats = [...turn.state.relays].map(([relay, { beat }]) => [relay, beat] as const)
+  if (beats.length > 0) send(turn, link, { _tag: "Beats", beats })
 }
 
 const passOn = (
@@ -77,27 +84,32 @@ export const onClaims = (
   update(turn, { relays })
 }
 
-/** Links are gone: where one led to a parent, everybody who is left may be the way. */
+/** Links are gone: where one led to a parent, another one is claimed. */
 export const lostLinks = (turn: Turn, gone: ReadonlyArray<Machine.LinkId>): void => {
   if (gone.length === 0) return
   const left = [...turn.state.links].flatMap(([link, { speaks }]) => (speaks && !gone.includes(link) ? [link] : []))
-  const { orphaned, relays } = Relays.without(turn.state.relays, gone, left)
+  const { orphaned, relays } = Relays.without(turn.state.relays, gone, left, turn.now)
   update(turn, { relays })
-  if (orphaned.length === 0) return
-  for (const link of left) send(turn, link, { _tag: "Claims", parents: orphaned, released: [] })
+  for (const [link, parents] of byLink(orphaned)) send(turn, link, { _tag: "Claims", parents, released: [] })
 }
 
 /** Ends what has to end, and tells the other ends. */
 export const tend = (turn: Turn): void => {
   const { relays, released } = Relays.tended(turn.state.relays, turn.state.config.relays, turn.now)
   update(turn, { relays })
-  const byLink = new Map<Machine.LinkId, Array<NodeId.NodeId>>()
-  for (const { links, relay } of released) {
+  for (const [link, list] of byLink(released)) send(turn, link, { _tag: "Claims", parents: [], released: list })
+}
+
+const byLink = (
+  told: ReadonlyArray<{ readonly relay: NodeId.NodeId; readonly links: ReadonlyArray<Machine.LinkId> }>
+): ReadonlyMap<Machine.LinkId, ReadonlyArray<NodeId.NodeId>> => {
+  const out = new Map<Machine.LinkId, Array<NodeId.NodeId>>()
+  for (const { links, relay } of told) {
     for (const link of links) {
-      const list = byLink.get(link)
-      if (list === undefined) byLink.set(link, [relay])
+      const list = out.get(link)
+      if (list === undefined) out.set(link, [relay])
       else list.push(relay)
     }
   }
-  for (const [link, list] of byLink) send(turn, link, { _tag: "Claims", parents: [], released: list })
+  return out
 }

@@ -23,27 +23,27 @@ export const spread = (turn: Turn, changed: ReadonlyArray<Changed>, from: Machin
     return { origin, via, branch: via === null ? undefined : Relays.branchOf(relays, via) }
   })
   const aside = new Set<NodeId.NodeId>()
+  let isFlood = false
   for (const [id, link] of turn.state.links) {
     if (id === from) continue
     let { dirty } = link
     for (const { branch, origin, via } of ways) {
-      if (isOnTheWay(turn, id, link, branch)) dirty = HashMap.set(dirty, origin, via)
-      else aside.add(origin)
+      if (isOnTheWay(turn, id, link, branch)) {
+        dirty = HashMap.set(dirty, origin, via)
+        if (!Relays.isGrown(branch, turn.state.config.relays, turn.now)) isFlood = true
+        else turn.urgent = true
+      } else aside.add(origin)
     }
-    if (dirty === link.dirty) continue
-    setLink(turn, id, { dirty })
-    turn.urgent = true
+    if (dirty !== link.dirty) setLink(turn, id, { dirty })
   }
+  // A flood is many copies of each change, and the fewer frames the better.
+  if (isFlood) want(turn, "Flush", Math.max(turn.now, turn.state.lastFlush + gatherMs(turn.state)))
   if (aside.size > 0) toAnnounce(turn, aside)
 }
 
-/** A new neighbour is no part of a tree before the next beat, and one of an earlier release never is. */
-const isOnTheWay = (turn: Turn, id: Machine.LinkId, link: LinkState, branch: Relays.Branch | undefined): boolean => {
-  const { relays } = turn.state.config
-  return (
-    !link.speaks || turn.now - link.since < youngBeats * relays.beatMs || Relays.isEdge(branch, id, relays, turn.now)
-  )
-}
+/** A neighbour of an earlier release is no part of any tree. */
+const isOnTheWay = (turn: Turn, id: Machine.LinkId, link: LinkState, branch: Relays.Branch | undefined): boolean =>
+  !link.speaks || Relays.isEdge(branch, id, turn.state.config.relays, turn.now)
 
 /**
  * What a neighbour's digest lacks. To a new neighbour it is sent; another one may have it from elsewhere by now, or at any
@@ -62,9 +62,6 @@ export const onDigest = (
     if (lacking.length > 0) want(turn, "Flush", turn.now + turn.state.config.leadingMs)
   } else if (lacking.length > 0) toAnnounce(turn, lacking)
 }
-
-/** As long as a beat may take to come, and some more. */
-const youngBeats = 1.5
 
 /** The relay for changes of this document, where its origin named none. */
 export const relayOf = (turn: Turn, origin: NodeId.NodeId): NodeId.NodeId | null =>

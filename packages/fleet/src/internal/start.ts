@@ -243,16 +243,18 @@ export const invariants = (state: State): ReadonlyArray<string> => {
   check(HashMap.size(state.asked) <= docsMax, "what neighbours are asked for is within its bound")
   check(HashMap.size(state.relays) <= Relays.knownMax, "relay trees are within their bound")
   check(
-    [...HashMap.values(state.relays)].every(({ down, former, up }) =>
-      [...former, ...down.map(({ link }) => link), ...(up === null ? [] : [up])].every((link) =>
+    [...HashMap.values(state.relays)].every(({ down, former, next, up }) =>
+      [...former, ...next, ...down.map(({ link }) => link), ...(up === null ? [] : [up])].every((link) =>
         HashMap.has(state.links, link)
       )
     ),
     "edges of relay trees are links to neighbours"
   )
   check(
-    [...HashMap.values(state.relays)].every(({ former, up }) => up === null || !former.includes(up)),
-    "a parent is claimed once"
+    [...HashMap.values(state.relays)].every(
+      ({ former, next, up }) => up === null || !(former.includes(up) || next.includes(up))
+    ),
+    "a parent is claimed once, and does not follow itself"
   )
   check(HashMap.size(state.registers.keys) <= Config.keysStoredMax, "keys are within their bound")
   check(HashMap.size(state.registers.vector) <= Config.writersMax, "writers of configuration are within their bound")

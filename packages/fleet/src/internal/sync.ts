@@ -26,7 +26,6 @@ export const neighbors = (turn: Turn, version: number, list: ReadonlyArray<Machi
   for (const { link, peer } of change.up) {
     links = HashMap.set(links, link, {
       peer,
-      since: turn.now,
       speaks: false,
       known: undefined,
       arriving: HashMap.empty(),
@@ -119,7 +118,9 @@ const onDigest = (turn: Turn, link: Machine.LinkId, digest: Extract<Message, { _
     if (NodeDoc.compareKnown(NodeDoc.knownOf(doc), known) > 0) lacking.push(id)
   }
   setLink(turn, link, { known: arriving, arriving: HashMap.empty(), speaks: digest.relays })
-  spreading.onDigest(turn, link, lacking, before.known === undefined)
+  const isNew = before.known === undefined
+  if (isNew && digest.relays) relaying.greet(turn, link)
+  spreading.onDigest(turn, link, lacking, isNew)
   if (digest.config !== null) offer(turn, link, digest.config)
   if (digest.reply) sendDigest(turn, link, false)
 }

@@ -15,7 +15,8 @@ import { arm, docOf, tellSize, type Turn, update } from "./turn.ts"
 export const started = (turn: Turn): void => {
   arm(turn, "Tick", turn.state.config.tickMs)
   armJittered(turn, "AntiEntropy", turn.state.config.antiEntropyMs, 0.3)
-  armJittered(turn, "Beat", turn.state.config.relays.beatMs, 0.1)
+  // Our choice: soon, since a fleet without relays floods, and not before who joins has heard of the fleet.
+  armJittered(turn, "Beat", turn.state.config.relays.beatMs / 4, 0.1)
   armPulse(turn)
   update(turn, { madeAt: turn.now, rememberDue: HashMap.size(turn.state.remembered) > 0 })
   own.remember(turn)

@@ -19,8 +19,11 @@ export interface Turn {
   readonly stamp: Stamp.Stamp
   /** An answer may differ from before. */
   changed: boolean
-  /** This node's own document changed: it has to reach the neighbours, together with what changes soon. */
-  ownChanged: boolean
+  /**
+   * This node's own document changed, and has to reach the neighbours together with what changes `soon`; `calm` is what
+   * nobody waits for.
+   */
+  ownChanged: "no" | "calm" | "soon"
   /** Neighbours are to be sent something at the next opportunity. */
   urgent: boolean
   /** What this node says about configuration changed. */
@@ -36,7 +39,7 @@ export const begin = (state: State, input: Input): Turn => ({
   wall: input.wall,
   stamp: input.stamp,
   changed: false,
-  ownChanged: false,
+  ownChanged: "no",
   urgent: false,
   statusDirty: false,
   eventRows: []
@@ -44,9 +47,10 @@ export const begin = (state: State, input: Input): Turn => ({
 
 export const end = (turn: Turn): Machine.Step<State, Action> => {
   if (turn.eventRows.length > 0) keepRows(turn)
-  if (turn.ownChanged) {
+  if (turn.ownChanged !== "no") {
     const { config, lastOwn } = turn.state
-    want(turn, "Own", Math.max(turn.now + config.leadingMs, lastOwn + gatherMs(turn.state)))
+    const gathering = gatherMs(turn.state) * (turn.ownChanged === "calm" ? calmGathers : 1)
+    want(turn, "Own", Math.max(turn.now + config.leadingMs, lastOwn + gathering))
   }
   if (turn.changed) emit(turn, { _tag: "Changed" })
   if (HashMap.size(turn.state.docs) !== turn.state.toldSize) tellSize(turn)
@@ -118,6 +122,12 @@ export const isArmed = (turn: Turn, tag: Timer["_tag"]): boolean => turn.state.t
 export const gatherMs = (state: State): number =>
   Math.min(state.config.coalesceMs, state.config.leadingMs * (1 + HashMap.size(state.docs) / 10))
 
+/**
+ * What nobody waits for is gathered for so many times longer. Our choice: neighbours come and go several times a second
+ * while many nodes join, and each change is a frame to everybody.
+ */
+const calmGathers = 4
+
 export const docOf = (state: State, id: NodeId.NodeId): NodeDoc.NodeDoc | undefined =>
   Option.getOrUndefined(HashMap.get(state.docs, id))
 
@@ -135,15 +145,15 @@ export const keepDoc = (turn: Turn, doc: NodeDoc.NodeDoc): void => {
 /** This node's own document. */
 export const ownDoc = (state: State): NodeDoc.NodeDoc => HashMap.getUnsafe(state.docs, state.config.self.id)
 
-/** This node's own document becomes this one; the fleet hears of it soon. */
-export const putOwn = (turn: Turn, doc: NodeDoc.NodeDoc): void => {
+/** This node's own document becomes this one; the fleet hears of it. */
+export const putOwn = (turn: Turn, doc: NodeDoc.NodeDoc, when: "calm" | "soon" = "soon"): void => {
   keepDoc(turn, doc)
-  turn.ownChanged = true
+  if (turn.ownChanged !== "soon") turn.ownChanged = when
 }
 
 /** Writes one record of this node's own document. */
-export const writeOwn = (turn: Turn, key: string, value: RecordValue | null): void =>
-  putOwn(turn, NodeDoc.write(ownDoc(turn.state), key, value))
+export const writeOwn = (turn: Turn, key: string, value: RecordValue | null, when: "calm" | "soon" = "soon"): void =>
+  putOwn(turn, NodeDoc.write(ownDoc(turn.state), key, value), when)
 
 /** 32 bits of which document at which version; a set of documents hashes to their exclusive or, in any order. */
 export const hashOf = (doc: NodeDoc.NodeDoc): number => {

@@ -146,8 +146,7 @@ const knowingAll = (world: Hosts.Fleet<Guest>): ((state: Hosts.State<Guest>) => 
       ...one,
       known,
       speaks: true,
-      dirty: HashMap.empty<NodeId.NodeId, null>(),
-      since: one.since - Hosts.neverMs
+      dirty: HashMap.empty<NodeId.NodeId, null>()
     }))
     const { docsHash, heard } = all
     return { ...state, guest: { ...state.guest, docs: all.docs, docsHash, heard, links } }

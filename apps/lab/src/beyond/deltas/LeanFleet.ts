@@ -15,7 +15,6 @@ import type { Seen, Subject } from "./Subject.ts"
 
 interface Link {
   readonly link: Machine.LinkId
-  readonly since: Machine.Instant
   /** What waits to be sent: origins, and the relay of each (-1: none). */
   origins: Array<number>
   vias: Array<number>
@@ -165,7 +164,7 @@ const begin = (
     number: fleet.index.get(id) ?? 0,
     // Beside what the view manager says, which begins with 1.
     gate: LinkGate.accept<Message>(LinkGate.empty, 0.5, neighbors)?.gate ?? LinkGate.empty,
-    links: neighbors.map(({ link }) => ({ link, since: now - Hosts.neverMs, origins: [], vias: [] })),
+    links: neighbors.map(({ link }) => ({ link, origins: [], vias: [] })),
     relays: Relays.empty,
     beats: 0,
     has: new Uint16Array(fleet.ids.length),
@@ -202,9 +201,12 @@ const handle = (turn: Turn, event: Hosts.GuestEvent<Guest>): void => {
         change.down.map(({ link }) => link)
       )
       for (const { link } of change.up) {
-        state.links = [...state.links, { link, since: now, origins: [], vias: [] }]
+        state.links = [...state.links, { link, origins: [], vias: [] }]
         // In the place of a digest.
         send(turn, link, { _tag: "Summary", total: state.total })
+        for (const [relay, { beat }] of state.relays) {
+          send(turn, link, { _tag: "Beat", relay: fleet.index.get(relay) ?? 0, number: beat.version })
+        }
       }
       state.edges = { of: state.relays, until: now, links: new Map() }
       for (const { link, message } of change.released) receive(turn, link, message)
@@ -355,9 +357,7 @@ const edgesOf = (turn: Turn, via: number): ReadonlyArray<Link> => {
   const known = state.edges.links.get(via)
   if (known !== undefined) return known
   const branch = via < 0 ? undefined : Relays.branchOf(state.relays, fleet.ids[via] ?? "")
-  const edges = state.links.filter(
-    ({ link, since }) => now - since < 1.5 * relays.beatMs || Relays.isEdge(branch, link, relays, now)
-  )
+  const edges = state.links.filter(({ link }) => Relays.isEdge(branch, link, relays, now))
   state.edges.links.set(via, edges)
   return edges
 }
@@ -432,9 +432,12 @@ const hearBeat = (turn: Turn, relay: number, number: number, from: Machine.LinkI
   if (relay === state.number && from !== null) return
   const beat = { incarnation: 1, built: 1, version: number }
   const heard = Relays.heard(state.relays, fleet.ids[relay] ?? "", beat, from, now)
-  if (heard._tag !== "Newer") return
+  if (heard._tag === "Old" || heard._tag === "Full") return
   state.relays = heard.relays
-  for (const { link } of state.links) if (link !== from) send(turn, link, { _tag: "Beat", relay, number })
+  if (heard._tag === "Again") return
+  if (heard._tag === "Newer") {
+    for (const { link } of state.links) if (link !== from) send(turn, link, { _tag: "Beat", relay, number })
+  }
   if (from !== null) send(turn, from, { _tag: "Claims", relays: [relay], isParent: true })
 }
 
@@ -443,12 +446,12 @@ const loseLinks = (turn: Turn, gone: ReadonlyArray<Machine.LinkId>): void => {
   if (gone.length === 0) return
   state.links = state.links.filter(({ link }) => !gone.includes(link))
   const left = state.links.map(({ link }) => link)
-  const { orphaned, relays } = Relays.without(state.relays, gone, left)
+  const { orphaned, relays } = Relays.without(state.relays, gone, left, turn.now)
   state.relays = relays
   state.edges = { of: relays, until: turn.now, links: new Map() }
-  if (orphaned.length === 0) return
-  const numbers = orphaned.map((relay) => fleet.index.get(relay) ?? 0)
-  for (const link of left) send(turn, link, { _tag: "Claims", relays: numbers, isParent: true })
+  for (const { links, relay } of orphaned) {
+    for (const link of links) send(turn, link, { _tag: "Claims", relays: [fleet.index.get(relay) ?? 0], isParent: true })
+  }
 }
 
 const send = (turn: Turn, link: Machine.LinkId, message: Message): void => {
