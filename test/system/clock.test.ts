@@ -31,6 +31,9 @@ const size = 9
 const wrong = 4
 const threeHoursAhead = ["--clock-offset", "3h"]
 
+/** Between two events: longer than a busy machine needs to take one in. */
+const pauseMs = 400
+
 let fleet: ReadonlyArray<AgentProcess> = []
 let folder = temporary()
 
@@ -81,7 +84,7 @@ describe("nine agents", () => {
       const body = `${round} at n${index}`
       bodies.push(body)
       answers.push(at(index).send("POST", "/v1/events", { app: "shop", severity: "error", body }))
-      await new Promise((resolve) => setTimeout(resolve, 150))
+      await new Promise((resolve) => setTimeout(resolve, pauseMs))
     }
     await Promise.all(answers)
     await Promise.all(

@@ -55,8 +55,8 @@ export interface Options {
   readonly join: ReadonlyArray<string>
   readonly debug: boolean
   /**
-   * `own` (default): the wall clock of this node is right. `fleet`: nodes tell each other what their clocks show and stamp
-   * by what most of them do; until that is known, what is to be stamped waits some seconds.
+   * `fleet` (default): nodes tell each other what their clocks show and stamp by what most of them do; until that is
+   * known, what is to be stamped waits some seconds. `own`: the wall clock of this node is right.
    */
   readonly clockSource?: "own" | "fleet" | undefined
   /**

@@ -83,9 +83,8 @@ export type ResetAnswer =
 export type Action = Machine.Action<Message, Timer, Output>
 
 /**
- * - `source`: `fleet` stamps by the population's time. `own` takes the own clock for right and says nothing to neighbours:
- *   a plain hybrid logical clock, for fleets whose clocks somebody else keeps. Our choice for now: `own`, until fleets
- *   that ask for the time have been soaked for as long as those that do not.
+ * - `source`: `fleet` (our choice) stamps by the population's time. `own` takes the own clock for right and says nothing
+ *   to neighbours: a plain hybrid logical clock, for fleets whose clocks somebody else keeps.
  *
  * @since 0.1.0
  * @category models
@@ -108,7 +107,7 @@ export interface Config extends Settings {
 
 /** @since 0.1.0 */
 export const defaults: Settings = {
-  source: "own",
+  source: "fleet",
   lease: Lease.defaults,
   roundMs: Population.defaults.roundMs,
   gapMs: Population.defaults.gapMs,

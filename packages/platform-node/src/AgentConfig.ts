@@ -257,7 +257,7 @@ export const resolve = (sources: Sources): Result.Result<Effective, ConfigError>
     logFormat: read("log-format", Fields.oneOf(["pretty", "json"]), "pretty"),
     insecure: read("insecure", Fields.bool, false),
     debug: read("debug", Fields.bool, false),
-    clockSource: read("clock-source", Fields.oneOf(["own", "fleet"]), "own"),
+    clockSource: read("clock-source", Fields.oneOf(["fleet", "own"]), "fleet"),
     clockPolicy: read("clock-policy", Fields.oneOf(["refuse", "accept"]), "refuse"),
     clockOffsetMs: read("clock-offset", Fields.signedSpan, 0),
     apply: hooksOf(sources.file, issues)

@@ -40,7 +40,7 @@ const values: Readonly<Record<AgentConfig.Key, readonly [string, string, string]
   "log-format": ["json", "json", "pretty"],
   insecure: ["true", "false", "true"],
   debug: ["true", "false", "true"],
-  "clock-source": ["fleet", "own", "fleet"],
+  "clock-source": ["own", "fleet", "own"],
   "clock-policy": ["accept", "refuse", "accept"],
   "clock-offset": ["0s", "0ms", "0h"]
 }
@@ -63,7 +63,7 @@ describe("the configuration of an agent", () => {
       logFormat: "pretty",
       insecure: false,
       debug: false,
-      clockSource: "own",
+      clockSource: "fleet",
       clockPolicy: "refuse",
       clockOffsetMs: 0,
       apply: []

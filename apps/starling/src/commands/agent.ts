@@ -47,7 +47,7 @@ export const agent = Command.make(
     "clock-source": text(
       "clock-source",
       "SOURCE",
-      "What time it is: by the own clock, or by most of the fleet's; default own"
+      "What time it is: by most of the fleet's clocks (fleet), or by the own one (own); default fleet"
     ),
     "clock-policy": text(
       "clock-policy",

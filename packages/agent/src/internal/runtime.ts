@@ -224,7 +224,7 @@ const settingsOf = (options: Options, { id, incarnation }: Identity.Identity, ad
   datacenter: options.datacenter,
   labels: options.labels,
   contacts: options.join,
-  clock: { source: options.clockSource ?? "own" },
+  clock: { source: options.clockSource ?? "fleet" },
   ...(options.clockPolicy === undefined ? {} : { guard: { policy: options.clockPolicy } })
 })
 
