@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { readdirSync, readFileSync } from "node:fs"
+import { globSync, readdirSync, readFileSync } from "node:fs"
 
 /** Each package may only lean on packages of a lower floor. */
 const floors = [
@@ -50,6 +50,17 @@ describe("floors", () => {
       assert.deepStrictEqual(referenced.toSorted(), siblings(manifest(folder).dependencies).toSorted())
     })
   }
+
+  it("the pure floors wait for nothing and know no time: no runtime, no Node, no timers, no clock, no chance", () => {
+    const sources = globSync("packages/{machine,clock,gossip,fleet,sim,member}/src/**/*.ts", { cwd: root.pathname })
+    assert.isAbove(sources.length, 100)
+    const impure =
+      /from "(effect\/(?!Function"|Hash|Option"|Order"|Schema")|node:|@effect\/)|\b(setTimeout|setInterval|setImmediate|queueMicrotask)\(|\bawait |\bDate\.now|\bnew Date\(\)|\bperformance\.|\bMath\.random/
+    for (const source of sources) {
+      const found = readFileSync(new URL(source, root), "utf8").match(impure)
+      assert.isNull(found, `${source}: ${found?.[0]}`)
+    }
+  })
 
   it("the table in docs/architecture.md names every package", () => {
     const page = readFileSync(new URL("docs/architecture.md", root), "utf8")

@@ -1,5 +1,5 @@
 /**
- * Whole agents in virtual time: components of one of them crash at random points while everybody broadcasts. A hundred
+ * Whole agents in virtual time: components of one of them crash at random points while everybody broadcasts. More
  * seeds run in `.ci/run seeds`.
  */
 import { assert, describe, it } from "@effect/vitest"

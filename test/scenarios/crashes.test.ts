@@ -1,6 +1,6 @@
 /**
  * Components crash at random points while broadcasts are under way; members step as actors do, by the seed.
- * The hundred seeds run with the actors themselves (`agents.test.ts`); this is the same promise of the one machine.
+ * More seeds run with the actors themselves (`agents.test.ts`); this is the same promise of the one machine.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Scenarios } from "@starling/testing"

@@ -24,7 +24,7 @@ export const runMain = <Name extends string, Input, Context, E>(
   command: Command.Command<Name, Input, Context, E, NodeServices.NodeServices>
 ): void => {
   const { name } = command
-  const program = Command.run(command, { version: "0.1.0" }).pipe(
+  const program = Command.run(command, { version: "0.2.0" }).pipe(
     Effect.tapCause((cause) => {
       const text = report(name, cause)
       return text === "" ? Effect.void : Console.error(text)

@@ -1,8 +1,10 @@
 /**
- * The faults of the simulator, as they befall whole agents: the same data drives both levels.
+ * The faults of the simulator, as they befall whole agents: where a fault can befall both, the same data drives both levels.
  *
- * Nodes are named as members are (`n7`). Some faults are for machines only (a process cannot be halted within a runtime
- * that all share, so `Pause` is one); in return a component of an agent can crash at a point of its own step.
+ * Nodes are named as members are (`n7`). What can befall agents stands in `tags`. The others are for machines only: a
+ * process cannot be halted or slowed within a runtime that all share (`Pause`, `SetDrift`), and links in memory have no
+ * weather, no half-open ends and no addresses that change hands. In return a component of an agent can crash at a point of
+ * its own step.
  *
  * @since 0.1.0
  */
@@ -16,7 +18,7 @@ import * as AgentFleet from "./AgentFleet.ts"
  *   is started again or the cuts around it are healed.
  * - `Restart`: on its disk, or on an empty one.
  * - `Cut`: bytes wait, and dials go unanswered. `StallDisk`: each write takes so much longer, for as long.
- * - `SetSkew`: from now on its wall clock is so far ahead of true time.
+ * - `SetSkew`: from now on its wall clock is so far ahead of true time. `ShiftClock`: by so much further than it was.
  * - `CrashComponent`: where it is said, or anywhere.
  *
  * @since 0.1.0
@@ -55,6 +57,7 @@ export const tags: ReadonlySet<AgentFault["_tag"]> = new Set<AgentFault["_tag"]>
   "ResetLinks",
   "StallDisk",
   "SetSkew",
+  "ShiftClock",
   "CrashComponent"
 ])
 
@@ -116,6 +119,9 @@ export const apply = (fleet: AgentFleet.AgentFleet, fault: AgentFault): Effect.E
       }
       case "SetSkew":
         memberOf(fleet, fault.node).skewMs = fault.skewMs
+        return Effect.void
+      case "ShiftClock":
+        memberOf(fleet, fault.node).skewMs += fault.byMs
         return Effect.void
       case "CrashComponent": {
         const { run } = memberOf(fleet, fault.node)

@@ -12,6 +12,7 @@ import type { Component, Member } from "@starling/member"
 import type { Fault } from "@starling/sim"
 import * as Schema from "effect/Schema"
 import * as Result from "effect/Result"
+import * as Faults from "./internal/faultSchema.ts"
 
 /**
  * What is asked of members, or done to their components.
@@ -106,48 +107,6 @@ const count = (max: number) => Schema.Int.check(Schema.isBetween({ minimum: 0, m
 const member = count(2 * twins)
 const members = Schema.Array(member)
 const atMs = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: bounds.quietAtMs }))
-const direction = Schema.Literals(["both", "there"])
-const groups = { some: members, others: members }
-
-const FaultSchema = Schema.Union([
-  Schema.TaggedStruct("Crash", { node: member, how: Schema.Literals(["reset", "silent"]) }),
-  Schema.TaggedStruct("Restart", { node: member, disk: Schema.Literals(["kept", "lost"]) }),
-  Schema.TaggedStruct("Cut", { ...groups, direction }),
-  Schema.TaggedStruct("Heal", groups),
-  Schema.TaggedStruct("HealAll", {}),
-  Schema.TaggedStruct("ResetLinks", {
-    node: member,
-    other: Schema.NullOr(member),
-    underWay: Schema.Literals(["arrives", "lost"])
-  }),
-  Schema.TaggedStruct("HalfOpen", {
-    node: member,
-    other: Schema.NullOr(member),
-    who: Schema.Literals(["told", "nobody"])
-  }),
-  Schema.TaggedStruct("SetWeather", {
-    ...groups,
-    direction,
-    weather: Schema.Struct({
-      delayMs: Schema.optionalKey(atMs),
-      jitterMs: Schema.optionalKey(atMs),
-      tailMs: Schema.optionalKey(atMs),
-      lossShare: Schema.optionalKey(Schema.Finite),
-      resetShare: Schema.optionalKey(Schema.Finite),
-      duplicateShare: Schema.optionalKey(Schema.Finite)
-    })
-  }),
-  Schema.TaggedStruct("ClearWeather", groups),
-  Schema.TaggedStruct("ClearAllWeather", {}),
-  Schema.TaggedStruct("Pause", { node: member }),
-  Schema.TaggedStruct("Resume", { node: member }),
-  Schema.TaggedStruct("StallDisk", { node: member, ms: atMs }),
-  Schema.TaggedStruct("SetSkew", { node: member, skewMs: Schema.Finite }),
-  Schema.TaggedStruct("ShiftClock", { node: member, byMs: Schema.Finite }),
-  Schema.TaggedStruct("SetDrift", { node: member, driftPpm: Schema.Finite }),
-  Schema.TaggedStruct("SwapAddresses", { node: member, other: member }),
-  Schema.TaggedStruct("Twin", { node: member, twin: member, address: Schema.String })
-])
 
 const DeedSchema = Schema.Union([
   Schema.TaggedStruct("Broadcast", { member, count: count(1000) }),
@@ -186,7 +145,7 @@ const decodePlan = Schema.decodeUnknownResult(
         Schema.isMinLength(1),
         Schema.isMaxLength(bounds.members)
       ),
-      faults: Schema.Array(Schema.Struct({ atMs, fault: FaultSchema })).check(Schema.isMaxLength(bounds.faults)),
+      faults: Schema.Array(Schema.Struct({ atMs, fault: Faults.schema(member, atMs) })).check(Schema.isMaxLength(bounds.faults)),
       deeds: Schema.Array(Schema.Struct({ atMs, deed: DeedSchema })).check(Schema.isMaxLength(bounds.deeds)),
       gone: members,
       quietAtMs: atMs

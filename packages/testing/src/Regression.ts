@@ -4,9 +4,13 @@
  *
  * @since 0.1.0
  */
+import { Agent } from "@starling/agent"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type * as AgentFaults from "./AgentFaults.ts"
+import * as Faults from "./internal/faultSchema.ts"
 import { faults, planOf } from "./internal/faults.ts"
+import { faultsOf, fleet } from "./internal/fleet.ts"
 import * as Plan from "./Plan.ts"
 import * as Scenarios from "./Scenarios.ts"
 import * as Shrink from "./Shrink.ts"
@@ -15,7 +19,8 @@ import * as Trial from "./Trial.ts"
 /**
  * - `found`: when, and by what: for people.
  * - `broken`: what it showed then.
- * - `plan`: what is played instead of what the seed would make today.
+ * - `minutes`: of faults, if it was not the scenario's own length.
+ * - `plan`, and for whole agents `faults`: what is played instead of what the seed would make today.
  *
  * @since 0.1.0
  * @category models
@@ -26,22 +31,32 @@ export interface Regression {
   readonly scenario: string
   readonly seed: number
   readonly size: number
+  readonly minutes?: number | undefined
   readonly plan: Plan.Plan | null
+  readonly faults?: AgentFaults.Scenario | undefined
 }
 
 /** What a run showed, before it is made small. @since 0.1.0 @category constructors */
-export const of = (run: Pick<Regression, "broken" | "scenario" | "seed" | "size">): Regression => ({
+export const of = (run: Pick<Regression, "broken" | "scenario" | "seed" | "size" | "minutes">): Regression => ({
   found: "",
   broken: run.broken.slice(0, brokenMax),
   scenario: run.scenario,
   seed: run.seed,
   size: run.size,
+  ...(run.minutes === undefined ? {} : { minutes: run.minutes }),
   plan: run.scenario === faults.name ? planOf(run.seed, run.size) : null
 })
 
 /** Plays it; nothing broken is how it should be. Throws if there is no such scenario. @since 0.1.0 @category running */
-export const run = ({ plan, scenario, seed, size }: Regression): Scenarios.Outcome =>
-  plan === null ? scenarioOf(scenario).run({ seed, size }) : Trial.run(plan)
+export const run = ({ faults, minutes, plan, scenario, seed, size }: Regression): Scenarios.Outcome =>
+  plan === null
+    ? scenarioOf(scenario).run({
+        seed,
+        size,
+        ...(minutes === undefined ? {} : { minutes }),
+        ...(faults === undefined ? {} : { faults })
+      })
+    : Trial.run(plan)
 
 const scenarioOf = (name: string): Scenarios.Scenario => {
   const scenario = Scenarios.all.find((scenario) => scenario.name === name)
@@ -64,6 +79,15 @@ export const parse = (text: string): Result.Result<Regression, string> =>
         : Result.map(Plan.decode(fields.plan), (plan) => ({ ...fields, plan }))
   )
 
+const agentFault = Schema.Union([
+  Faults.schema(Schema.String, Schema.Finite),
+  Schema.TaggedStruct("CrashComponent", {
+    node: Schema.String,
+    component: Schema.Literals(Agent.components),
+    at: Schema.optionalKey(Schema.Literals(["before", "committed", "acting"]))
+  })
+])
+
 const decodeText = Schema.decodeUnknownResult(
   Schema.fromJsonString(
     Schema.Struct({
@@ -72,7 +96,9 @@ const decodeText = Schema.decodeUnknownResult(
       scenario: Schema.String,
       seed: Schema.Int,
       size: Schema.Int,
-      plan: Schema.NullOr(Schema.Unknown)
+      minutes: Schema.optionalKey(Schema.Finite),
+      plan: Schema.NullOr(Schema.Unknown),
+      faults: Schema.optionalKey(Schema.Array(Schema.Struct({ atMs: Schema.Finite, fault: agentFault })))
     })
   )
 )
@@ -96,7 +122,7 @@ export const signature = (broken: ReadonlyArray<string>): ReadonlySet<string> =>
 
 /**
  * A smaller one that fails in the same way, for what failed: of a plan, parts of it; of another scenario, fewer members with
- * the same seed. It goes on for as long as `goOn` says.
+ * the same seed; of whole agents also less time, and then fewer faults. It goes on for as long as `goOn` says.
  *
  * @since 0.1.0
  */
@@ -113,9 +139,18 @@ export const shrink = (failing: Regression, goOn: () => boolean): Regression => 
     Shrink.plan(failing.plan, (plan) => fails({ ...failing, plan }), { goOn })
     return best
   }
-  for (let size = 2; size < failing.size && goOn(); size++) if (fails({ ...failing, size })) return best
+  for (let size = 2; size < failing.size && goOn(); size++) if (fails({ ...failing, size })) break
+  if (failing.scenario === fleet.name) {
+    const minutes = () => best.minutes ?? fleet.minutes ?? 0
+    while (minutes() > minutesMin && goOn() && fails({ ...best, minutes: minutes() / 2 }));
+    const { seed, size } = best
+    Shrink.list(best.faults ?? faultsOf({ seed, size, minutes: minutes() }), (faults) => goOn() && fails({ ...best, faults }))
+  }
   return best
 }
+
+/** Less is over before the fleet has lost anything. */
+const minutesMin = 0.5
 
 /** The first say enough. */
 const brokenMax = 5

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type * as AgentFaults from "./AgentFaults.ts"
 import { agents } from "./internal/agents.ts"
 import { crashes } from "./internal/crashes.ts"
 import { faults } from "./internal/faults.ts"
@@ -16,6 +17,8 @@ export interface Input {
   readonly size: number
   /** Of faults, in virtual time, where a scenario leaves it open; default: the scenario's own. */
   readonly minutes?: number
+  /** What goes wrong instead of what the seed would draw; of `fleet`. What is cut or down in the end is mended in time. */
+  readonly faults?: AgentFaults.Scenario
 }
 
 /** @since 0.1.0 @category models */

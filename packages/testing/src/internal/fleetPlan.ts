@@ -57,6 +57,21 @@ export const make = (seed: number, size: number, endMs: number): Plan => {
   }
 }
 
+/** These faults instead of those that were drawn, with an end to what nobody ends: a part of a plan is a plan. */
+export const withFaults = (plan: Plan, faults: AgentFaults.Scenario): Plan => {
+  const down = new Set<string>()
+  for (const { fault } of faults) {
+    if (fault._tag === "Crash") down.add(fault.node)
+    if (fault._tag === "Restart") down.delete(fault.node)
+  }
+  const healed = AgentFaults.at(
+    Math.max(0, plan.endMs - mergeMs),
+    Fault.healAll,
+    ...[...down].map((name) => Fault.restart(name))
+  )
+  return { ...plan, faults: [...faults, ...healed].toSorted((a, b) => a.atMs - b.atMs) }
+}
+
 interface Stage {
   readonly draw: (bound: number) => number
   readonly between: (from: number, to: number) => number
