@@ -13,9 +13,12 @@
  * - A node **claims** its parent, so both ends know the edge. The parent before is claimed for `settleMs` more: of the old
  *   tree and the new one, one is whole.
  * - A node that lost its parent takes the neighbour that brought the newest beat next: that one had it from somebody else, so
- *   it mostly is no descendant; where it is one all the same, the next beat mends it. If nobody is left who brought it, the
- *   node claims all its neighbours until somebody does.
- * - New neighbours tell each other the newest beats at once: who knows none yet, or lost its parent, has one then.
+ *   it mostly is no descendant; where it is one all the same, the next beat mends it, or its claim of this node does: of two
+ *   that take each other, neither has a way to the others.
+ * - If nobody is left who brought it, or the parent was the relay itself, whose beats may have ended, the node claims all its
+ *   neighbours until somebody brings a beat.
+ * - New neighbours tell each other the newest beats at once: who knows none yet, or lost its parent, has one then. Beats of a
+ *   relay that fell silent are not told, and known again where they come: no relay beats on after its end.
  * - A relay of which nothing is known, or little yet, has all links for edges: then a change is flooded.
  *
  * Who is a relay nobody decides: each node looks whether it is one. Which relay a change takes is chosen where it begins,
@@ -60,6 +63,8 @@ export interface Branch {
   readonly heardAt: Machine.Instant
   /** The link to the parent; null at the root, and where the parent was lost and nobody could take its place. */
   readonly up: Machine.LinkId | null
+  /** The link that brought the newest beat first; null at the root. The parent is another one once that was lost. */
+  readonly bringer: Machine.LinkId | null
   /** Links that brought the newest beat after the parent's, in that order: the next parents, should this one be lost. */
   readonly next: ReadonlyArray<Machine.LinkId>
   readonly switchedAt: Machine.Instant
@@ -67,6 +72,8 @@ export interface Branch {
   readonly former: ReadonlyArray<Machine.LinkId>
   /** Links whose other ends have claimed this node, and when they did last. */
   readonly down: ReadonlyArray<{ readonly link: Machine.LinkId; readonly at: Machine.Instant }>
+  /** It fell silent and has no tree any more; only its last beat is kept, so that nobody takes it for news. */
+  readonly silent: boolean
 }
 
 /** @since 0.1.0 @category models */
@@ -75,14 +82,17 @@ export type Relays = HashMap.HashMap<NodeId.NodeId, Branch>
 /** @since 0.1.0 @category constructors */
 export const empty: Relays = HashMap.empty()
 
-/** Trees that are kept: those of nodes that disagree about who is a relay, too. Our choice. @since 0.1.0 */
+/** Relays that are known, silent ones included: those of nodes that disagree about who is one, too. Our choice. @since 0.1.0 */
 export const knownMax = 64
 
 /** A relay is chosen until it has missed two beats and a half. */
 const freshBeats = 2.5
 
-/** After so many missed beats its tree is forgotten. */
+/** After so many missed beats it is silent. */
 const keptBeats = 3.5
+
+/** After so many, nobody tells of it any more, and it is forgotten. */
+const rememberedBeats = 60
 
 /** @since 0.1.0 */
 export const branchOf = (relays: Relays, relay: NodeId.NodeId): Branch | undefined =>
@@ -110,23 +120,14 @@ export const heard = (
 ): Heard => {
   const before = branchOf(relays, relay)
   if (before === undefined) {
-    if (HashMap.size(relays) >= knownMax) return { _tag: "Full" }
-    const branch: Branch = {
-      beat,
-      hash: hashOf(relay),
-      since: now,
-      heardAt: now,
-      up: link,
-      next: [],
-      switchedAt: now,
-      former: [],
-      down: []
-    }
-    return { _tag: "Newer", relays: HashMap.set(relays, relay, branch) }
+    const rest = withRoom(relays)
+    if (rest === undefined) return { _tag: "Full" }
+    return { _tag: "Newer", relays: HashMap.set(rest, relay, begun(relay, beat, link, now)) }
   }
   const age = compareKnown(beat, before.beat)
-  if (age < 0 || (age === 0 && link === null)) return { _tag: "Old" }
+  if (age < 0 || (age === 0 && (link === null || before.silent))) return { _tag: "Old" }
   if (age === 0) return again(relays, relay, before, link as Machine.LinkId, now)
+  if (before.silent) return { _tag: "Newer", relays: HashMap.set(relays, relay, begun(relay, beat, link, now)) }
   const { up } = before
   const isSame = up === link
   const others = before.former.filter((other) => other !== link && other !== up)
@@ -135,11 +136,38 @@ export const heard = (
     beat,
     heardAt: now,
     up: link,
+    bringer: link,
     next: [],
     switchedAt: isSame ? before.switchedAt : now,
     former: isSame || up === null ? others : [...others, up]
   }
   return { _tag: "Newer", relays: HashMap.set(relays, relay, branch) }
+}
+
+/** The first beat of a relay, or the first since it fell silent. */
+const begun = (relay: NodeId.NodeId, beat: Known, link: Machine.LinkId | null, now: Machine.Instant): Branch => ({
+  beat,
+  hash: hashOf(relay),
+  since: now,
+  heardAt: now,
+  up: link,
+  bringer: link,
+  next: [],
+  switchedAt: now,
+  former: [],
+  down: [],
+  silent: false
+})
+
+/** The longest silent makes room for one more; undefined if none is. */
+const withRoom = (relays: Relays): Relays | undefined => {
+  if (HashMap.size(relays) < knownMax) return relays
+  let oldest: NodeId.NodeId | undefined
+  let heardAt = Number.POSITIVE_INFINITY
+  for (const [relay, branch] of relays) {
+    if (branch.silent && branch.heardAt < heardAt) [oldest, heardAt] = [relay, branch.heardAt]
+  }
+  return oldest === undefined ? undefined : HashMap.remove(relays, oldest)
 }
 
 const again = (
@@ -156,59 +184,98 @@ const again = (
   return { _tag: "Adopted", relays: HashMap.set(relays, relay, adopted) }
 }
 
-/** The other end of a link says whether this node is its parent. @since 0.1.0 @category running */
+/**
+ * The other end of a link says whether this node is its parent. If it is this node's own, in the place of one that was
+ * lost, `orphaned` names what has to be claimed in its stead.
+ *
+ * @since 0.1.0
+ * @category running
+ */
 export const claimed = (
   relays: Relays,
   relay: NodeId.NodeId,
   link: Machine.LinkId,
   isParent: boolean,
+  left: ReadonlyArray<Machine.LinkId>,
   now: Machine.Instant
-): Relays => {
+): { readonly relays: Relays; readonly orphaned: ReadonlyArray<Orphaned> } => {
   const branch = branchOf(relays, relay)
-  if (branch === undefined) return relays
+  if (branch === undefined || branch.silent) return { relays, orphaned: [] }
   const others = branch.down.filter((child) => child.link !== link)
-  return HashMap.set(relays, relay, { ...branch, down: isParent ? [...others, { link, at: now }] : others })
+  const told = { ...branch, down: isParent ? [...others, { link, at: now }] : others }
+  if (!isParent || branch.up !== link || branch.up === branch.bringer) {
+    return { relays: HashMap.set(relays, relay, told), orphaned: [] }
+  }
+  const next = succeeded({ ...told, former: [...told.former, link] }, left, false, now)
+  return {
+    relays: HashMap.set(relays, relay, next.branch),
+    orphaned: [{ relay, links: next.claims }]
+  }
+}
+
+/** Links that have to be claimed because a parent was lost. @since 0.1.0 @category models */
+export interface Orphaned {
+  readonly relay: NodeId.NodeId
+  readonly links: ReadonlyArray<Machine.LinkId>
+}
+
+/** Another parent in the place of a lost one; if it was the relay, or nobody could be one, every link. */
+const succeeded = (
+  branch: Branch,
+  left: ReadonlyArray<Machine.LinkId>,
+  wasRelay: boolean,
+  now: Machine.Instant
+): { readonly branch: Branch; readonly claims: ReadonlyArray<Machine.LinkId> } => {
+  // Not a child: what it hears, it hears from this node.
+  const isChild = (link: Machine.LinkId) => branch.down.some((child) => child.link === link)
+  const up = wasRelay ? null : (branch.next.find((link) => !isChild(link)) ?? null)
+  return {
+    branch: {
+      ...branch,
+      up,
+      next: branch.next.filter((link) => link !== up),
+      switchedAt: now,
+      former: up === null ? left : branch.former.filter((link) => link !== up)
+    },
+    claims: up === null ? left : [up]
+  }
 }
 
 /**
- * Links are gone. `left` are those that remain. For each relay whose parent was lost, `orphaned` names the links that have to
- * be claimed: the next parent's, or all.
+ * Links to these nodes are gone. `left` are the links that remain. For each relay whose parent was lost, `orphaned` names
+ * the links that have to be claimed: the next parent's, or all.
  *
  * @since 0.1.0
  * @category running
  */
 export const without = (
   relays: Relays,
-  gone: ReadonlyArray<Machine.LinkId>,
+  gone: ReadonlyArray<{ readonly link: Machine.LinkId; readonly id: NodeId.NodeId }>,
   left: ReadonlyArray<Machine.LinkId>,
   now: Machine.Instant
-): {
-  readonly relays: Relays
-  readonly orphaned: ReadonlyArray<{ readonly relay: NodeId.NodeId; readonly links: ReadonlyArray<Machine.LinkId> }>
-} => {
+): { readonly relays: Relays; readonly orphaned: ReadonlyArray<Orphaned> } => {
   let rest = relays
-  const orphaned: Array<{ readonly relay: NodeId.NodeId; readonly links: ReadonlyArray<Machine.LinkId> }> = []
-  const isLeft = (link: Machine.LinkId) => !gone.includes(link)
+  const orphaned: Array<Orphaned> = []
+  const isLeft = (link: Machine.LinkId) => gone.every((lost) => lost.link !== link)
   for (const [relay, branch] of relays) {
-    const isOrphan = branch.up !== null && !isLeft(branch.up)
+    const { up } = branch
+    const isOrphan = up !== null && !isLeft(up)
     const touched = [...branch.former, ...branch.next, ...branch.down.map(({ link }) => link)]
     if (!isOrphan && touched.every(isLeft)) continue
-    const next = branch.next.filter(isLeft)
-    const kept = { ...branch, next, former: branch.former.filter(isLeft), down: branch.down.filter(({ link }) => isLeft(link)) }
+    const kept = {
+      ...branch,
+      next: branch.next.filter(isLeft),
+      former: branch.former.filter(isLeft),
+      down: branch.down.filter(({ link }) => isLeft(link))
+    }
     if (!isOrphan) {
       rest = HashMap.set(rest, relay, kept)
       continue
     }
-    // Not a child: what it hears, it hears from this node.
-    const up = next.find((link) => kept.down.every((child) => child.link !== link)) ?? null
-    orphaned.push({ relay, links: up === null ? left : [up] })
-    rest = HashMap.set(rest, relay, {
-      ...kept,
-      up,
-      next: next.filter((link) => link !== up),
-      switchedAt: now,
-      former: up === null ? left : kept.former.filter((link) => link !== up)
-    })
+    const wasRelay = gone.some(({ id, link }) => link === up && id === relay)
+    const next = succeeded(kept, left, wasRelay, now)
+    orphaned.push({ relay, links: next.claims })
+    rest = HashMap.set(rest, relay, next.branch)
   }
   return { relays: rest, orphaned }
 }
@@ -231,8 +298,21 @@ export const tended = (
   let next = relays
   const released: Array<{ readonly relay: NodeId.NodeId; readonly links: ReadonlyArray<Machine.LinkId> }> = []
   for (const [relay, branch] of relays) {
-    if (now - branch.heardAt > keptBeats * config.beatMs) {
+    if (now - branch.heardAt > rememberedBeats * config.beatMs) {
       next = HashMap.remove(next, relay)
+      continue
+    }
+    if (branch.silent) continue
+    if (now - branch.heardAt > keptBeats * config.beatMs) {
+      next = HashMap.set(next, relay, {
+        ...branch,
+        up: null,
+        bringer: null,
+        next: [],
+        former: [],
+        down: [],
+        silent: true
+      })
       continue
     }
     const isOver = branch.former.length > 0 && branch.up !== null && now - branch.switchedAt >= config.settleMs
@@ -250,7 +330,17 @@ export const tended = (
 
 /** True if the tree is known, and for long enough that its edges are. @since 0.1.0 */
 export const isGrown = (branch: Branch | undefined, config: Config, now: Machine.Instant): branch is Branch =>
-  branch !== undefined && now - branch.since >= config.settleMs
+  branch !== undefined && !branch.silent && now - branch.since >= config.settleMs
+
+/** Beats that a new neighbour is told: of relays that still beat. @since 0.1.0 */
+export const told = (
+  relays: Relays,
+  config: Config,
+  now: Machine.Instant
+): ReadonlyArray<readonly [NodeId.NodeId, Known]> =>
+  [...relays].flatMap(([relay, { beat, heardAt }]) =>
+    now - heardAt <= freshBeats * config.beatMs ? [[relay, beat] as const] : []
+  )
 
 /** True if this link is an edge of the tree. @since 0.1.0 */
 export const isEdge = (
@@ -266,9 +356,9 @@ export const isEdge = (
 }
 
 /**
- * The relay for what this node emits: of those that beat, the one that goes with it best. So nodes spread over the relays,
- * and when one ends, only those that had it choose anew (Thaler, Ravishankar: "Using name-based mappings to increase hit
- * rates", IEEE/ACM ToN 6(1), 1998: rendezvous hashing). Null while no relay is known.
+ * The relay for what this node emits: of those that beat and are not known to be gone, the one that goes with it best. So
+ * nodes spread over the relays, and when one ends, only those that had it choose anew (Thaler, Ravishankar: "Using
+ * name-based mappings to increase hit rates", IEEE/ACM ToN 6(1), 1998: rendezvous hashing). Null while no relay is known.
  *
  * @since 0.1.0
  */
@@ -276,7 +366,8 @@ export const choose = (
   relays: Relays,
   origin: NodeId.NodeId,
   config: Config,
-  now: Machine.Instant
+  now: Machine.Instant,
+  isGone: (relay: NodeId.NodeId) => boolean = () => false
 ): NodeId.NodeId | null => {
   const own = hashOf(origin)
   let best: NodeId.NodeId | null = null
@@ -284,7 +375,7 @@ export const choose = (
   for (const [relay, branch] of relays) {
     if (now - branch.heardAt > freshBeats * config.beatMs || now - branch.since < config.settleMs) continue
     const weight = mix(own ^ Math.imul(branch.hash, 0x9e3779b1))
-    if (weight > most || (weight === most && best !== null && relay < best)) {
+    if ((weight > most || (weight === most && best !== null && relay < best)) && !isGone(relay)) {
       best = relay
       most = weight
     }

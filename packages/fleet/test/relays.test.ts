@@ -70,9 +70,9 @@ class Beats {
       const other = this.otherEnd(link, node)
       this.links.delete(link)
       const left = this.linksOf(other)
-      const { orphaned, relays } = Relays.without(this.relaysOf(other), [link], left, this.now)
+      const { orphaned, relays } = Relays.without(this.relaysOf(other), [{ link, id: idOf(node) }], left, this.now)
       this.nodes[other] = relays
-      for (const { links, relay } of orphaned) for (const way of links) this.claim(other, way, relay, true)
+      this.claimAll(other, orphaned)
     }
   }
 
@@ -147,9 +147,16 @@ class Beats {
     for (const way of this.linksOf(node)) if (way !== link) this.send(node, way, (to) => this.hear(to, beat, way))
   }
 
+  private claimAll(node: number, orphaned: ReadonlyArray<Relays.Orphaned>): void {
+    for (const { links, relay } of orphaned) for (const link of links) this.claim(node, link, relay, true)
+  }
+
   private claim(node: number, link: number, relay: string, isParent: boolean): void {
     this.send(node, link, (to) => {
-      this.nodes[to] = Relays.claimed(this.relaysOf(to), relay, link, isParent, this.now)
+      const left = this.linksOf(to)
+      const { orphaned, relays } = Relays.claimed(this.relaysOf(to), relay, link, isParent, left, this.now)
+      this.nodes[to] = relays
+      this.claimAll(to, orphaned)
     })
   }
 
@@ -255,14 +262,43 @@ describe("relay trees", () => {
     const beat = (version: number): NodeDoc.Known => ({ incarnation: 1, built: 1, version })
     const first = Relays.heard(Relays.empty, idOf(1), beat(1), 7, 0)
     assert.strictEqual(first._tag, "Newer")
-    const known = first._tag === "Newer" ? Relays.claimed(first.relays, idOf(1), 8, true, 0) : Relays.empty
+    const known = first._tag === "Newer" ? Relays.claimed(first.relays, idOf(1), 8, true, [], 0).relays : Relays.empty
     const isChild = (relays: Relays.Relays, now: number) =>
       Relays.isEdge(Relays.branchOf(relays, idOf(1)), 8, config, now)
     assert.isTrue(isChild(known, 5000))
     assert.isTrue(isChild(Relays.tended(known, config, 25_000).relays, 25_000))
     assert.isFalse(isChild(Relays.tended(known, config, 25_001).relays, 25_001))
-    assert.strictEqual(HashMap.size(Relays.tended(known, config, 35_000).relays), 1)
-    assert.strictEqual(HashMap.size(Relays.tended(known, config, 35_001).relays), 0)
+    const silent = Relays.tended(known, config, 35_001).relays
+    assert.isFalse(Relays.branchOf(Relays.tended(known, config, 35_000).relays, idOf(1))?.silent)
+    assert.isTrue(Relays.branchOf(silent, idOf(1))?.silent)
+    assert.strictEqual(HashMap.size(Relays.tended(silent, config, 600_000).relays), 1)
+    assert.strictEqual(HashMap.size(Relays.tended(silent, config, 600_001).relays), 0)
+  })
+
+  it("take the last beat of a silent relay for no news, whoever brings it, and a newer one for the beginning of another tree", () => {
+    const beat = (version: number): NodeDoc.Known => ({ incarnation: 1, built: 1, version })
+    const first = Relays.heard(Relays.empty, idOf(1), beat(1), 7, 0)
+    const known = first._tag === "Newer" ? first.relays : Relays.empty
+    assert.deepStrictEqual(Relays.told(known, config, 25_000), [[idOf(1), beat(1)]])
+    assert.deepStrictEqual(Relays.told(known, config, 25_001), [])
+    const silent = Relays.tended(known, config, 35_001).relays
+    assert.strictEqual(Relays.heard(silent, idOf(1), beat(1), 8, 35_002)._tag, "Old")
+    const back = Relays.heard(silent, idOf(1), beat(2), 8, 40_000)
+    assert.strictEqual(back._tag, "Newer")
+    if (back._tag === "Newer") assert.strictEqual(Relays.branchOf(back.relays, idOf(1))?.since, 40_000)
+  })
+
+  it("make room for one more where one is silent", () => {
+    const beat: NodeDoc.Known = { incarnation: 1, built: 1, version: 1 }
+    let relays = Relays.empty
+    for (let i = 0; i < Relays.knownMax; i++) {
+      const heard = Relays.heard(relays, idOf(i), beat, 1, i === 0 ? 0 : 30_000)
+      if (heard._tag === "Newer") relays = heard.relays
+    }
+    relays = Relays.tended(relays, config, 36_000).relays
+    const heard = Relays.heard(relays, idOf(1000), beat, 1, 36_000)
+    assert.strictEqual(heard._tag, "Newer")
+    if (heard._tag === "Newer") assert.isUndefined(Relays.branchOf(heard.relays, idOf(0)))
   })
 
   it("are at most knownMax, whoever says to be a relay", () => {
@@ -315,6 +351,15 @@ describe("the choice of a relay", () => {
       assert.isAbove(counts.get(idOf(i)) ?? 0, 50, idOf(i))
       assert.isBelow(counts.get(idOf(i)) ?? 0, 150, idOf(i))
     }
+  })
+
+  it("takes none that is known to be gone", () => {
+    const relays = all(3)
+    const chosen = Relays.choose(relays, idOf(77), config, 5000)
+    const other = Relays.choose(relays, idOf(77), config, 5000, (relay) => relay === chosen)
+    assert.notStrictEqual(other, chosen)
+    assert.isNotNull(other)
+    assert.isNull(Relays.choose(relays, idOf(77), config, 5000, () => true))
   })
 
   it("takes none that has just been heard of for the first time, and none that has missed two beats", () => {
@@ -436,6 +481,24 @@ describe("facts with relays", () => {
       }),
       { numRuns: Math.ceil(runs / 25) }
     )
+  })
+
+  it("take another relay two seconds after theirs has died", () => {
+    const network = new Network({ nodes: 24, seed: 3, facts: quick(4), latency: [5, 6] })
+    network.overlay(5)
+    network.run(12_000)
+    const victim = network.members.find(({ state }) => state.beats > 0)
+    if (victim === undefined) return assert.fail("somebody beats")
+    network.kill(victim.index)
+    network.run(2000)
+    const before = sum(network, "documentsPulled")
+    const from = sum(network, "deltasReceived")
+    for (const { alive, index } of network.members)
+      if (alive) network.later(network.random(300), () => change(network, index, "on"))
+    network.run(1500)
+    assert.strictEqual(sum(network, "documentsPulled"), before)
+    assert.isAtLeast(sum(network, "deltasReceived") - from, 23 * 22)
+    assertSame(network)
   })
 
   it("reach neighbours that are off the trees within two seconds, by announcement", () => {

@@ -145,7 +145,9 @@ const decodePlan = Schema.decodeUnknownResult(
         Schema.isMinLength(1),
         Schema.isMaxLength(bounds.members)
       ),
-      faults: Schema.Array(Schema.Struct({ atMs, fault: Faults.schema(member, atMs) })).check(Schema.isMaxLength(bounds.faults)),
+      faults: Schema.Array(Schema.Struct({ atMs, fault: Faults.schema(member, atMs) })).check(
+        Schema.isMaxLength(bounds.faults)
+      ),
       deeds: Schema.Array(Schema.Struct({ atMs, deed: DeedSchema })).check(Schema.isMaxLength(bounds.deeds)),
       gone: members,
       quietAtMs: atMs

@@ -144,7 +144,10 @@ export const shrink = (failing: Regression, goOn: () => boolean): Regression => 
     const minutes = () => best.minutes ?? fleet.minutes ?? 0
     while (minutes() > minutesMin && goOn() && fails({ ...best, minutes: minutes() / 2 }));
     const { seed, size } = best
-    Shrink.list(best.faults ?? faultsOf({ seed, size, minutes: minutes() }), (faults) => goOn() && fails({ ...best, faults }))
+    Shrink.list(
+      best.faults ?? faultsOf({ seed, size, minutes: minutes() }),
+      (faults) => goOn() && fails({ ...best, faults })
+    )
   }
   return best
 }

@@ -83,11 +83,7 @@ const tellAdjacency = (turn: Turn, when: "calm" | "soon" = "soon"): void => {
   writeAdjacency(turn, neighbors, when)
 }
 
-const writeAdjacency = (
-  turn: Turn,
-  neighbors: ReturnType<typeof adjacentTo>,
-  when: "calm" | "soon" = "soon"
-): void => {
+const writeAdjacency = (turn: Turn, neighbors: ReturnType<typeof adjacentTo>, when: "calm" | "soon" = "soon"): void => {
   writeOwn(turn, "adjacency", { _tag: "Adjacency", at: turn.stamp, neighbors, lost: turn.state.lost }, when)
   turn.changed = true
 }

@@ -2,9 +2,10 @@
 import type { Machine, NodeId } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import type { Message } from "../Facts.ts"
-import * as NodeDoc from "../NodeDoc.ts"
+import type * as NodeDoc from "../NodeDoc.ts"
 import * as Relays from "../Relays.ts"
-import { count, docOf, ownDoc, send, type Turn, update } from "./turn.ts"
+import { isPresent } from "./present.ts"
+import { count, ownDoc, send, type Turn, update } from "./turn.ts"
 
 /** This node beats if it is a relay. */
 export const beat = (turn: Turn): void => {
@@ -31,17 +32,6 @@ const isRelay = (turn: Turn): boolean => {
   return before < config.relays.relaysMax
 }
 
-/** One of its neighbours still names it: cheaper than a judgement, and good enough for a choice that may be wrong. */
-const isPresent = (turn: Turn, doc: NodeDoc.NodeDoc): boolean => {
-  if (NodeDoc.valueOf(doc, "profile", "Profile")?.left !== null) return false
-  const adjacency = NodeDoc.valueOf(doc, "adjacency", "Adjacency")
-  return (adjacency?.neighbors ?? []).some(({ id }) => {
-    const other = docOf(turn.state, id)
-    const its = other === undefined ? undefined : NodeDoc.valueOf(other, "adjacency", "Adjacency")
-    return its?.neighbors.some((neighbor) => neighbor.id === doc.id) ?? false
-  })
-}
-
 export const onBeats = (turn: Turn, link: Machine.LinkId, { beats }: Extract<Message, { _tag: "Beats" }>): void => {
   const newer: Array<readonly [NodeId.NodeId, NodeDoc.Known]> = []
   const parents: Array<NodeId.NodeId> = []
@@ -60,7 +50,7 @@ export const onBeats = (turn: Turn, link: Machine.LinkId, { beats }: Extract<Mes
 
 /** A new neighbour takes part in the trees at once. */
 export const greet = (turn: Turn, link: Machine.LinkId): void => {
-  const beats = [...turn.state.relays].map(([relay, { beat }]) => [relay, beat] as const)
+  const beats = Relays.told(turn.state.relays, turn.state.config.relays, turn.now)
   if (beats.length > 0) send(turn, link, { _tag: "Beats", beats })
 }
 
@@ -78,19 +68,38 @@ export const onClaims = (
   link: Machine.LinkId,
   { parents, released }: Extract<Message, { _tag: "Claims" }>
 ): void => {
-  let { relays } = turn.state
-  for (const relay of parents) relays = Relays.claimed(relays, relay, link, true, turn.now)
-  for (const relay of released) relays = Relays.claimed(relays, relay, link, false, turn.now)
-  update(turn, { relays })
+  const left = speaking(turn)
+  const orphans: Array<Relays.Orphaned> = []
+  for (const [list, isParent] of [
+    [parents, true],
+    [released, false]
+  ] as const) {
+    for (const relay of list) {
+      const { orphaned, relays } = Relays.claimed(turn.state.relays, relay, link, isParent, left, turn.now)
+      update(turn, { relays })
+      orphans.push(...orphaned)
+    }
+  }
+  claim(turn, orphans)
+}
+
+/** Links whose other ends know relays. */
+const speaking = (turn: Turn): ReadonlyArray<Machine.LinkId> =>
+  [...turn.state.links].flatMap(([link, { speaks }]) => (speaks ? [link] : []))
+
+const claim = (turn: Turn, orphaned: ReadonlyArray<Relays.Orphaned>): void => {
+  for (const [link, parents] of byLink(orphaned)) send(turn, link, { _tag: "Claims", parents, released: [] })
 }
 
 /** Links are gone: where one led to a parent, another one is claimed. */
-export const lostLinks = (turn: Turn, gone: ReadonlyArray<Machine.LinkId>): void => {
+export const lostLinks = (
+  turn: Turn,
+  gone: ReadonlyArray<{ readonly link: Machine.LinkId; readonly id: NodeId.NodeId }>
+): void => {
   if (gone.length === 0) return
-  const left = [...turn.state.links].flatMap(([link, { speaks }]) => (speaks && !gone.includes(link) ? [link] : []))
-  const { orphaned, relays } = Relays.without(turn.state.relays, gone, left, turn.now)
+  const { orphaned, relays } = Relays.without(turn.state.relays, gone, speaking(turn), turn.now)
   update(turn, { relays })
-  for (const [link, parents] of byLink(orphaned)) send(turn, link, { _tag: "Claims", parents, released: [] })
+  claim(turn, orphaned)
 }
 
 /** Ends what has to end, and tells the other ends. */

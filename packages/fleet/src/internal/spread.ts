@@ -9,6 +9,7 @@ import type { LinkState, Message, State } from "../Facts.ts"
 import * as NodeDoc from "../NodeDoc.ts"
 import * as Relays from "../Relays.ts"
 import { flush, hasAlready, linkOf, setLink } from "./flush.ts"
+import { isPresent } from "./present.ts"
 import { arm, count, docOf, gatherMs, isArmed, send, type Turn, update, want } from "./turn.ts"
 
 type Rows = ReadonlyArray<readonly [NodeId.NodeId, NodeDoc.Known]>
@@ -65,7 +66,10 @@ export const onDigest = (
 
 /** The relay for changes of this document, where its origin named none. */
 export const relayOf = (turn: Turn, origin: NodeId.NodeId): NodeId.NodeId | null =>
-  Relays.choose(turn.state.relays, origin, turn.state.config.relays, turn.now)
+  Relays.choose(turn.state.relays, origin, turn.state.config.relays, turn.now, (relay) => {
+    const doc = docOf(turn.state, relay)
+    return doc !== undefined && !isPresent(turn, doc)
+  })
 
 /** What this node changed in its own document has been gathered long enough. */
 export const releaseOwn = (turn: Turn): void => {

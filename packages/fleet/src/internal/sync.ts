@@ -21,8 +21,8 @@ export const neighbors = (turn: Turn, version: number, list: ReadonlyArray<Machi
   // The snapshot of a set that is known.
   if (list === gate.neighbors) return update(turn, { gate: change.gate })
   let { links } = turn.state
-  const down = change.down.map(({ link }) => link)
-  for (const link of down) links = HashMap.remove(links, link)
+  const down = change.down.map(({ link, peer }) => ({ link, id: peer.id }))
+  for (const { link } of down) links = HashMap.remove(links, link)
   for (const { link, peer } of change.up) {
     links = HashMap.set(links, link, {
       peer,
@@ -44,8 +44,9 @@ export const neighbors = (turn: Turn, version: number, list: ReadonlyArray<Machi
 
 export const linkDown = (turn: Turn, link: Machine.LinkId): void => {
   const { gate, links } = turn.state
+  const lost = linkOf(turn, link)
   update(turn, { gate: LinkGate.close(gate, link), links: HashMap.remove(links, link) })
-  relaying.lostLinks(turn, [link])
+  if (lost !== undefined) relaying.lostLinks(turn, [{ link, id: lost.peer.id }])
 }
 
 export const received = (turn: Turn, link: Machine.LinkId, message: Message): void => {

@@ -15,6 +15,7 @@ import type { Seen, Subject } from "./Subject.ts"
 
 interface Link {
   readonly link: Machine.LinkId
+  readonly id: NodeId.NodeId
   /** What waits to be sent: origins, and the relay of each (-1: none). */
   origins: Array<number>
   vias: Array<number>
@@ -164,7 +165,7 @@ const begin = (
     number: fleet.index.get(id) ?? 0,
     // Beside what the view manager says, which begins with 1.
     gate: LinkGate.accept<Message>(LinkGate.empty, 0.5, neighbors)?.gate ?? LinkGate.empty,
-    links: neighbors.map(({ link }) => ({ link, origins: [], vias: [] })),
+    links: neighbors.map(({ link, peer }) => ({ link, id: peer.id, origins: [], vias: [] })),
     relays: Relays.empty,
     beats: 0,
     has: new Uint16Array(fleet.ids.length),
@@ -200,11 +201,11 @@ const handle = (turn: Turn, event: Hosts.GuestEvent<Guest>): void => {
         turn,
         change.down.map(({ link }) => link)
       )
-      for (const { link } of change.up) {
-        state.links = [...state.links, { link, origins: [], vias: [] }]
+      for (const { link, peer } of change.up) {
+        state.links = [...state.links, { link, id: peer.id, origins: [], vias: [] }]
         // In the place of a digest.
         send(turn, link, { _tag: "Summary", total: state.total })
-        for (const [relay, { beat }] of state.relays) {
+        for (const [relay, beat] of Relays.told(state.relays, fleet.config.relays, now)) {
           send(turn, link, { _tag: "Beat", relay: fleet.index.get(relay) ?? 0, number: beat.version })
         }
       }
@@ -296,7 +297,11 @@ const receive = (turn: Turn, link: Machine.LinkId, message: Message): void => {
       return hearBeat(turn, message.relay, message.number, link)
     case "Claims":
       for (const relay of message.relays) {
-        state.relays = Relays.claimed(state.relays, fleet.ids[relay] ?? "", link, message.isParent, now)
+        const left = state.links.map((one) => one.link)
+        const id = fleet.ids[relay] ?? ""
+        const { orphaned, relays } = Relays.claimed(state.relays, id, link, message.isParent, left, now)
+        state.relays = relays
+        claim(turn, orphaned)
       }
   }
 }
@@ -442,15 +447,21 @@ const hearBeat = (turn: Turn, relay: number, number: number, from: Machine.LinkI
 }
 
 const loseLinks = (turn: Turn, gone: ReadonlyArray<Machine.LinkId>): void => {
-  const { fleet, state } = turn
+  const { state } = turn
   if (gone.length === 0) return
+  const lost = state.links.filter(({ link }) => gone.includes(link))
   state.links = state.links.filter(({ link }) => !gone.includes(link))
   const left = state.links.map(({ link }) => link)
-  const { orphaned, relays } = Relays.without(state.relays, gone, left, turn.now)
+  const { orphaned, relays } = Relays.without(state.relays, lost, left, turn.now)
   state.relays = relays
   state.edges = { of: relays, until: turn.now, links: new Map() }
+  claim(turn, orphaned)
+}
+
+const claim = (turn: Turn, orphaned: ReadonlyArray<Relays.Orphaned>): void => {
   for (const { links, relay } of orphaned) {
-    for (const link of links) send(turn, link, { _tag: "Claims", relays: [fleet.index.get(relay) ?? 0], isParent: true })
+    const relays = [turn.fleet.index.get(relay) ?? 0]
+    for (const link of links) send(turn, link, { _tag: "Claims", relays, isParent: true })
   }
 }
 
