@@ -115,7 +115,7 @@ const run = ({ faults, minutes = minutesDefault, seed, size }: Input): Outcome =
     since: Array.from({ length: size }, () => Number.NEGATIVE_INFINITY)
   }
   const measured: Record<string, number> = {}
-  const outcome = SimRuntime.run(story(stage, measured), { seed, stepsMax: stepsMax * minutes * size })
+  const outcome = SimRuntime.run(story(stage, measured), { seed, stepsMax: stepsMax * (1 + minutes) * size })
   const { broken, counts, sent } = stage
   if (outcome._tag !== "Done") broken.push(`${outcome._tag.toLowerCase()} at ${outcome.virtualMs} ms`)
   else if (Exit.isFailure(outcome.exit)) broken.push(`the run failed: ${String(outcome.exit.cause)}`)
@@ -128,7 +128,7 @@ const run = ({ faults, minutes = minutesDefault, seed, size }: Input): Outcome =
   }
 }
 
-/** Of one agent in one minute; ten times what the runs take. */
+/** Of one agent in one minute, joins and quiet being one; ten times what the runs take. */
 const stepsMax = 200_000
 
 /** What a seed lets go wrong. */

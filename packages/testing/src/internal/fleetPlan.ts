@@ -57,6 +57,9 @@ export const make = (seed: number, size: number, endMs: number): Plan => {
   }
 }
 
+/** Before a member is started again its sockets must be closed. */
+const downMsMin = 200
+
 /** These faults instead of those that were drawn, with an end to what nobody ends: a part of a plan is a plan. */
 export const withFaults = (plan: Plan, faults: AgentFaults.Scenario): Plan => {
   const down = new Set<string>()
@@ -65,7 +68,7 @@ export const withFaults = (plan: Plan, faults: AgentFaults.Scenario): Plan => {
     if (fault._tag === "Restart") down.delete(fault.node)
   }
   const healed = AgentFaults.at(
-    Math.max(0, plan.endMs - mergeMs),
+    faults.reduce((last, { atMs }) => Math.max(last, atMs + downMsMin), Math.max(0, plan.endMs - mergeMs)),
     Fault.healAll,
     ...[...down].map((name) => Fault.restart(name))
   )
@@ -203,7 +206,7 @@ const others = ({ between, draw, names }: Stage, endMs: number): AgentFaults.Sce
   const last = endMs - mergeMs - rejoinMs
   for (const name of Rng.sample(Rng.make(draw(2 ** 30)), names, last > calmMs ? 3 : 0)[0]) {
     const at = between(calmMs, last)
-    const back = at + between(200, rejoinMs)
+    const back = at + between(downMsMin, rejoinMs)
     out.push(
       ...AgentFaults.at(at, Fault.crash(name, draw(2) === 0 ? "reset" : "silent")),
       ...AgentFaults.at(back, Fault.restart(name))

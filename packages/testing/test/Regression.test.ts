@@ -1,0 +1,46 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Regression } from "@starling/testing"
+import * as Result from "effect/Result"
+
+describe("what failed with whole agents", () => {
+  // Over before anybody has said anything.
+  const failing = Regression.of({
+    scenario: "fleet",
+    seed: 1,
+    size: 4,
+    minutes: 0.002,
+    broken: ["nothing was broadcast"]
+  })
+
+  it("is made small by fewer agents and fewer faults, as long as it fails in the same way", () => {
+    const small = Regression.shrink(failing, () => true)
+    assert.include(small.broken, "nothing was broadcast")
+    assert.strictEqual(small.size, 2)
+    assert.deepStrictEqual(small.faults, [])
+  })
+
+  it("is played from its file as it was kept: its length, and what went wrong", () => {
+    const kept: Regression.Regression = {
+      ...failing,
+      faults: [
+        { atMs: 10, fault: { _tag: "Cut", some: ["n0"], others: ["n1"], direction: "there" } },
+        { atMs: 20, fault: { _tag: "CrashComponent", node: "n1", component: "facts", at: "acting" } },
+        { atMs: 30, fault: { _tag: "Crash", node: "n2", how: "silent" } }
+      ]
+    }
+    const read = Result.getOrThrow(Regression.parse(Regression.toText(kept)))
+    assert.deepStrictEqual(read, kept)
+    // Nobody ends the cut or starts the member again, and still all is whole in the end.
+    assert.deepStrictEqual(
+      Regression.run(read).broken.filter((line) => /member|fault|last/.test(line)),
+      []
+    )
+  })
+
+  it("is refused with where it is wrong", () => {
+    const text = Regression.toText({ ...failing, faults: [{ atMs: 10, fault: { _tag: "HealAll" } }] })
+    const read = Regression.parse(text.replace("HealAll", "HealSome"))
+    assert.isTrue(Result.isFailure(read))
+    assert.include(Result.isFailure(read) ? read.failure : "", "faults")
+  })
+})
