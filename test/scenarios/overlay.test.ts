@@ -4,6 +4,7 @@ import { ViewManager } from "@starling/gossip"
 import { Rng } from "@starling/machine"
 import { World } from "@starling/sim"
 import { Graph, OverlayFleet } from "@starling/testing"
+import { settings as papers } from "../../apps/lab/src/papers/Setting.ts"
 
 const size = 1000
 const seed = 1
@@ -12,24 +13,7 @@ const cycles = 20
 const cycleMs = 10_000
 /** A join, its walks, and the slots that these leave free, are over before the next one begins. */
 const joinEveryMs = 300
-/** Beyond the end: what nodes do by the clock and the papers do not. */
-const neverMs = 1e9
-
-const settings: OverlayFleet.Settings = {
-  viewManager: {
-    keepaliveMs: neverMs,
-    silenceMs: neverMs,
-    snapshotMs: neverMs,
-    probeMs: neverMs,
-    labelMs: neverMs,
-    labelStableMs: neverMs,
-    // Paper, §4.2: a contact takes every newcomer.
-    forcedMs: 1,
-    forcedBurst: 1000
-  },
-  shuffler: { intervalMs: cycleMs, firstMs: cycleMs },
-  lazyPushRepair: { summaryMs: neverMs }
-}
+const settings: OverlayFleet.Settings = { ...papers, shuffler: { intervalMs: cycleMs, firstMs: cycleMs } }
 
 const { activeMax, arwl } = ViewManager.defaults
 

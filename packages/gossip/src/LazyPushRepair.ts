@@ -17,196 +17,48 @@
  *
  * @since 0.1.0
  */
-import { Codec, LinkGate, type Machine, NodeId, Peer, Rng, SeqSet } from "@starling/machine"
+import { type Codec, LinkGate, type Machine, type NodeId, Peer, Rng, SeqSet } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import type * as BroadcastTree from "./BroadcastTree.ts"
+import * as Wire from "./internal/repairCodec.ts"
 import * as Held from "./internal/repairHeld.ts"
 import * as Missing from "./internal/repairMissing.ts"
+import {
+  type Action,
+  type Announcement,
+  type Config,
+  type Counters,
+  type Event,
+  itemsMax,
+  type Message,
+  type Queued,
+  type Spread,
+  type State,
+  summaryFramesMax,
+  summaryWindowsMax,
+  type SummaryWindow,
+  type Timer
+} from "./internal/repairModel.ts"
 import * as Alarm from "./internal/treeAlarm.ts"
 import * as Queue from "./internal/treeQueue.ts"
 import * as Win from "./internal/treeWindows.ts"
 import * as MessageId from "./MessageId.ts"
 
-/**
- * What happens to repair. `Seen`, `Announce`, `Known`, `Late`, `Forgotten` and `Missed` are outputs of the broadcast tree; their order is
- * that in which it emits them. `Started` once; any other event starts the machine too.
- *
- * @since 0.1.0
- * @category models
- */
-export type Event =
-  | Machine.ShellEvent<Message, Timer>
-  | { readonly _tag: "Started" }
-  | { readonly _tag: "Neighbors"; readonly version: number; readonly neighbors: ReadonlyArray<Machine.Neighbor> }
-  | Extract<BroadcastTree.Output, { readonly _tag: "Seen" | "Announce" | "Known" | "Late" | "Forgotten" | "Missed" }>
-
-/** @since 0.1.0 @category models */
-export type Action = Machine.Action<Message, Timer, Output>
-
-/**
- * - `IHave`: broadcasts the sender has, with the hops they would have taken at the receiver, and for how many milliseconds
- *   the sender has had them (absent from older nodes).
- * - `Summary`: all broadcasts whose payload the sender still has, by origin and incarnation.
- *
- * @since 0.1.0
- * @category models
- */
-export type Message =
-  | { readonly _tag: "IHave"; readonly items: ReadonlyArray<Announcement> }
-  | { readonly _tag: "Summary"; readonly windows: ReadonlyArray<SummaryWindow> }
-
-/** @since 0.1.0 @category models */
-export type Announcement = readonly [id: MessageId.MessageId, round: number, heldMs?: number]
-
-/** @since 0.1.0 @category models */
-export type SummaryWindow = readonly [origin: NodeId.NodeId, incarnation: number, seqs: SeqSet.SeqSet]
-
-/**
- * `Dispatch`: send what is queued. `Repair`: ask for what is due. `Summarize`: send a summary. One of another number is
- * stale.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Timer {
-  readonly _tag: "Dispatch" | "Repair" | "Summarize"
-  readonly number: number
-}
-
-/**
- * For the broadcast tree. `Graft`: ask this neighbour for these broadcasts. `Shorter`: through this neighbour the broadcast
- * would have taken `round` hops, at least `optimizeHops` fewer than it took, and would have been here at `since`.
- *
- * @since 0.1.0
- * @category models
- */
-export type Output =
-  | { readonly _tag: "Graft"; readonly link: Machine.LinkId; readonly ids: ReadonlyArray<MessageId.MessageId> }
-  | {
-      readonly _tag: "Shorter"
-      readonly link: Machine.LinkId
-      readonly id: MessageId.MessageId
-      readonly round: number
-      readonly since: Machine.Instant
-    }
-
-/** @since 0.1.0 @category models */
-export interface Settings {
-  /** Announcements wait this long for company. Our choice, between iroh-gossip's 5 ms and riak_core's 1 s; T1 hides it. */
-  readonly dispatchMs: number
-  /** Announcements queued for one neighbour; the oldest make room. Our choice. */
-  readonly queueMax: number
-  /**
-   * T1 of the paper, how long the tree may take after an announcement, before anything was measured; then twice the
-   * spread that was measured. sile/plumtree's default.
-   */
-  readonly graftMs: number
-  /** T1 at least. Our choice: several times `dispatchMs`, and a pause of the garbage collector. */
-  readonly graftMinMs: number
-  /** T1 at most. Our choice: as long as a summary takes to come. */
-  readonly graftMaxMs: number
-  /** T2 of the paper, how long an asked neighbour may take: half of T1 (iroh-gossip: 80, 40 ms; Babel: 1000, 500 ms), and at least this. */
-  readonly regraftMs: number
-  /** Hops that an announcer must save to become the parent. Paper, §3.8: 3 where each sender has a tree. */
-  readonly optimizeHops: number
-  /** Broadcasts known to be missing. n0-computer/iroh-gossip #135 proposes the same. */
-  readonly missingMax: number
-  /** A random neighbour gets a summary this often, spread by a fifth. Our choice. */
-  readonly summaryMs: number
-  /** Broadcasts wanted because of one summary. Our choice: the next summary brings the rest. */
-  readonly wantedMax: number
-  /** Broadcasts wanted because of one gap. Our choice. */
-  readonly gapMax: number
-}
-
-/** @since 0.1.0 @category models */
-export interface Config extends Settings {
-  readonly self: Peer.Peer
-}
-
-/** Provenance stands with each field of `Settings`. @since 0.1.0 */
-export const defaults: Settings = {
-  dispatchMs: 50,
-  queueMax: 10_000,
-  graftMs: 500,
-  graftMinMs: 250,
-  graftMaxMs: 5000,
-  regraftMs: 250,
-  optimizeHops: 3,
-  missingMax: 10_000,
-  summaryMs: 5000,
-  wantedMax: 1000,
-  gapMax: 100
-}
-
-/** Announcements in one frame. Our choice: about 16 KiB. @since 0.1.0 */
-export const itemsMax = 500
-
-/** Origins in one frame of a summary. Our choice: at most a fifth of a frame of the wire. @since 0.1.0 */
-export const summaryWindowsMax = 100
-
-/** Frames of one summary. Our choice: what 60 s of a busy fleet need; the newest heard of is not preferred. @since 0.1.0 */
-export const summaryFramesMax = 40
-
-/**
- * How often something happened. `late` broadcasts came along the tree after they had been asked for. `shed` announcements and `missingShed` entries met a full table; `exhausted` broadcasts
- * were given up because nobody who announced them could give them; `stale` announcements were of forgotten payloads.
- *
- * @since 0.1.0
- * @category models
- */
-export type Counters = Readonly<
-  Record<
-    | "announced"
-    | "shed"
-    | "stale"
-    | "ihavesReceived"
-    | "missingShed"
-    | "gaps"
-    | "grafts"
-    | "exhausted"
-    | "late"
-    | "shorter"
-    | "summariesSent"
-    | "summariesReceived"
-    | "storedRefused",
-    number
-  >
->
-
-/** @since 0.1.0 @category models */
-export interface State {
-  readonly config: Config
-  readonly rng: Rng.Rng
-  readonly gate: LinkGate.LinkGate<Message>
-  /** As the broadcast tree's: what must not be asked for. */
-  readonly seen: BroadcastTree.Windows
-  readonly held: Held.Held
-  /** One queue for each neighbour that has something to hear. */
-  readonly queues: ReadonlyArray<{ readonly link: Machine.LinkId; readonly items: Queue.Queue<Queued> }>
-  readonly missing: Missing.Missing
-  /** How long after an announcement the tree brought what was announced. */
-  readonly spread: Spread
-  /** Hops of the last broadcast of each root, where they are so many that others may save some. */
-  readonly depths: HashMap.HashMap<NodeId.NodeId, number>
-  readonly alarms: Readonly<Record<Timer["_tag"], Alarm.Alarm>>
-  readonly counters: Counters
-}
-
-/** The longest time in this minute, which began at `begun`, and in the one before. */
-interface Spread {
-  readonly begun: Machine.Instant
-  readonly longestMs: number
-  readonly formerMs: number
-}
-
-interface Queued {
-  readonly id: MessageId.MessageId
-  readonly round: number
-  readonly at: Machine.Instant
-}
-
+export { defaults, itemsMax, summaryFramesMax, summaryWindowsMax } from "./internal/repairModel.ts"
+export type {
+  Action,
+  Announcement,
+  Config,
+  Counters,
+  Event,
+  Message,
+  Output,
+  Settings,
+  State,
+  SummaryWindow,
+  Timer
+} from "./internal/repairModel.ts"
 /** @since 0.1.0 @category constructors */
 export const make = (config: Config, stored: BroadcastTree.Stored, rng: Rng.Rng): State => {
   const { refused, windows } = Win.restore(stored, config.self)
@@ -306,33 +158,10 @@ export const step = (state: State, { event, now }: Machine.Input<Event>): Machin
 }
 
 /** @since 0.1.0 @category codec */
-export const encode = (message: Message): ReadonlyArray<unknown> => {
-  switch (message._tag) {
-    case "IHave":
-      return [0, message.items.map(encodeItem)]
-    case "Summary":
-      return [1, message.windows.map(([origin, incarnation, seqs]) => [origin, incarnation, SeqSet.encode(seqs)])]
-  }
-}
+export const encode: (message: Message) => ReadonlyArray<unknown> = Wire.encode
 
 /** @since 0.1.0 @category codec */
-export const decode: Codec.Decoder<Message> = (input) => {
-  const fields = Codec.tuple(input, 2, "lazy-push repair")
-  if (!fields.ok) return fields
-  const [kind, body] = fields.value
-  switch (kind) {
-    case 0: {
-      const items = Codec.list(body, decodeItem, itemsAcceptedMax, "announcements")
-      return items.ok ? Codec.accept({ _tag: "IHave", items: items.value }) : items
-    }
-    case 1: {
-      const windows = Codec.list(body, decodeWindow, windowsAcceptedMax, "summary")
-      return windows.ok ? Codec.accept({ _tag: "Summary", windows: windows.value }) : windows
-    }
-    default:
-      return Codec.refuse(`unknown kind ${typeof kind === "number" ? kind : typeof kind}`)
-  }
-}
+export const decode: Codec.Decoder<Message> = Wire.decode
 
 /**
  * What must hold after every step; the names of what does not.
@@ -590,7 +419,7 @@ const dispatch = (turn: Turn): void => {
     const all = Queue.toArray(items)
     const current = all
       .filter(({ id }) => Held.has(held, id))
-      .map(({ at, id, round }): Announcement => [id, round, Math.min(heldMsMax, Math.round(turn.now - at))])
+      .map(({ at, id, round }): Announcement => [id, round, Math.min(Wire.heldMsMax, Math.round(turn.now - at))])
     count(turn, "stale", all.length - current.length)
     count(turn, "announced", current.length)
     for (let i = 0; i < current.length; i += itemsMax) {
@@ -641,17 +470,8 @@ const spreadMs = 60_000
 /** T1 grows by half when it proved too short (our choice); it is twice the spread. */
 const lateTimes = 1.5 / 2
 
-/** Announcements wait for milliseconds; what waited longer counts as this. */
-const heldMsMax = 0xffff
-
 /** Of what summaries and gaps tell of: more hops than any way has. */
 const unknownRound = 0xffff
-
-/** Accepted in one frame: more than is sent, so that a later version may send more. */
-const itemsAcceptedMax = 2000
-
-/** The same for summaries. */
-const windowsAcceptedMax = 1000
 
 const zero: Counters = {
   announced: 0,
@@ -697,26 +517,3 @@ const arm = (turn: Turn, what: Timer["_tag"], dueAt: Machine.Instant): void => {
 
 const isShort = (window: Win.Window): boolean =>
   window.length <= Win.incarnationsMax && window.every(([, seqs]) => seqs.length <= Win.intervalsMax)
-
-const encodeItem = ([id, round, heldMs]: Announcement): ReadonlyArray<unknown> =>
-  heldMs === undefined ? [id.origin, id.incarnation, id.seq, round] : [id.origin, id.incarnation, id.seq, round, heldMs]
-
-const decodeItem: Codec.Decoder<Announcement> = (input) => {
-  const id = MessageId.decode(input)
-  if (!id.ok) return id
-  const fields = Codec.tuple(input, 4, "announcement")
-  if (!fields.ok) return fields
-  const [, , , round, heldMs] = fields.value
-  if (!Codec.isCount(round, 0xffff)) return Codec.refuse("announcement: round is not in 0..65535")
-  return Codec.accept(Codec.isCount(heldMs, heldMsMax) ? [id.value, round, heldMs] : [id.value, round])
-}
-
-const decodeWindow: Codec.Decoder<SummaryWindow> = (input) => {
-  const fields = Codec.tuple(input, 3, "summary")
-  if (!fields.ok) return fields
-  const [origin, incarnation, intervals] = fields.value
-  if (!NodeId.isNodeId(origin)) return Codec.refuse("summary: origin is not twelve hexadecimal digits")
-  if (!Codec.isCount(incarnation, Peer.incarnationMax)) return Codec.refuse("summary: incarnation is not a count")
-  const seqs = SeqSet.decode(intervals)
-  return seqs.ok ? Codec.accept([origin, incarnation, seqs.value] as const) : seqs
-}

@@ -2,7 +2,7 @@
  * What a world is made of. Everything here is mutable and belongs to one world; the machines inside it are values.
  */
 import { type Machine, type Peer, Rng } from "@starling/machine"
-import type { Action, Counters, Disk, Event, Input, Network, Observer, Program, Protocol, Weather } from "../World.ts"
+import type { Action, Counters, Disk, Event, Input, Network, Observer, Program, Protocol, Weather } from "./model.ts"
 import * as Agenda from "./agenda.ts"
 import type * as Digest from "./digest.ts"
 

@@ -3,7 +3,7 @@
  * agenda are copied, each once, with everything they refer to.
  */
 import type { Machine } from "@starling/machine"
-import type { Observer, Protocol } from "../World.ts"
+import type { Observer, Protocol } from "./model.ts"
 import * as Agenda from "./agenda.ts"
 import type { Core, End, Host, Packet, Run, Task } from "./core.ts"
 import * as Process from "./process.ts"

@@ -6,7 +6,7 @@
  * only the first. So order within a link needs no care, and a cut is a pipe that does not flow.
  */
 import { type Machine, Rng } from "@starling/machine"
-import type { Protocol, Weather } from "../World.ts"
+import type { Protocol, Weather } from "./model.ts"
 import {
   between,
   type Content,

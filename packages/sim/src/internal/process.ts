@@ -2,7 +2,7 @@
  * Runs of nodes: booting from the disk, stepping, carrying out what a step asks for, crashing.
  */
 import { type Machine, Peer } from "@starling/machine"
-import type { Action, Event, Occasion, Protocol } from "../World.ts"
+import type { Action, Event, Occasion, Protocol } from "./model.ts"
 import { between, type Core, draw, enter, type Host, type Run, tell } from "./core.ts"
 import * as Digest from "./digest.ts"
 import * as Network from "./network.ts"
