@@ -41,7 +41,8 @@ const idleSeconds = (size: number): number => Math.min(60, Math.max(5, Math.roun
 
 const broadcastsBefore = 5
 
-const broadcastSeconds = 5
+/** Each reaches everybody: fewer of them in a larger fleet. */
+const broadcastSeconds = (size: number): number => Math.min(5, Math.max(1, Math.round(50_000 / size)))
 
 /** One node sends, ten times a second. */
 const broadcastMs = 100
@@ -88,8 +89,8 @@ export const measure = (size: number, collect: () => void, say: (what: string) =
     OverlayFleet.broadcast(world, root, n)
     World.pass(world, 1000)
   }
-  load("ten broadcasts a second", broadcastSeconds, () => {
-    for (let n = 0; n < (1000 * broadcastSeconds) / broadcastMs; n++) {
+  load("ten broadcasts a second", broadcastSeconds(size), () => {
+    for (let n = 0; n < (1000 * broadcastSeconds(size)) / broadcastMs; n++) {
       OverlayFleet.broadcast(world, root, broadcastsBefore + n)
       World.pass(world, broadcastMs)
     }
