@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import type { Scenarios } from "@starling/testing"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import type * as PlatformError from "effect/PlatformError"
@@ -16,6 +17,7 @@ import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import * as os from "node:os"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
+import type * as Runs from "./Runs.ts"
 import * as Sources from "./Sources.ts"
 
 /** @since 0.1.0 @category models */
@@ -45,6 +47,58 @@ export interface Line {
   readonly failing: number
   /** Of the first failing seeds. */
   readonly findings: ReadonlyArray<Finding>
+}
+
+/** Broken promises of a finding that a line keeps: the first say enough. @since 0.1.0 */
+export const brokenMax = 5
+
+/** The line of these runs, of which there is one at least. @since 0.1.0 @category constructors */
+export const lineOf = (
+  {
+    begin,
+    now,
+    revision,
+    runs,
+    scenario,
+    size
+  }: {
+    readonly scenario: string
+    readonly size: number
+    readonly revision: Revision
+    readonly begin: number
+    readonly now: number
+    readonly runs: ReadonlyArray<Runs.Run>
+  },
+  findings: ReadonlyArray<Finding>
+): Line => ({
+  scenario,
+  size,
+  commit: revision.commit,
+  code: revision.code,
+  date: DateTime.formatIso(DateTime.makeUnsafe(now)),
+  machine,
+  command: ["lab", ...process.argv.slice(2)].join(" "),
+  first: runs[0]?.seed ?? 0,
+  last: runs.at(-1)?.seed ?? 0,
+  runs: runs.length,
+  virtualSeconds: virtualSeconds(runs),
+  realSeconds: Math.round((now - begin) / 1000),
+  failing: runs.filter(({ broken }) => broken.length > 0).length,
+  findings
+})
+
+/** Seeds that ended without a gap before them: what a line may claim. @since 0.1.0 */
+export const claimed = (first: number, ended: ReadonlyMap<number, Runs.Run>): ReadonlyArray<Runs.Run> => {
+  const out: Array<Runs.Run> = []
+  for (let run = ended.get(first); run !== undefined; run = ended.get(run.seed + 1)) out.push(run)
+  return out
+}
+
+/** @since 0.1.0 */
+export const virtualSeconds = (runs: Iterable<Runs.Run>): number => {
+  let sum = 0
+  for (const { virtualMs } of runs) sum += virtualMs
+  return Math.round(sum / 1000)
 }
 
 const root = new URL("../../../", import.meta.url)

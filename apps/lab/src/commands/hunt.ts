@@ -39,9 +39,6 @@ const shrinkMs = 120_000
 /** After so many findings a hunt ends: one mistake is found again and again. Our choice. */
 const findingsMax = 10
 
-/** Of a finding, in the log. */
-const brokenMax = 5
-
 /** @since 0.1.0 @category commands */
 export const hunt = Command.make(
   "hunt",
@@ -225,12 +222,6 @@ const makeThread = Effect.gen(function* () {
 // What is said
 // ---------------------------------------------------------------------------------------------------------------------
 
-const virtualSeconds = (runs: Iterable<Runs.Run>): number => {
-  let sum = 0
-  for (const { virtualMs } of runs) sum += virtualMs
-  return Math.round(sum / 1000)
-}
-
 const showProgress = Effect.fnUntraced(function* (bag: Bag) {
   const seconds = ((yield* Clock.currentTimeMillis) - bag.begin) / 1000
   const underWay = [...bag.underWay].map(([seed, what]) => `${seed} (${what})`)
@@ -239,51 +230,31 @@ const showProgress = Effect.fnUntraced(function* (bag: Bag) {
       `${Math.round(seconds)} s`,
       `${bag.ended.size} seeds`,
       `${bag.failing.length} failing`,
-      `${virtualSeconds(bag.ended.values())} s virtual`,
+      `${SoakLog.virtualSeconds(bag.ended.values())} s virtual`,
       ...(underWay.length === 0 ? [] : [`under way: ${underWay.join(", ")}`])
     ].join(" · ")
   )
 })
 
-/** Seeds that ended without a gap before them: what a line may claim. */
-const claimed = (bag: Bag): ReadonlyArray<Runs.Run> => {
-  const out: Array<Runs.Run> = []
-  for (let run = bag.ended.get(bag.first); run !== undefined; run = bag.ended.get(run.seed + 1)) out.push(run)
-  return out
-}
-
 const record = Effect.fnUntraced(function* (bag: Bag, revision: SoakLog.Revision, json: boolean, interrupted: boolean) {
-  const runs = claimed(bag)
-  const last = runs.at(-1)
-  if (last === undefined) return yield* Console.error("lab: no seed ended; nothing is recorded")
+  const runs = SoakLog.claimed(bag.first, bag.ended)
+  if (runs.length === 0) return yield* Console.error("lab: no seed ended; nothing is recorded")
   const now = yield* Clock.currentTimeMillis
   const failing = runs.filter(({ broken }) => broken.length > 0)
-  const line: SoakLog.Line = {
-    scenario: "hunt",
+  const line = SoakLog.lineOf(
     // Every seed has a size of its own.
-    size: 0,
-    commit: revision.commit,
-    code: revision.code,
-    date: new Date(now).toISOString(),
-    machine: SoakLog.machine,
-    command: ["lab", ...process.argv.slice(2)].join(" "),
-    first: bag.first,
-    last: last.seed,
-    runs: runs.length,
-    virtualSeconds: virtualSeconds(runs),
-    realSeconds: Math.round((now - bag.begin) / 1000),
-    failing: failing.length,
-    findings: failing.map(({ broken, scenario, seed, size }) => ({
+    { scenario: "hunt", size: 0, revision, begin: bag.begin, now, runs },
+    failing.map(({ broken, scenario, seed, size }) => ({
       seed,
-      broken: [`${scenario} of ${size}`, ...broken.slice(0, brokenMax)]
+      broken: [`${scenario} of ${size}`, ...broken.slice(0, SoakLog.brokenMax)]
     }))
-  }
+  )
   yield* SoakLog.append(line)
   const by = Map.groupBy(runs, ({ scenario }) => scenario)
   const each = [...by].map(([scenario, runs]) => ({
     scenario,
     runs: runs.length,
-    virtualSeconds: virtualSeconds(runs)
+    virtualSeconds: SoakLog.virtualSeconds(runs)
   }))
   yield* Console.log(
     json

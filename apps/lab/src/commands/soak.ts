@@ -12,7 +12,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import process from "node:process"
 import { exitCodes, Failure } from "../Failure.ts"
 import * as Options from "../options.ts"
 import * as Runner from "../Runner.ts"
@@ -28,9 +27,8 @@ const progressEvery = "4 seconds"
 /** When the time is up, seeds under way may still end; one that takes longer than this is a finding. Our choice. */
 const graceMs = 5 * 60_000
 
-/** Failing seeds, and broken promises of each, that a line keeps: the first say enough. */
+/** Failing seeds that a line keeps: the first say enough. */
 const findingsMax = 50
-const brokenMax = 5
 
 /** @since 0.1.0 @category models */
 export interface Range {
@@ -181,12 +179,6 @@ const meanMs = (tally: Tally): number => {
   return sum / tally.ended.size
 }
 
-const virtualSeconds = (runs: Iterable<Runs.Run>): number => {
-  let sum = 0
-  for (const { virtualMs } of runs) sum += virtualMs
-  return Math.round(sum / 1000)
-}
-
 const showProgress = Effect.fnUntraced(function* (tally: Tally) {
   const seconds = ((yield* Clock.currentTimeMillis) - tally.begin) / 1000
   const { size } = tally.ended
@@ -197,18 +189,11 @@ const showProgress = Effect.fnUntraced(function* (tally: Tally) {
       `${size} seeds`,
       `${tally.failing.length} failing${tally.failing.length === 0 ? "" : ` (${tally.failing[0]?.seed} first)`}`,
       `${((size / seconds) * 60).toFixed(1)} seeds/min`,
-      `${virtualSeconds(tally.ended.values())} s virtual`,
+      `${SoakLog.virtualSeconds(tally.ended.values())} s virtual`,
       ...(longest === undefined ? [] : [`seed ${longest} under way`])
     ].join(" · ")
   )
 })
-
-/** Seeds that ended without a gap before them: what a line may claim. */
-const claimed = (tally: Tally): ReadonlyArray<Runs.Run> => {
-  const out: Array<Runs.Run> = []
-  for (let run = tally.ended.get(tally.first); run !== undefined; run = tally.ended.get(run.seed + 1)) out.push(run)
-  return out
-}
 
 const record = Effect.fnUntraced(function* (
   tally: Tally,
@@ -216,27 +201,14 @@ const record = Effect.fnUntraced(function* (
   { anew, json }: { readonly anew: boolean; readonly json: boolean },
   interrupted: boolean
 ) {
-  const runs = claimed(tally)
-  const last = runs.at(-1)
-  if (last === undefined) return yield* Console.error("lab: no seed ended; nothing is recorded")
+  const runs = SoakLog.claimed(tally.first, tally.ended)
+  if (runs.length === 0) return yield* Console.error("lab: no seed ended; nothing is recorded")
   const now = yield* Clock.currentTimeMillis
   const failing = runs.filter(({ broken }) => broken.length > 0)
-  const line: SoakLog.Line = {
-    scenario: tally.scenario.name,
-    size: tally.size,
-    commit: revision.commit,
-    code: revision.code,
-    date: new Date(now).toISOString(),
-    machine: SoakLog.machine,
-    command: ["lab", ...process.argv.slice(2)].join(" "),
-    first: tally.first,
-    last: last.seed,
-    runs: runs.length,
-    virtualSeconds: virtualSeconds(runs),
-    realSeconds: Math.round((now - tally.begin) / 1000),
-    failing: failing.length,
-    findings: failing.slice(0, findingsMax).map(({ broken, seed }) => ({ seed, broken: broken.slice(0, brokenMax) }))
-  }
+  const line = SoakLog.lineOf(
+    { scenario: tally.scenario.name, size: tally.size, revision, begin: tally.begin, now, runs },
+    failing.slice(0, findingsMax).map(({ broken, seed }) => ({ seed, broken: broken.slice(0, SoakLog.brokenMax) }))
+  )
   if (!anew) yield* SoakLog.append(line)
   yield* Console.log(json ? JSON.stringify(line, undefined, 2) : textOf(line, { anew, interrupted }))
 })
