@@ -131,7 +131,10 @@ const make = (plan: Plan.Plan): Trial => {
     digestLeavesMax: 16,
     checkSteps: true,
     // What is held is what can be brought; how long that is, is not asked here.
-    settings: { broadcastTree: { cacheAgeMs: 24 * 3_600_000 } },
+    settings: {
+      broadcastTree: { cacheAgeMs: 24 * 3_600_000 },
+      clock: { source: mayMislead(plan) ? "own" : "fleet" }
+    },
     network: { carry: MemberFleet.throughCodec, ...(plan.terrain === "wide" ? { latencyMs: wide(plan) } : {}) },
     observer: {
       output: ({ node, now, peer }, output) => {
@@ -291,6 +294,20 @@ const unwell = (trial: Trial): ReadonlyArray<string> => {
     if (missing > 0) out.push(`${node} still misses ${missing} broadcasts`)
   }
   return [...out, ...undelivered(trial), ...misjudged(trial)]
+}
+
+/**
+ * True if half of the clocks that some member hears of may be wrong: no median can tell them, and then facts that are stamped
+ * beyond the fleet's time are put aside until it has come. That is for tests of the clock; here everybody believes its own.
+ */
+const mayMislead = ({ faults, members }: Plan.Plan): boolean => {
+  const wrong = new Set<number>()
+  let isApart = false
+  for (const { fault } of faults) {
+    if (fault._tag === "SetSkew" || fault._tag === "ShiftClock" || fault._tag === "SetDrift") wrong.add(fault.node)
+    else if (fault._tag !== "StallDisk" && fault._tag !== "ResetLinks") isApart = true
+  }
+  return wrong.size > 0 && (isApart || 2 * wrong.size >= members.length)
 }
 
 /** Everybody sees exactly those alive that run, and the same configuration. */
