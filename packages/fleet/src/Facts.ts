@@ -226,7 +226,7 @@ export interface Config {
   readonly leadingMs: number
   /** How long changes are gathered while more come. Our choice: not noticed by people; small fleets gather for less. */
   readonly coalesceMs: number
-  /** How long others' changes are gathered after some were passed on. Our choice: as long as a wide-area link takes. */
+  /** How long others' changes are gathered after some were passed on. Our choice: little beside a link's delay; with 60 ms ten thousand nodes that all change within a second took half as long again. */
   readonly hopMs: number
   /** How long a change may come by tree before it is announced, about; small fleets wait for less. Our choice: longer than trees take. */
   readonly announceMs: number
@@ -258,7 +258,7 @@ export interface Config {
 export const defaults: Omit<Config, "self" | "startedAt"> = {
   leadingMs: 20,
   coalesceMs: 250,
-  hopMs: 60,
+  hopMs: 30,
   announceMs: 1000,
   frameBytesMax: 256 * 1024,
   flushBytesMax: 1024 * 1024,
