@@ -226,7 +226,10 @@ export interface Config {
   readonly leadingMs: number
   /** How long changes are gathered while more come. Our choice: not noticed by people; small fleets gather for less. */
   readonly coalesceMs: number
-  /** How long others' changes are gathered after some were passed on. Our choice: little beside a link's delay; with 60 ms ten thousand nodes that all change within a second took half as long again. */
+  /**
+   * How long others' changes are gathered after some were passed on. Our choice: little beside a link's delay. Where ten
+   * thousand nodes change within a second, the median change took 0.6 s to the last node with 20 ms, and 1.1 s with 60 ms.
+   */
   readonly hopMs: number
   /** How long a change may come by tree before it is announced, about; small fleets wait for less. Our choice: longer than trees take. */
   readonly announceMs: number

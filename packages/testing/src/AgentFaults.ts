@@ -3,13 +3,12 @@
  *
  * Nodes are named as members are (`n7`). What can befall agents stands in `tags`. The others are for machines only: a
  * process cannot be halted or slowed within a runtime that all share (`Pause`, `SetDrift`), and links in memory have no
- * weather, no half-open ends and no addresses that change hands. In return a component of an agent can crash at a point of
- * its own step.
+ * half-open ends and no addresses that change hands. In return a component of an agent can crash at a point of its own step.
  *
  * @since 0.1.0
  */
 import type { Agent } from "@starling/agent"
-import type { Fault } from "@starling/sim"
+import { type Fault, Weather } from "@starling/sim"
 import * as Effect from "effect/Effect"
 import * as AgentFleet from "./AgentFleet.ts"
 
@@ -18,6 +17,7 @@ import * as AgentFleet from "./AgentFleet.ts"
  *   is started again or the cuts around it are healed.
  * - `Restart`: on its disk, or on an empty one.
  * - `Cut`: bytes wait, and dials go unanswered. `StallDisk`: each write takes so much longer, for as long.
+ * - `SetWeather`: what makes packets late; nothing comes twice or tears its link (`duplicateShare`, `resetShare`).
  * - `SetSkew`: from now on its wall clock is so far ahead of true time. `ShiftClock`: by so much further than it was.
  * - `CrashComponent`: where it is said, or anywhere.
  *
@@ -55,6 +55,9 @@ export const tags: ReadonlySet<AgentFault["_tag"]> = new Set<AgentFault["_tag"]>
   "Heal",
   "HealAll",
   "ResetLinks",
+  "SetWeather",
+  "ClearWeather",
+  "ClearAllWeather",
   "StallDisk",
   "SetSkew",
   "ShiftClock",
@@ -104,6 +107,30 @@ export const apply = (fleet: AgentFleet.AgentFleet, fault: AgentFault): Effect.E
           memberOf(fleet, fault.node).host,
           fault.other === null ? undefined : memberOf(fleet, fault.other).host
         )
+        return Effect.void
+      case "SetWeather": {
+        const { weather } = fault
+        if ((weather.duplicateShare ?? 0) > 0 || (weather.resetShare ?? 0) > 0) {
+          return Effect.die(new Error("weather that doubles frames or tears links cannot befall an agent"))
+        }
+        for (const [a, b] of pairs(fleet, fault.some, fault.others)) {
+          for (const [from, to] of fault.direction === "both"
+            ? [[a, b] as const, [b, a] as const]
+            : [[a, b] as const]) {
+            const latencyMs = network.state.config.latencyMs(from, to)
+            network.setWeather(from, to, () => Weather.latenessMs(weather, latencyMs, fleet.draw))
+          }
+        }
+        return Effect.void
+      }
+      case "ClearWeather":
+        for (const [a, b] of pairs(fleet, fault.some, fault.others)) {
+          network.setWeather(a, b, undefined)
+          network.setWeather(b, a, undefined)
+        }
+        return Effect.void
+      case "ClearAllWeather":
+        network.clearWeather()
         return Effect.void
       case "StallDisk": {
         const { disk } = memberOf(fleet, fault.node)

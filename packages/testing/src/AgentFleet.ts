@@ -11,6 +11,7 @@ import { Agent, Node, Store } from "@starling/agent"
 import { MemoryTransport } from "@starling/wire"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import { Rng } from "@starling/machine"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
@@ -28,6 +29,8 @@ export interface Options {
   readonly datacenters?: number
   /** A write takes up to this long, by the seed. Default 20 ms, as a slow disk. */
   readonly diskMsMax?: number
+  /** Of the weather. Default 0. */
+  readonly seed?: number
   /** One way, between two members by their index, in whole milliseconds. Default 0. */
   readonly latencyMs?: (from: number, to: number) => number
   /** What differs from the others at a member. */
@@ -38,6 +41,8 @@ export interface Options {
 export interface AgentFleet {
   readonly options: Options
   readonly network: MemoryTransport.Network
+  /** The next number in [0, 1) of those that weather is drawn from. */
+  readonly draw: () => number
   readonly members: ReadonlyArray<Member>
 }
 
@@ -90,6 +95,7 @@ export const make = (options: Options): AgentFleet => ({
   network: MemoryTransport.makeNetwork(
     options.latencyMs === undefined ? {} : { latencyMs: latencyOf(options.size, options.latencyMs) }
   ),
+  draw: drawing(options.seed ?? 0),
   members: Array.from({ length: options.size }, (_, index): Member => {
     const host = hostOf(index)
     return {
@@ -105,6 +111,15 @@ export const make = (options: Options): AgentFleet => ({
     }
   })
 })
+
+const drawing = (seed: number): (() => number) => {
+  let rng = Rng.make(`${seed}/weather`)
+  return () => {
+    const [unit, next] = Rng.nextFloat(rng)
+    rng = next
+    return unit
+  }
+}
 
 /** The address of a member's host, for cuts. @since 0.1.0 */
 export const hostOf = (index: number): string => `10.${index >> 16}.${(index >> 8) & 255}.${(index & 255) + 1}`

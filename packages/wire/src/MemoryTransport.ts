@@ -2,7 +2,7 @@
  * Connections within one process: the transport of tests, and of fleets that need no sockets.
  *
  * It loses nothing, and has only the latency that it is given; but it has hosts, between which the network can be cut, one
- * way or both: then bytes wait, as they do in TCP, and a dial goes unanswered. Buffers are bounded, so that a slow reader
+ * way or both: then bytes wait, as they do in TCP, and a dial goes unanswered; and weather, in which they are late. Buffers are bounded, so that a slow reader
  * stops its writer as a socket does. Acknowledgements are not modelled: over a link that is cut one way, what flows the
  * other way is not held back.
  *
@@ -29,6 +29,8 @@ import {
  *   first to the second; a dial, which needs both ways, goes unanswered in either.
  * - `heal`: ends every cut between two hosts, or those from the first to the second; `healAll`: every cut there is.
  * - `isCut`: from the first to the second.
+ * - `setWeather`: what goes from the first to the second is later than the latency by what `lateMs` gives for each write, in
+ *   milliseconds; order stays. Undefined ends it, `clearWeather` ends all.
  * - `reset`: breaks every open connection between two hosts, at both ends; without a second host, every one of the first.
  *
  * @since 0.1.0
@@ -39,6 +41,8 @@ export interface Network {
   readonly heal: (a: string, b: string, direction?: "both" | "there") => void
   readonly healAll: () => void
   readonly isCut: (from: string, to: string) => boolean
+  readonly setWeather: (from: string, to: string, lateMs: (() => number) | undefined) => void
+  readonly clearWeather: () => void
   readonly reset: (a: string, b?: string) => void
   readonly state: State
 }
@@ -63,6 +67,8 @@ export interface State {
   readonly listeners: Map<string, (from: string, post: Post) => Connection | undefined>
   /** Ways that are cut. */
   readonly cuts: Set<string>
+  /** By way: how much later each write is. */
+  readonly weather: Map<string, () => number>
   readonly lines: Set<Line>
   /** Readers to be woken, by the time at which something arrives. */
   readonly arrivals: Map<number, Array<Pipe>>
@@ -83,6 +89,7 @@ export const makeNetwork = (config: Partial<Config> = {}): Network => {
     hosts: new Set(),
     listeners: new Map(),
     cuts: new Set(),
+    weather: new Map(),
     lines: new Set(),
     arrivals: new Map(),
     // Where systems begin to choose from, too.
@@ -104,6 +111,11 @@ export const makeNetwork = (config: Partial<Config> = {}): Network => {
       for (const line of state.lines) line.wake()
     },
     isCut: (from, to) => state.cuts.has(way(from, to)),
+    setWeather: (from, to, lateMs) => {
+      if (lateMs === undefined) state.weather.delete(way(from, to))
+      else state.weather.set(way(from, to), lateMs)
+    },
+    clearWeather: () => state.weather.clear(),
     reset: (a, b) => {
       for (const line of state.lines) if (joins(line, a, b)) line.break()
     }
@@ -215,7 +227,10 @@ const dial = Effect.fnUntraced(function* (
 
 /** One direction. `wakeReader` and `wakeWriter` try again what waits. */
 interface Pipe {
+  readonly way: string
   readonly latencyMs: number
+  /** False where everything has arrived as soon as it is written. */
+  timed: boolean
   chunks: Array<Uint8Array>
   /** When each of them arrives; in order. */
   dues: Array<number>
@@ -229,8 +244,10 @@ interface Pipe {
 
 const nobody = (): void => {}
 
-const makePipe = (latencyMs: number): Pipe => ({
+const makePipe = (way: string, latencyMs: number): Pipe => ({
+  way,
   latencyMs,
+  timed: latencyMs > 0,
   chunks: [],
   dues: [],
   bytes: 0,
@@ -258,7 +275,7 @@ const postOf = Effect.fnUntraced(function* ({ arrivals }: State) {
   const post: Post = {
     now,
     deliver: (pipe, due) => {
-      if (pipe.latencyMs === 0) return pipe.wakeReader()
+      if (!pipe.timed) return pipe.wakeReader()
       const at = Math.ceil(due / grainMs) * grainMs
       const others = arrivals.get(at)
       if (others !== undefined) return void others.push(pipe)
@@ -283,8 +300,8 @@ const connect = (
   post: Post
 ): readonly [near: Connection, far: Connection] => {
   const { bufferBytes, latencyMs } = network.config
-  const there = makePipe(latencyMs(from, host))
-  const back = makePipe(latencyMs(host, from))
+  const there = makePipe(way(from, host), latencyMs(from, host))
+  const back = makePipe(way(host, from), latencyMs(host, from))
   const wakeAll = (): void => {
     for (const pipe of [there, back]) {
       pipe.wakeReader()
@@ -306,25 +323,24 @@ const connect = (
   const onClose = (): void => {
     if (--open === 0) network.lines.delete(line)
   }
-  const end = (remote: string, inbound: Pipe, outbound: Pipe, inboundWay: string): Connection =>
+  const end = (remote: string, inbound: Pipe, outbound: Pipe): Connection =>
     makeEnd({
       remote,
       inbound,
       outbound,
       post,
       limit: bufferBytes,
-      blocked: () => network.cuts.has(inboundWay),
+      blocked: () => network.cuts.has(inbound.way),
+      weather: network.weather,
       onClose
     })
-  return [
-    end(address, back, there, way(host, from)),
-    end(`${from}:${network.nextPort++}`, there, back, way(from, host))
-  ]
+  return [end(address, back, there), end(`${from}:${network.nextPort++}`, there, back)]
 }
 
 const change = (pipe: Pipe, state: "ended" | "broken", { deliver, now }: Post): void => {
   pipe.state = state
-  pipe.stateDue = now() + pipe.latencyMs
+  // Not before what is ahead of it.
+  pipe.stateDue = Math.max(now() + pipe.latencyMs, pipe.dues.at(-1) ?? 0)
   deliver(pipe, pipe.stateDue)
 }
 
@@ -336,17 +352,18 @@ interface Ends {
   readonly limit: number
   /** Nothing comes from there now. */
   readonly blocked: () => boolean
+  readonly weather: ReadonlyMap<string, () => number>
   readonly onClose: () => void
 }
 
-const makeEnd = ({ blocked, inbound, limit, onClose, outbound, post, remote }: Ends): Connection => {
+const makeEnd = ({ blocked, inbound, limit, onClose, outbound, post, remote, weather }: Ends): Connection => {
   let closed = false
 
   /** What a reader gets now; undefined if it has to wait. */
   const poll = (): Effect.Effect<ReadonlyArray<Uint8Array>, ConnectionClosed> | undefined => {
     if (closed) return Effect.fail(new ConnectionClosed({ reason: "local" }))
     if (blocked()) return undefined
-    const time = inbound.latencyMs === 0 ? Infinity : post.now()
+    const time = inbound.timed ? post.now() : Infinity
     const isSeen = inbound.state !== "open" && inbound.stateDue <= time
     if (isSeen && inbound.state === "broken") return Effect.fail(new ConnectionClosed({ reason: "reset" }))
     const chunks = arrived(inbound, time)
@@ -384,11 +401,7 @@ const makeEnd = ({ blocked, inbound, limit, onClose, outbound, post, remote }: E
           const local = closed || outbound.state === "ended"
           return resume(Effect.fail(new ConnectionClosed({ reason: local ? "local" : "reset" })))
         }
-        outbound.chunks.push(bytes)
-        outbound.bytes += bytes.length
-        const due = outbound.latencyMs === 0 ? 0 : post.now() + outbound.latencyMs
-        if (due > 0) outbound.dues.push(due)
-        post.deliver(outbound, due)
+        post.deliver(outbound, enqueue(outbound, bytes, weather.get(outbound.way)?.() ?? 0, post.now))
         const attempt = (): void => {
           const result = room()
           if (result === undefined) return
@@ -418,6 +431,20 @@ const makeEnd = ({ blocked, inbound, limit, onClose, outbound, post, remote }: E
       onClose()
     })
   }
+}
+
+/** When it arrives. */
+const enqueue = (pipe: Pipe, bytes: Uint8Array, lateMs: number, now: () => number): number => {
+  if (lateMs > 0 && !pipe.timed) {
+    pipe.timed = true
+    pipe.dues = pipe.chunks.map(() => 0)
+  }
+  pipe.chunks.push(bytes)
+  pipe.bytes += bytes.length
+  if (!pipe.timed) return 0
+  const due = Math.max(now() + pipe.latencyMs + lateMs, pipe.dues.at(-1) ?? 0)
+  pipe.dues.push(due)
+  return due
 }
 
 /** Takes what has arrived by then. */

@@ -59,6 +59,52 @@ describe("latency", () => {
   )
 })
 
+describe("weather", () => {
+  it.effect("makes what is written later, draws anew for each write, and nothing overtakes", () =>
+    Effect.gen(function* () {
+      const { far, near, network } = yield* connected()
+      yield* near.write(bytes(1))
+      const lates = [50, 10, 0]
+      network.setWeather("alice", "bob", () => lates.shift() ?? 0)
+      yield* near.write(bytes(2))
+      yield* near.write(bytes(3))
+      network.setWeather("alice", "bob", undefined)
+      yield* near.write(bytes(4))
+      // What was there before, at once.
+      assert.deepStrictEqual(yield* Fiber.join(yield* read(far)), [[1]])
+      const reading = yield* read(far)
+      yield* TestClock.adjust(49)
+      assert.isUndefined(reading.pollUnsafe())
+      yield* TestClock.adjust(4)
+      assert.deepStrictEqual(yield* Fiber.join(reading), [[2], [3], [4]])
+      yield* near.write(bytes(5))
+      yield* near.end
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* Fiber.join(yield* read(far)), [[5]])
+      assert.strictEqual(yield* Fiber.join(yield* read(far)), "eof")
+    })
+  )
+
+  it.effect("blows one way, until it is cleared", () =>
+    Effect.gen(function* () {
+      const { far, near, network } = yield* connected(slow)
+      network.setWeather("alice", "bob", () => 100)
+      const [there, back] = [yield* read(far), yield* read(near)]
+      yield* near.write(bytes(1))
+      yield* far.write(bytes(2))
+      yield* TestClock.adjust(latencyMs + 4)
+      assert.deepStrictEqual(yield* Fiber.join(back), [[2]])
+      assert.isUndefined(there.pollUnsafe())
+      yield* TestClock.adjust(100)
+      assert.deepStrictEqual(yield* Fiber.join(there), [[1]])
+      network.clearWeather()
+      yield* near.write(bytes(3))
+      yield* TestClock.adjust(latencyMs + 4)
+      assert.deepStrictEqual(yield* Fiber.join(yield* read(far)), [[3]])
+    })
+  )
+})
+
 describe("a cut", () => {
   it.effect("one way holds back what goes that way, lets pass what comes the other, and no dial is answered", () =>
     Effect.gen(function* () {

@@ -6,6 +6,7 @@
  * only the first. So order within a link needs no care, and a cut is a pipe that does not flow.
  */
 import { type Machine, Rng } from "@starling/machine"
+import * as Lateness from "../Weather.ts"
 import type { Protocol, Weather } from "./model.ts"
 import {
   between,
@@ -305,8 +306,13 @@ const dueAt = <P extends Protocol>(core: Core<P>, from: End<P>, waitMs: number):
   const latencyMs = latencyMsOf(from)
   let at = core.now + latencyMs + delayMs + waitMs + (jitterMs > 0 ? draw(core) * jitterMs : 0)
   if (jitterTimes > 1) at += latencyMs * draw(core) * (jitterTimes - 1)
-  if (tailMs > 0) at += tailMs * tail(draw(core))
-  if (lossShare > 0) at += lostMs(core, lossShare)
+  if (tailMs > 0) at += tailMs * Lateness.tail(draw(core))
+  if (lossShare > 0)
+    at += Lateness.lostMs(
+      lossShare,
+      () => draw(core),
+      () => resend(core)
+    )
   // Not before what is ahead of it. Where nothing is ahead, all that was has arrived.
   return from.last === undefined ? at : Math.max(at, from.last.at)
 }
@@ -336,21 +342,6 @@ const discard = <P extends Protocol>(core: Core<P>, end: End<P>): void => {
 
 /** The process at this end is stopped: it accepts connections, and reads nothing. */
 const isUnread = <P extends Protocol>(to: End<P>): boolean => to.phase === "open" && to.run?.backlog !== undefined
-
-/** How far out in a heavy tail (a Pareto distribution of shape 2, from 0), for a number in [0, 1). */
-const tail = (unit: number): number => Math.min(tailMax, 1 / Math.sqrt(1 - unit) - 1)
-
-const tailMax = 100
-
-/** A packet that is lost is sent again, and so is that one, each time after twice as long. */
-const lostMs = <P extends Protocol>(core: Core<P>, lossShare: number): number => {
-  let waited = 0
-  for (let ms = 0; waited < lostMsMax && draw(core) < lossShare; waited += ms) ms = ms === 0 ? resend(core) : 2 * ms
-  return waited
-}
-
-/** TCP gives up later than any protocol here. */
-const lostMsMax = 60_000
 
 const weatherOf = <P extends Protocol>(core: Core<P>, from: Host<P>, to: Host<P> | undefined): Weather =>
   (to === undefined ? undefined : from.weather.get(to)) ?? core.network

@@ -99,7 +99,7 @@ const run = ({ faults, minutes = minutesDefault, seed, size }: Input): Outcome =
   const plan = faults === undefined ? drawn : Plan.withFaults(drawn, faults)
   let rng = Rng.make(`${seed}/fleet/work`)
   const stage: Stage = {
-    fleet: AgentFleet.make({ size, datacenters: plan.datacenters, latencyMs: plan.latencyMs }),
+    fleet: AgentFleet.make({ size, seed, datacenters: plan.datacenters, latencyMs: plan.latencyMs }),
     plan,
     draw: (bound) => {
       const [value, next] = Rng.nextInt(rng, bound)

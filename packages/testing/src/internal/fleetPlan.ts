@@ -46,7 +46,8 @@ export const make = (seed: number, size: number, endMs: number): Plan => {
       ...strikes(stage, endMs),
       ...partitions(stage, endMs - mergeMs),
       ...briefCuts(stage, Math.max(calmMs, endMs - mergeMs), endMs),
-      ...others(stage, endMs)
+      ...others(stage, endMs),
+      ...storms(stage, endMs - mergeMs)
     ].toSorted((a, b) => a.atMs - b.atMs),
     endMs,
     datacenters,
@@ -70,6 +71,7 @@ export const withFaults = (plan: Plan, faults: AgentFaults.Scenario): Plan => {
   const healed = AgentFaults.at(
     faults.reduce((last, { atMs }) => Math.max(last, atMs + downMsMin), Math.max(0, plan.endMs - mergeMs)),
     Fault.healAll,
+    Fault.clearAllWeather,
     ...[...down].map((name) => Fault.restart(name))
   )
   return { ...plan, faults: [...faults, ...healed].toSorted((a, b) => a.atMs - b.atMs) }
@@ -214,6 +216,23 @@ const others = ({ between, draw, names }: Stage, endMs: number): AgentFaults.Sce
   }
   return out
 }
+
+/** Between data centres packets are late, lost and sent again for a while. */
+const storms = (stage: Stage, endMs: number): AgentFaults.Scenario => {
+  const { between } = stage
+  const out: Array<AgentFaults.Scenario[number]> = []
+  for (let at = calmMs + between(0, 5000); at < endMs - stormMs; at += between(2 * stormMs, 4 * stormMs)) {
+    const [some, other] = two(stage)
+    const weather = { jitterMs: between(0, 200), tailMs: between(0, 10), lossShare: between(0, 5) / 100 }
+    out.push(
+      ...AgentFaults.at(at, Fault.setWeather(some, other, weather)),
+      ...AgentFaults.at(at + between(1000, stormMs), Fault.clearWeather(some, other))
+    )
+  }
+  return out
+}
+
+const stormMs = 8000
 
 /** What a machine without a time server has after a while; the clock's guard lets it pass. */
 const skewMsMax = 200
