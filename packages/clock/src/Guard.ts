@@ -57,8 +57,7 @@ export interface TimestampAhead {
 }
 
 /**
- * `Hold`: nobody can tell yet, because this node does not know the fleet's time; ask again when it does, which takes
- * at most as long as its probation.
+ * `Hold`: nobody can tell yet, because this node does not know the fleet's time; ask again when it does.
  *
  * @since 0.1.0
  * @category models

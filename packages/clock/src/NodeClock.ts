@@ -11,7 +11,7 @@
  * - `open`: from `release` on, stamps follow the time, and received stamps are followed as they come.
  *
  * Until then the greatest received stamp that nobody can judge yet is kept, and followed on release unless it lies beyond
- * the guard.
+ * the guard; lesser ones are not kept, and if that one is refused they are followed when they are heard again.
  *
  * @since 0.1.0
  */
@@ -98,12 +98,25 @@ export const present = (clock: NodeClock, at: Moment): Stamp.Stamp => {
   return guess > last.wall && guess <= Stamp.wallMax ? { ...last, wall: guess, counter: 0 } : last
 }
 
-/** What `Guard` says of a received stamp. @since 0.1.0 */
+/**
+ * What `Guard` says of a received stamp, by the fleet's time. Who stamps by the own clock, since there is none, follows what lies
+ * within the guard of that; what lies beyond is held and not refused, since one clock is no majority.
+ *
+ * @since 0.1.0
+ */
 export const judge = (clock: NodeClock, received: Stamp.Stamp, at: Moment): Guard.Verdict => {
   const { config, offset, phase, reading } = clock
-  const fleet = Number.isNaN(offset) ? undefined : at.now + offset
-  const verdict = Guard.judge(reading, received, fleet, config.guard)
-  return verdict._tag === "Follow" && phase !== "open" ? Guard.hold : verdict
+  const isSettled = !Number.isNaN(offset)
+  const time = isSettled ? at.now + offset : timeAt(clock, at)
+  const verdict = Guard.judge(reading, received, Number.isNaN(time) ? undefined : time, config.guard)
+  switch (verdict._tag) {
+    case "Follow":
+      return phase === "open" ? verdict : Guard.hold
+    case "Hold":
+      return verdict
+    case "TimestampAhead":
+      return verdict.cause === "wall" && !isSettled ? Guard.hold : verdict
+  }
 }
 
 /** Takes notice of a received stamp; of one that is refused, by counting it. @since 0.1.0 */
@@ -127,7 +140,7 @@ export const hear = (
 ): NodeClock => {
   switch (output._tag) {
     case "FleetTime":
-      return advanced({ ...clock, offset: output.offset ?? Number.NaN, alone: output.alone }, at)
+      return followHeld(advanced({ ...clock, offset: output.offset ?? Number.NaN, alone: output.alone }, at), at)
     case "Lease":
       return advanced({ ...clock, reading: Hlc.extend(clock.reading, output) }, at)
     case "Epoch": {
@@ -139,9 +152,7 @@ export const hear = (
 
 /** What waited is stamped: from now on everything follows the time, and what was received meanwhile is judged. @since 0.1.0 */
 export const release = (clock: NodeClock, at: Moment): NodeClock => {
-  if (clock.phase !== "ready") return clock
-  const open: NodeClock = { ...clock, phase: "open", held: undefined }
-  return clock.held === undefined ? open : receive(open, clock.held, at)
+  return clock.phase === "ready" ? followHeld({ ...clock, phase: "open" }, at) : clock
 }
 
 /** The time that the node stamps by, NaN if there is none. @since 0.1.0 */
@@ -151,6 +162,10 @@ export const timeAt = ({ alone, config, offset }: NodeClock, at: Moment): number
 /** How far beyond the guard the own stamps lie, milliseconds; undefined if they do not. @since 0.1.0 */
 export const poisonedBy = (clock: NodeClock, now: Machine.Instant): number | undefined =>
   Guard.poisonedBy(clock.reading, Number.isNaN(clock.offset) ? undefined : now + clock.offset, clock.config.guard)
+
+/** Judges what is held, once something can be followed: it may be followed, refused, or held on. */
+const followHeld = (clock: NodeClock, at: Moment): NodeClock =>
+  clock.phase === "open" && clock.held !== undefined ? receive({ ...clock, held: undefined }, clock.held, at) : clock
 
 const stampedBy = (clock: NodeClock, time: number): readonly [NodeClock, Stamp.Stamp] => {
   const [reading, drawn] = Hlc.stamp(clock.reading, time, clock.config.node)

@@ -19,6 +19,12 @@ const lease = (limit: number, epoch = 0) => ({ _tag: "Lease", epoch, limit }) as
 const settled = (ms: number, aheadMs = 0) =>
   NodeClock.hear(NodeClock.hear(fresh, fleetTime(base), at(ms, aheadMs)), lease(base + ms + 5000), at(ms, aheadMs))
 
+/** Open by its own clock, since the fleet does not agree. */
+const overdue = NodeClock.release(
+  NodeClock.hear(NodeClock.hear(fresh, fleetTime(undefined, true), at(30_000)), lease(base + 34_000), at(30_000)),
+  at(30_000)
+)
+
 const from = (wall: number, epoch = 0): Stamp.Stamp => ({ epoch, wall, counter: 0, node: other })
 
 describe("NodeClock", () => {
@@ -67,6 +73,25 @@ describe("NodeClock", () => {
     assert.isAtMost(poison.reading.wall, base + 3001)
     assert.strictEqual(poison.refused, 1)
     assert.include(Guard.message(poison.lastRefused ?? assert.fail("it says why")), other)
+  })
+
+  it("in a fleet that does not agree, stamps within the guard of the own clock are followed, and others held, not refused", () => {
+    const followed = NodeClock.receive(overdue, from(base + 30_900), at(31_000))
+    assert.isTrue(Stamp.compare(NodeClock.stamp(followed, at(31_000, -5000))[1], from(base + 30_900)) > 0)
+    const far = from(base + 3_600_000)
+    assert.strictEqual(NodeClock.judge(followed, far, at(31_000))._tag, "Hold")
+    const held = NodeClock.receive(followed, far, at(31_000))
+    assert.deepStrictEqual([held.held, held.refused, held.reading], [far, 0, followed.reading])
+  })
+
+  it("what was held while open is judged when the fleet's time is known after all", () => {
+    const stamp = from(base + 60_000)
+    const held = NodeClock.receive(overdue, stamp, at(31_000))
+    const followed = NodeClock.hear(held, fleetTime(base + 58_000), at(31_000))
+    assert.isTrue(Stamp.compare(NodeClock.stamp(followed, at(31_000))[1], stamp) > 0)
+    assert.isUndefined(followed.held)
+    const refused = NodeClock.hear(held, fleetTime(base), at(31_000))
+    assert.deepStrictEqual([refused.held, refused.refused, refused.reading], [undefined, 1, held.reading])
   })
 
   it("a suspended machine is in probation again, and its stamps go on from where they were", () => {
