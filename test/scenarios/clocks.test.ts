@@ -145,12 +145,75 @@ describe("a fleet that was poisoned on purpose", () => {
       })
     ))
 
+  it("a node that joins after a reset stamps what happens in its first second in the new epoch", () =>
+    simulate(
+      Effect.gen(function* () {
+        const fleet = AgentFleet.make({ size: 3, node: () => ({ clockSource: "fleet" }) })
+        yield* Effect.orDie(AgentFleet.start(fleet, 0))
+        yield* Effect.orDie(AgentFleet.start(fleet, 1))
+        const first = AgentFleet.agentOf(fleet, 0)
+        const isSettled = Effect.map(clockOf(first), ({ settled }) => settled)
+        assert.isTrue(yield* AgentFleet.until(isSettled, 30_000))
+        yield* Effect.orDie(first.resetClock(0))
+        yield* say(first, "before")
+        yield* Effect.sleep("2 seconds")
+        yield* Effect.orDie(AgentFleet.start(fleet, 2))
+        const young = AgentFleet.agentOf(fleet, 2)
+        const now = yield* Clock.currentTimeMillis
+        yield* say(young, "in its first second")
+        const { items } = yield* Effect.orDie(young.events({ app: "shop" }))
+        assert.deepStrictEqual(
+          items.map(({ body }) => body),
+          ["before", "in its first second"]
+        )
+        const at = items[1]?.at ?? ""
+        assert.isTrue(at.startsWith("0001/"), at)
+        assert.isBelow(Math.abs(wallOf(at) - now), 1000)
+        yield* AgentFleet.stopAll(fleet)
+      })
+    ))
+
   it("a reset is refused while the fleet's time is not settled, and says what to do", () =>
     simulate(
       Effect.gen(function* () {
         const fleet = AgentFleet.make({ size: 2, node: () => ({ clockSource: "fleet" }) })
         yield* Effect.orDie(AgentFleet.start(fleet, 1))
         assert.include((yield* refusal(AgentFleet.agentOf(fleet, 1))).message, "give the time")
+        yield* AgentFleet.stopAll(fleet)
+      })
+    ))
+})
+
+describe("a node among others that say nothing of their clocks", () => {
+  it("goes on by its own clock after a while, and stamps after what it has heard, in whatever epoch", () =>
+    simulate(
+      Effect.gen(function* () {
+        const fleet = AgentFleet.make({
+          size: 3,
+          node: (index) =>
+            index === 2 ? { debug: true, clockSource: "fleet", clockOffsetMs: -3000 } : { clockSource: "own" }
+        })
+        yield* Effect.orDie(AgentFleet.startAll(fleet))
+        const [other, asking] = [AgentFleet.agentOf(fleet, 0), AgentFleet.agentOf(fleet, 2)]
+        yield* Effect.sleep("35 seconds")
+        const bodies: Array<string> = []
+        const inTurn = (turn: string) =>
+          Effect.gen(function* () {
+            for (const [agent, who] of [
+              [other, "other"],
+              [asking, "asking"]
+            ] as const) {
+              const body = `${turn}: ${who}`
+              bodies.push(body)
+              yield* say(agent, body)
+              yield* Effect.sleep("1 second")
+            }
+            assert.deepStrictEqual(yield* eventsAt(other), bodies)
+          })
+        yield* inTurn("first")
+        yield* Effect.orDie(other.resetClock(0, yield* Clock.currentTimeMillis))
+        yield* inTurn("after a reset")
+        assert.strictEqual((yield* clockOf(asking)).epoch, 1)
         yield* AgentFleet.stopAll(fleet)
       })
     ))

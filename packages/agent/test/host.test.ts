@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Agent } from "@starling/agent"
+import { Config } from "@starling/fleet"
 import type { Machine } from "@starling/machine"
 import { Component, Parts, Wiring } from "@starling/member"
 import * as Host from "../src/internal/host.ts"
@@ -101,7 +102,47 @@ const restarted = (host: Host.Host, incarnation: number): boolean => {
   return distrusted
 }
 
+/** A revision of the configuration in epoch 1, as the broadcast tree hands it to facts. */
+const later = (): Component.EventOf<"facts"> => {
+  const entry = Config.entry({
+    key: "a",
+    value: "1",
+    revision: { epoch: 1, wall: 1_700_000_000_000, counter: 0, node: "bbbbbbbbbbbb" },
+    selector: "",
+    author: "",
+    note: "",
+    wall: 1_700_000_000_000,
+    operation: "set",
+    dot: { writer: "bbbbbbbbbbbb", generation: 1, seq: 1 }
+  })
+  return { _tag: "Delivered", id: 1, topic: Wiring.topicConfiguration, payload: Config.encodeEntry(entry) }
+}
+
+/** Answers writes and hands on what is told, until nothing is left; timers wait. */
+const settle = (host: Host.Host, shell: Shell): void => {
+  for (;;) {
+    for (const { written } of shell.writes.splice(0)) written()
+    const delivery = shell.told.shift()
+    if (delivery === undefined) return
+    Host.handle(host, delivery.to, delivery.event)
+  }
+}
+
 describe("the host", () => {
+  it("an epoch that is heard of is made durable at once, and what this node says of itself is said again", () => {
+    const [host, shell] = make()
+    Host.handle(host, "clock", { _tag: "Started" })
+    settle(host, shell)
+    Host.handle(host, "facts", { _tag: "Started" })
+    settle(host, shell)
+    assert.strictEqual(host.clock.phase, "open")
+    Host.handle(host, "facts", later())
+    assert.strictEqual(host.clock.reading.epoch, 1)
+    assert.includeDeepMembers(shell.told, [{ to: "clock", event: { _tag: "Renew" } }, Wiring.restamp])
+    settle(host, shell)
+    assert.strictEqual(Host.stateOf(host, "clock").lease.durable?.epoch, 1)
+  })
+
   it("an event whose step crashes changes nothing, is counted, and is named to whoever waits", () => {
     const [host, shell] = make()
     const before = Host.stateOf(host, "broadcast-tree")

@@ -25,7 +25,7 @@ import * as Stamp from "./Stamp.ts"
  * - `Fleet`: so many nodes are known to live, this one among them.
  * - `Reset`: an operator's wish to leave epoch `expected`; answered by `Answer` with the same token. `wall` is the time to
  *   begin the next one with, for a fleet that does not agree on one.
- * - `Renew`: the cell is in another epoch than a moment ago.
+ * - `Renew`: the cell is in another epoch than a moment ago, which was begun here or heard of.
  *
  * @since 0.1.0
  * @category models

@@ -21,7 +21,7 @@ import * as Stamp from "./Stamp.ts"
 
 /**
  * - `Started` arms the tick and asks for the first lease.
- * - `Renew` looks at the lease now: there is a time to stamp by since a moment ago, or another epoch.
+ * - `Renew` looks at the lease now: there is a time to stamp by since a moment ago, or another epoch, begun or heard of.
  *
  * @since 0.1.0
  * @category models

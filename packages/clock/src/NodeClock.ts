@@ -10,8 +10,9 @@
  *   follows the clock before that.
  * - `open`: from `release` on, stamps follow the time, and received stamps are followed as they come.
  *
- * Until then the greatest received stamp that nobody can judge yet is kept, and followed on release unless it lies beyond
- * the guard; lesser ones are not kept, and if that one is refused they are followed when they are heard again.
+ * A higher epoch is followed at once, whatever the phase: what waits belongs in it. For its wall part the greatest received
+ * stamp that nobody can judge yet is kept, and followed on release unless it lies beyond the guard; lesser ones are not
+ * kept, and if that one is refused they are followed when they are heard again.
  *
  * @since 0.1.0
  */
@@ -126,7 +127,11 @@ export const receive = (clock: NodeClock, received: Stamp.Stamp, at: Moment): No
     case "Follow":
       return { ...clock, reading: Hlc.receive(clock.reading, received, timeAt(clock, at)) }
     case "Hold":
-      return { ...clock, held: clock.held === undefined ? received : Stamp.max(clock.held, received) }
+      return inEpochOf(
+        { ...clock, held: clock.held === undefined ? received : Stamp.max(clock.held, received) },
+        received,
+        at
+      )
     case "TimestampAhead":
       return { ...clock, refused: clock.refused + 1, lastRefused: verdict }
   }
@@ -145,15 +150,14 @@ export const hear = (
       return advanced({ ...clock, reading: Hlc.extend(clock.reading, output) }, at)
     case "Epoch": {
       const reading = Hlc.reset(clock.reading, output.expected, output.wall)
-      return reading === undefined ? clock : { ...clock, reading }
+      return reading === undefined ? clock : leased({ ...clock, reading }, at)
     }
   }
 }
 
 /** What waited is stamped: from now on everything follows the time, and what was received meanwhile is judged. @since 0.1.0 */
-export const release = (clock: NodeClock, at: Moment): NodeClock => {
-  return clock.phase === "ready" ? followHeld({ ...clock, phase: "open" }, at) : clock
-}
+export const release = (clock: NodeClock, at: Moment): NodeClock =>
+  clock.phase === "ready" ? followHeld({ ...clock, phase: "open" }, at) : clock
 
 /** The time that the node stamps by, NaN if there is none. @since 0.1.0 */
 export const timeAt = ({ alone, config, offset }: NodeClock, at: Moment): number =>
@@ -166,6 +170,21 @@ export const poisonedBy = (clock: NodeClock, now: Machine.Instant): number | und
 /** Judges what is held, once something can be followed: it may be followed, refused, or held on. */
 const followHeld = (clock: NodeClock, at: Moment): NodeClock =>
   clock.phase === "open" && clock.held !== undefined ? receive({ ...clock, held: undefined }, clock.held, at) : clock
+
+/**
+ * Takes the epoch of a stamp that is held, and nothing else: no clock need be known to follow that, and what is stamped in an
+ * epoch that was left sorts before all of the next one for ever.
+ */
+const inEpochOf = (clock: NodeClock, { epoch, node }: Stamp.Stamp, at: Moment): NodeClock => {
+  if (epoch <= clock.reading.epoch) return clock
+  const time = clock.phase === "open" ? timeAt(clock, at) : Number.NaN
+  const reading = Hlc.receive(clock.reading, { epoch, wall: 0, counter: 0, node }, time)
+  return leased({ ...clock, reading }, at)
+}
+
+/** In another epoch what waits is stamped only under a lease of that. */
+const leased = (clock: NodeClock, at: Moment): NodeClock =>
+  clock.phase === "ready" ? advanced({ ...clock, phase: "probation" }, at) : clock
 
 const stampedBy = (clock: NodeClock, time: number): readonly [NodeClock, Stamp.Stamp] => {
   const [reading, drawn] = Hlc.stamp(clock.reading, time, clock.config.node)

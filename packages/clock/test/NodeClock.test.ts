@@ -75,6 +75,36 @@ describe("NodeClock", () => {
     assert.include(Guard.message(poison.lastRefused ?? assert.fail("it says why")), other)
   })
 
+  it("in probation a higher epoch is followed at once, without its wall part, and what waited is stamped in it, under its lease", () => {
+    const raised = NodeClock.receive(fresh, from(base + 100, 1), at(200))
+    const [stamped, meanwhile] = NodeClock.stamp(raised, at(200))
+    assert.deepStrictEqual([meanwhile.epoch, meanwhile.wall], [1, 0])
+    const known = NodeClock.hear(NodeClock.hear(stamped, fleetTime(base), at(3000)), lease(base + 8000), at(3000))
+    assert.strictEqual(known.phase, "probation", "the lease is of an epoch that was left")
+    const ready = NodeClock.hear(known, lease(base + 8000, 1), at(3000))
+    assert.strictEqual(ready.phase, "ready")
+    const [after, waited] = NodeClock.stampOf(ready, at(3000), 500)
+    assert.deepStrictEqual([waited.epoch, waited.wall], [1, base + 500])
+    assert.deepStrictEqual(NodeClock.release(after, at(3000)).reading.epoch, 1)
+  })
+
+  it("an epoch that is heard of when the time is leased already needs a lease of its own", () => {
+    const raised = NodeClock.receive(settled(3000), from(base + 100, 1), at(3000))
+    assert.deepStrictEqual([raised.phase, raised.reading.epoch], ["probation", 1])
+    assert.strictEqual(NodeClock.hear(raised, lease(base + 8000, 1), at(3000)).phase, "ready")
+  })
+
+  it("an epoch that no resets lead to is not followed in probation either", () => {
+    const strange = NodeClock.receive(fresh, from(base, 1025), at(200))
+    assert.deepStrictEqual([strange.reading, strange.refused], [fresh.reading, 1])
+  })
+
+  it("a reset to a time that the own clock calls wrong is followed with its epoch alone in a fleet that does not agree", () => {
+    const raised = NodeClock.receive(overdue, from(base + 3_600_000, 1), at(31_000))
+    const [, next] = NodeClock.stamp(NodeClock.hear(raised, lease(base + 36_000, 1), at(31_000)), at(31_000))
+    assert.deepStrictEqual([next.epoch, next.wall], [1, base + 31_000])
+  })
+
   it("in a fleet that does not agree, stamps within the guard of the own clock are followed, and others held, not refused", () => {
     const followed = NodeClock.receive(overdue, from(base + 30_900), at(31_000))
     assert.isTrue(Stamp.compare(NodeClock.stamp(followed, at(31_000, -5000))[1], from(base + 30_900)) > 0)

@@ -407,7 +407,7 @@ const stepOne = <C extends Component>(turn: Turn, component: C): void => {
   const { state } = turn
   const held = component === "facts" && state.clock.phase === "ready" ? state.held[0] : undefined
   if (held !== undefined) state.held = state.held.slice(1)
-  else if (component === "facts") state.clock = NodeClock.release(state.clock, turn.input)
+  else if (component === "facts") setClock(turn, "shell", NodeClock.release(state.clock, turn.input))
   const delivery = held ?? take(turn, component)
   if (delivery === undefined) return
   if (held === undefined && !isAdmitted(turn, delivery)) return
@@ -443,9 +443,15 @@ const isAdmitted = (turn: Turn, delivery: Wiring.Delivery): boolean => {
 }
 
 /** Merges the stamp that a delivery brings, or counts why not. */
-const follow = ({ input, state }: Turn, delivery: Wiring.Delivery): void => {
+const follow = (turn: Turn, delivery: Wiring.Delivery): void => {
   const brought = Wiring.stampOf(delivery)
-  if (brought !== undefined) state.clock = NodeClock.receive(state.clock, brought, input)
+  if (brought !== undefined) setClock(turn, "shell", NodeClock.receive(turn.state.clock, brought, turn.input))
+}
+
+const setClock = (turn: Turn, from: Component | "shell", clock: NodeClock.NodeClock): void => {
+  const before = turn.state.clock
+  turn.state.clock = clock
+  for (const delivery of Wiring.clockMoved(before, clock)) enqueue(turn, from, delivery)
 }
 
 /**
@@ -541,12 +547,8 @@ const deliver = (turn: Turn, from: Component, routed: Wiring.Routed): void => {
     state.ledger = Ledger.record(state.ledger, id)
   }
   switch (routed.to) {
-    case "clock-cell": {
-      const { phase } = state.clock
-      state.clock = NodeClock.hear(state.clock, routed.output, turn.input)
-      if (phase === "probation" && state.clock.phase === "ready") enqueue(turn, from, Wiring.restamp)
-      return
-    }
+    case "clock-cell":
+      return setClock(turn, from, NodeClock.hear(state.clock, routed.output, turn.input))
     case "application":
       actions.push({ _tag: "Emit", output: routed.output })
       return

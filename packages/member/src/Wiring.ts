@@ -10,7 +10,7 @@
  * | broadcast tree: `Delivered` | facts (topic 0), the application (topic 1) |
  * | broadcast tree: `Accepted`, `Rejected` | the application |
  * | lazy-push repair: `Graft`, `Shorter` | broadcast tree |
- * | clock: `FleetTime`, `Lease`, `Epoch` | the clock cell |
+ * | clock: `FleetTime`, `Lease`, `Epoch` | the clock cell, and from there who `clockMoved` names |
  * | clock: `Answer` | the application |
  * | facts: `Broadcast` | broadcast tree |
  * | facts: `Remember` | view manager |
@@ -108,7 +108,8 @@ export const linkDown = (
 
 /**
  * The stamp that comes with an event, to be merged into the clock before the event is handled: so everything that this
- * node stamps after having seen another node's fact sorts after that fact.
+ * node stamps after having seen another node's fact sorts after that fact. Of one that can only be held the epoch
+ * alone is followed (`NodeClock`): what is stamped before it can be judged may sort before it, within its epoch.
  *
  * @since 0.1.0
  */
@@ -156,6 +157,23 @@ export const occurredAt = (delivery: Delivery, at: Machine.Instant): Delivery =>
 
 /** What facts are told when the time is known, and when the epoch is another. @since 0.1.0 */
 export const restamp: Delivery = { to: "facts", event: { _tag: "Restamp" } }
+
+const renew: Delivery = { to: "clock", event: { _tag: "Renew" } }
+
+/**
+ * Who is told that the clock cell has become another one. An epoch, whether it was begun here or heard of, is made durable as
+ * soon as can be; and what this node says of itself is said again with stamps that count.
+ *
+ * @since 0.1.0
+ */
+export const clockMoved = (before: NodeClock.NodeClock, after: NodeClock.NodeClock): ReadonlyArray<Delivery> => {
+  const isAnotherEpoch = before.reading.epoch !== after.reading.epoch
+  const isKnown = before.phase === "probation" && after.phase === "ready"
+  return [
+    ...(isAnotherEpoch ? [renew] : []),
+    ...(isKnown || (isAnotherEpoch && after.phase === "open") ? [restamp] : [])
+  ]
+}
 
 /** To who asked for one delivery too many. @since 0.1.0 */
 export const noRoom = (delivery: Delivery): ToApplication | undefined =>
@@ -225,9 +243,6 @@ const table: { readonly [C in Component]: (output: OutputOf<C>) => ReadonlyArray
     switch (output._tag) {
       case "Answer":
         return [{ to: "application", output }]
-      case "Epoch":
-        // The new epoch is durable, and known to the neighbours, as soon as can be.
-        return [{ to: "clock-cell", output }, { to: "clock", event: { _tag: "Renew" } }, restamp]
       default:
         return [{ to: "clock-cell", output }]
     }

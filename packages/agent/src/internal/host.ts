@@ -140,7 +140,7 @@ export const stateOf = <C extends Component.Component>(host: Host, component: C)
 export const handle = <C extends Component.Component>(host: Host, component: C, event: Component.EventOf<C>): void => {
   if (component === "facts" && host.clock.phase === "ready") {
     for (let held = host.held.shift(); held !== undefined; held = host.held.shift()) run(host, held)
-    host.clock = NodeClock.release(host.clock, momentNow(host))
+    setClock(host, NodeClock.release(host.clock, momentNow(host)))
   }
   const delivery = { to: component, event } as Wiring.Delivery
   if (isAdmitted(host, delivery)) run(host, delivery)
@@ -176,7 +176,13 @@ const hold = (host: Host, delivery: Wiring.Delivery, now: Machine.Instant): void
 /** Merges the stamp that a delivery brings, or counts why not. */
 const follow = (host: Host, delivery: Wiring.Delivery): void => {
   const brought = Wiring.stampOf(delivery)
-  if (brought !== undefined) host.clock = NodeClock.receive(host.clock, brought, momentNow(host))
+  if (brought !== undefined) setClock(host, NodeClock.receive(host.clock, brought, momentNow(host)))
+}
+
+const setClock = (host: Host, clock: NodeClock.NodeClock): void => {
+  const before = host.clock
+  host.clock = clock
+  for (const delivery of Wiring.clockMoved(before, clock)) host.ports.tell(delivery)
 }
 
 /** Commits one step, then carries its actions out. */
@@ -333,12 +339,8 @@ const hand = (host: Host, routed: Wiring.Routed): void => {
   switch (routed.to) {
     case "application":
       return host.ports.application(routed.output)
-    case "clock-cell": {
-      const { phase } = host.clock
-      host.clock = NodeClock.hear(host.clock, routed.output, momentNow(host))
-      if (phase === "probation" && host.clock.phase === "ready") host.ports.tell(Wiring.restamp)
-      return
-    }
+    case "clock-cell":
+      return setClock(host, NodeClock.hear(host.clock, routed.output, momentNow(host)))
     default:
       if (Wiring.isNeighborSet(routed)) host.told.set(routed.to, routed)
       return host.ports.tell(routed)
