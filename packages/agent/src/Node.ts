@@ -114,11 +114,11 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
     })
   const answer = <Item>(items: (state: Facts.State, at: Query.Context) => ReadonlyArray<Item>) =>
     query((state, at): Document.Answer<Item> => ({ view: Query.view(state, at), items: items(state, at) }))
-  const askFacts = (request: (token: number) => Wiring.Delivery<"facts">) =>
-    Application.ask(application, request, boxes.tell)
+  const ask = (request: (token: number) => Wiring.Delivery) =>
+    Application.ask(application, request, boxes.tell, (token) => Host.withdraw(host, token))
 
   const setConfig = (change: Omit<ConfigChange, "value"> & { readonly value: string | null }) =>
-    askFacts((token) => ({ to: "facts", event: { _tag: "SetConfig", token, ...change } })).pipe(
+    ask((token) => ({ to: "facts", event: { _tag: "SetConfig", token, ...change } })).pipe(
       Effect.flatMap((reply) => (reply._tag === "Config" ? Effect.succeed(reply.document) : unexpected(reply)))
     )
 
@@ -147,17 +147,15 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
     tree: answer(() => treeOf(runtime)),
     clock: answer((state) => [Clocks.documentOf(runtime, state)]),
     resetClock: (expected, wall) =>
-      Application.ask(
-        application,
-        (token) => ({ to: "clock", event: { _tag: "Reset", token, expected, wall } }),
-        boxes.tell
-      ).pipe(Effect.flatMap((reply) => (reply._tag === "Epoch" ? Effect.succeed(reply.epoch) : unexpected(reply)))),
+      ask((token) => ({ to: "clock", event: { _tag: "Reset", token, expected, wall } })).pipe(
+        Effect.flatMap((reply) => (reply._tag === "Epoch" ? Effect.succeed(reply.epoch) : unexpected(reply)))
+      ),
     view: query(Query.view),
     changes: Stream.fromPubSub(application.changes),
     setConfig,
     deleteConfig: (key, author, note) => setConfig({ key, value: null, selector: "", author, note }),
     sendEvent: (event: NewEvent) =>
-      askFacts((token) => ({ to: "facts", event: { _tag: "RecordEvent", token, ...event } })).pipe(
+      ask((token) => ({ to: "facts", event: { _tag: "RecordEvent", token, ...event } })).pipe(
         Effect.flatMap((reply) => (reply._tag === "Event" ? Effect.succeed(reply.document) : unexpected(reply)))
       ),
     published: (publication: Publication) =>
@@ -168,14 +166,10 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
         return Effect.void
       }),
     broadcast: (payload, { ordered = false } = {}) =>
-      Application.ask(
-        application,
-        (token) => ({
-          to: "broadcast-tree",
-          event: { _tag: "Broadcast", token, topic: Wiring.topicApplication, payload, ordered }
-        }),
-        boxes.tell
-      ).pipe(Effect.flatMap((reply) => (reply._tag === "Accepted" ? Effect.succeed(reply.id) : unexpected(reply)))),
+      ask((token) => ({
+        to: "broadcast-tree",
+        event: { _tag: "Broadcast", token, topic: Wiring.topicApplication, payload, ordered }
+      })).pipe(Effect.flatMap((reply) => (reply._tag === "Accepted" ? Effect.succeed(reply.id) : unexpected(reply)))),
     deliveries: Effect.map(PubSub.subscribe(application.deliveries), Stream.fromSubscription),
     delivered: Effect.sync(() => ({
       total: application.counters.delivered,

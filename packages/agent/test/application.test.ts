@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import type { Wiring } from "@starling/member"
+import { Wiring } from "@starling/member"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as PubSub from "effect/PubSub"
@@ -25,6 +25,13 @@ const deliver = (application: Application.Application, seq: number): void =>
 const broadcast = (token: number): Wiring.Delivery => ({
   to: "broadcast-tree",
   event: { _tag: "Broadcast", token, topic: 1, payload: token }
+})
+
+const nothingHeld = () => false
+
+const event = (token: number): Wiring.Delivery => ({
+  to: "facts",
+  event: { _tag: "RecordEvent", token, app: "shop", severity: "info", body: "hi", attributes: {} }
 })
 
 describe("the application's side", () => {
@@ -64,7 +71,7 @@ describe("the application's side", () => {
       const application = yield* Application.make
       const told: Array<Wiring.Delivery> = []
       const tell = (delivery: Wiring.Delivery): boolean => told.push(delivery) > 0
-      const asking = yield* Effect.forkChild(Application.ask(application, broadcast, tell))
+      const asking = yield* Effect.forkChild(Application.ask(application, broadcast, tell, nothingHeld))
       yield* Effect.yieldNow
       Application.onLost(application, told[0]!, tell)
       yield* Effect.yieldNow
@@ -90,7 +97,7 @@ describe("the application's side", () => {
         queueMicrotask(() => Application.onLost(application, delivery, tell))
         return true
       }
-      const error = yield* Effect.flip(Application.ask(application, broadcast, tell))
+      const error = yield* Effect.flip(Application.ask(application, broadcast, tell, nothingHeld))
       assert.include(error.message, "again and again")
       assert.strictEqual(made, 6)
     })
@@ -99,7 +106,9 @@ describe("the application's side", () => {
   it.effect("a request that nobody answers ends after 10 s, and is not waited for any longer", () =>
     Effect.gen(function* () {
       const application = yield* Application.make
-      const asking = yield* Effect.forkChild(Effect.flip(Application.ask(application, broadcast, () => true)))
+      const asking = yield* Effect.forkChild(
+        Effect.flip(Application.ask(application, broadcast, () => true, nothingHeld))
+      )
       yield* Effect.yieldNow
       assert.strictEqual(application.waiting.size, 1)
       yield* TestClock.adjust("10 seconds")
@@ -108,10 +117,52 @@ describe("the application's side", () => {
     })
   )
 
+  it.effect("a request that still waits for the time when its caller gives up is taken back, and says so", () =>
+    Effect.gen(function* () {
+      const application = yield* Application.make
+      const held = new Set<number>()
+      const tell = ({ event }: Wiring.Delivery): boolean => "token" in event && held.add(event.token).size > 0
+      const withdraw = (token: number): boolean => held.delete(token)
+      const asking = yield* Effect.forkChild(Effect.flip(Application.ask(application, event, tell, withdraw)))
+      yield* Effect.yieldNow
+      assert.strictEqual(held.size, 1)
+      yield* TestClock.adjust("10 seconds")
+      const { message } = yield* Fiber.join(asking)
+      assert.include(message, "does not know yet what time it is")
+      assert.include(message, "nothing was stored")
+      assert.deepStrictEqual([held.size, application.waiting.size], [0, 0])
+
+      const leaving = yield* Effect.forkChild(Application.ask(application, event, tell, withdraw))
+      yield* Effect.yieldNow
+      assert.strictEqual(held.size, 1)
+      yield* Fiber.interrupt(leaving)
+      assert.deepStrictEqual([held.size, application.waiting.size], [0, 0])
+    })
+  )
+
+  it.effect("a request that had to wait and whose step crashed is made again as of when it came", () =>
+    Effect.gen(function* () {
+      const application = yield* Application.make
+      const told: Array<Wiring.Delivery> = []
+      const tell = (delivery: Wiring.Delivery): boolean => told.push(delivery) > 0
+      yield* Effect.forkChild(Application.ask(application, event, tell, nothingHeld))
+      yield* Effect.yieldNow
+      Application.onLost(application, Wiring.occurredAt(told[0]!, 500), tell)
+      yield* Effect.yieldNow
+      // Held once more, and lost once more, it keeps its moment.
+      Application.onLost(application, Wiring.occurredAt(told[1]!, 900), tell)
+      yield* Effect.yieldNow
+      assert.deepStrictEqual(
+        told.map(({ event }) => ("at" in event ? event.at : undefined)),
+        [undefined, 500, 500]
+      )
+    })
+  )
+
   it.effect("a full mailbox refuses a request at once", () =>
     Effect.gen(function* () {
       const application = yield* Application.make
-      const error = yield* Effect.flip(Application.ask(application, broadcast, () => false))
+      const error = yield* Effect.flip(Application.ask(application, broadcast, () => false, nothingHeld))
       assert.strictEqual(error._tag, "Unavailable")
       assert.strictEqual(application.waiting.size, 0)
     })

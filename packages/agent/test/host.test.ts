@@ -128,7 +128,47 @@ const settle = (host: Host.Host, shell: Shell): void => {
   }
 }
 
+const event = (token: number, body: string) =>
+  ({ _tag: "RecordEvent", token, app: "shop", severity: "info", body, attributes: {} }) as const
+
+/** Two events wait for the time, the first and the second; the clock is not asked yet. */
+const holding = (): readonly [Host.Host, Shell] => {
+  const [host, shell] = make()
+  Host.handle(host, "facts", { _tag: "Started" })
+  Host.handle(host, "facts", event(1, "first"))
+  Host.handle(host, "facts", event(2, "second"))
+  settle(host, shell)
+  assert.deepStrictEqual([host.clock.phase, host.held.length], ["probation", 2])
+  return [host, shell]
+}
+
+/** The clock learns the time, and facts take no turn of their own for it. */
+const ready = (host: Host.Host, shell: Shell): void => {
+  Host.handle(host, "clock", { _tag: "Started" })
+  for (const { written } of shell.writes.splice(0)) written()
+  for (const { event, to } of shell.told.splice(0)) if (to === "clock") Host.handle(host, to, event)
+  assert.strictEqual(host.clock.phase, "ready")
+}
+
+const recorded = (shell: Shell) =>
+  shell.outputs.flatMap((output) =>
+    output._tag === "Answer" && output.answer._tag === "Event" ? [output.answer.document.body] : []
+  )
+
 describe("the host", () => {
+  it("what waits for the time and is taken back is not stored when the time is known", () => {
+    const [host, shell] = holding()
+    assert.deepStrictEqual(
+      [Host.withdraw(host, 1), Host.withdraw(host, 1), Host.withdraw(host, 3)],
+      [true, false, false]
+    )
+    ready(host, shell)
+    Host.handle(host, "facts", event(3, "third"))
+    settle(host, shell)
+    assert.deepStrictEqual(recorded(shell), ["second", "third"])
+    assert.strictEqual(host.counters.heldWithdrawnTotal, 1)
+  })
+
   it("an epoch that is heard of is made durable at once, and what this node says of itself is said again", () => {
     const [host, shell] = make()
     Host.handle(host, "clock", { _tag: "Started" })

@@ -151,9 +151,9 @@ const isStamped = ({ event, to }: Delivery): boolean =>
 /** How many deliveries may be held; one more is answered with a refusal. Our choice: a burst of a node's first seconds. @since 0.1.0 */
 export const heldMax = 1024
 
-/** A held delivery: it is handled as of when it came. @since 0.1.0 */
+/** A held delivery: it is handled as of when it came, the first time. @since 0.1.0 */
 export const occurredAt = (delivery: Delivery, at: Machine.Instant): Delivery =>
-  ({ to: delivery.to, event: { ...delivery.event, at } }) as Delivery
+  ({ to: delivery.to, event: { at, ...delivery.event } }) as Delivery
 
 /** What facts are told when the time is known, and when the epoch is another. @since 0.1.0 */
 export const restamp: Delivery = { to: "facts", event: { _tag: "Restamp" } }

@@ -3,7 +3,8 @@
  */
 import type { Document } from "@starling/fleet"
 import { type BroadcastTree, MessageId } from "@starling/gossip"
-import { Ledger, type Wiring } from "@starling/member"
+import type { Machine } from "@starling/machine"
+import { Ledger, Wiring } from "@starling/member"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -17,9 +18,14 @@ export type Answer =
   | { readonly _tag: "Accepted"; readonly id: string }
   | { readonly _tag: "Epoch"; readonly epoch: number }
 
-/** The step of the request never began: it may be made again. */
+/** The step of the request never began: it may be made again, and if it had to wait, as of when it first came. */
 export class Lost {
   readonly _tag = "Lost"
+  readonly at: Machine.Instant | undefined
+
+  constructor(at: Machine.Instant | undefined) {
+    this.at = at
+  }
 }
 
 export interface Handler {
@@ -33,7 +39,10 @@ const waitingMax = 4096
 /** Broadcasts that wait for one slow subscriber; the oldest are dropped and counted. Our choice. */
 const deliveriesMax = 10_000
 
-/** An answer takes a store write and a few turns; after this long the disk is stuck or the component is gone. */
+/**
+ * An answer takes a store write and a few turns; after this long the disk is stuck, the component is gone, or the node does not
+ * know what time it is, which in a fleet that does not agree takes longer.
+ */
 const answerTimeout = "10 seconds"
 
 export interface Application {
@@ -74,43 +83,74 @@ export const make: Effect.Effect<Application> = Effect.gen(function* () {
 /**
  * Asks a component and waits for the answer, which comes when what was asked is durable. A request whose step crashed
  * before it began is made again: nothing of it happened.
+ *
+ * `withdraw` takes back a request that still waits for the time when its caller gives up, and says whether it did: the
+ * caller may ask again, and would find the change made twice.
  */
 export const ask = (
   application: Application,
   request: (token: number) => Wiring.Delivery,
-  tell: (delivery: Wiring.Delivery) => boolean
+  tell: (delivery: Wiring.Delivery) => boolean,
+  withdraw: (token: number) => boolean
 ): Effect.Effect<Answer, InvalidInput | Unavailable> =>
-  Effect.callback<Answer, InvalidInput | Unavailable | Lost>((resume) => {
+  Effect.suspend(() => {
+    let cameAt: Machine.Instant | undefined
+    const attempt = Effect.suspend(() => {
+      const token = application.nextToken++
+      const delivery = cameAt === undefined ? request(token) : Wiring.occurredAt(request(token), cameAt)
+      let isWithdrawn = false
+      const giveUp = Effect.sync(() => {
+        application.waiting.delete(token)
+        isWithdrawn ||= withdraw(token)
+      })
+      return askOnce(application, token, delivery, tell).pipe(
+        Effect.onInterrupt(() => giveUp),
+        Effect.timeoutOrElse({
+          duration: answerTimeout,
+          // Whether or not what is interrupted has ended by now.
+          orElse: () =>
+            Effect.flatMap(giveUp, () =>
+              Effect.fail(new Unavailable({ message: isWithdrawn ? timeUnknown : unanswered }))
+            )
+        })
+      )
+    })
+    return attempt.pipe(
+      Effect.tapError((error) => Effect.sync(() => void (error._tag === "Lost" && (cameAt = error.at)))),
+      Effect.retry({ while: (error) => error._tag === "Lost", times: 5 }),
+      Effect.catchTag("Lost", () =>
+        Effect.fail(
+          new Unavailable({ message: "the component crashed again and again before it could store the request" })
+        )
+      )
+    )
+  })
+
+const unanswered = "no answer within 10 s: it may have been stored or not; look before you ask again"
+
+const timeUnknown =
+  "this node does not know yet what time it is, and did not learn it within 10 s; nothing was stored, try again"
+
+const askOnce = (
+  application: Application,
+  token: number,
+  delivery: Wiring.Delivery,
+  tell: (delivery: Wiring.Delivery) => boolean
+): Effect.Effect<Answer, InvalidInput | Unavailable | Lost> =>
+  Effect.callback((resume) => {
     if (application.waiting.size >= waitingMax) {
       return resume(Effect.fail(new Unavailable({ message: `${waitingMax} requests wait already; try again later` })))
     }
-    const token = application.nextToken++
     application.waiting.set(token, (exit) => {
       application.waiting.delete(token)
       resume(exit)
     })
-    if (!tell(request(token))) {
+    if (!tell(delivery)) {
       application.waiting.delete(token)
       return resume(Effect.fail(new Unavailable({ message: "the component's mailbox is full; try again later" })))
     }
-    return Effect.sync(() => void application.waiting.delete(token))
-  }).pipe(
-    Effect.timeoutOrElse({
-      duration: answerTimeout,
-      orElse: () =>
-        Effect.fail(
-          new Unavailable({
-            message: "no answer within 10 s: it may have been stored or not; look before you ask again"
-          })
-        )
-    }),
-    Effect.retry({ while: (error) => error._tag === "Lost", times: 5 }),
-    Effect.catchTag("Lost", () =>
-      Effect.fail(
-        new Unavailable({ message: "the component crashed again and again before it could store the request" })
-      )
-    )
-  )
+    return undefined
+  })
 
 /**
  * An event was lost to a crash before its step. Whoever waits for an answer asks again; what the application says without
@@ -122,7 +162,9 @@ export const onLost = (
   tell: (delivery: Wiring.Delivery) => boolean
 ): void => {
   const { event } = delivery
-  if ("token" in event && event._tag !== "Written") return settle(application, event.token, Exit.fail(new Lost()))
+  if ("token" in event && event._tag !== "Written") {
+    return settle(application, event.token, Exit.fail(new Lost("at" in event ? event.at : undefined)))
+  }
   if (!said.has(event._tag) || application.again.has(event)) return
   application.again.add(event)
   tell(delivery)

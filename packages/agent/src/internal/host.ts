@@ -55,6 +55,7 @@ export interface Counters {
   eventsRefusedTotal: number
   eventsHeldTotal: number
   heldRefusedTotal: number
+  heldWithdrawnTotal: number
   crashesTotal: number
   rebuildsTotal: number
   broadcastsDeliveredTotal: number
@@ -120,6 +121,7 @@ export const make = (settings: Parts.Settings, stored: Parts.Stored, ports: Port
       eventsRefusedTotal: 0,
       eventsHeldTotal: 0,
       heldRefusedTotal: 0,
+      heldWithdrawnTotal: 0,
       crashesTotal: 0,
       rebuildsTotal: 0,
       broadcastsDeliveredTotal: 0,
@@ -171,6 +173,15 @@ const hold = (host: Host, delivery: Wiring.Delivery, now: Machine.Instant): void
   host.counters.heldRefusedTotal++
   const output = Wiring.noRoom(delivery)
   if (output !== undefined) host.ports.application(output)
+}
+
+/** Takes back what is held of a request; true if it was. */
+export const withdraw = (host: Host, token: number): boolean => {
+  const index = host.held.findIndex(({ event }) => "token" in event && event.token === token)
+  if (index < 0) return false
+  host.held.splice(index, 1)
+  host.counters.heldWithdrawnTotal++
+  return true
 }
 
 /** Merges the stamp that a delivery brings, or counts why not. */
