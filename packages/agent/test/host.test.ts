@@ -156,6 +156,23 @@ const recorded = (shell: Shell) =>
   )
 
 describe("the host", () => {
+  for (const at of ["before", "committed"] as const) {
+    it(`a crash of what waited for the time, ${at} its step, loses no other event unnamed`, () => {
+      const [host, shell] = holding()
+      ready(host, shell)
+      Host.arm(host, "facts", at)
+      assert.throws(() => Host.handle(host, "facts", event(3, "third")), Host.InjectedCrash)
+      const lost = shell.lost.flatMap(({ event }) => (event._tag === "RecordEvent" ? [event.body] : []))
+      assert.deepStrictEqual(lost, at === "before" ? ["first", "third"] : ["third"])
+      assert.strictEqual(host.counters.eventsLostTotal, lost.length)
+      Host.takeOver(host, "facts", 2)
+      Host.finish(host, "facts")
+      Host.goOn(host, "facts")
+      settle(host, shell)
+      assert.deepStrictEqual(recorded(shell), at === "before" ? ["second"] : ["first", "second"])
+    })
+  }
+
   it("what waits for the time and is taken back is not stored when the time is known", () => {
     const [host, shell] = holding()
     assert.deepStrictEqual(

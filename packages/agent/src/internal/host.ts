@@ -137,15 +137,27 @@ export const stateOf = <C extends Component.Component>(host: Host, component: C)
 /**
  * One turn of a component. Throws what its step threw; the event is then lost, once, and counted.
  *
- * Facts begin with what was held, once the time is known.
+ * Facts begin with what was held, once the time is known. A crash of that takes the event along, which is counted, and
+ * named, too.
  */
 export const handle = <C extends Component.Component>(host: Host, component: C, event: Component.EventOf<C>): void => {
+  const delivery = { to: component, event } as Wiring.Delivery
   if (component === "facts" && host.clock.phase === "ready") {
-    for (let held = host.held.shift(); held !== undefined; held = host.held.shift()) run(host, held)
+    try {
+      for (let held = host.held.shift(); held !== undefined; held = host.held.shift()) run(host, held)
+    } catch (error) {
+      lose(host, delivery)
+      throw error
+    }
     setClock(host, NodeClock.release(host.clock, momentNow(host)))
   }
-  const delivery = { to: component, event } as Wiring.Delivery
   if (isAdmitted(host, delivery)) run(host, delivery)
+}
+
+/** To a crash before its step was committed. */
+const lose = (host: Host, delivery: Wiring.Delivery): void => {
+  host.counters.eventsLostTotal++
+  host.ports.lost(delivery)
 }
 
 /** By the clock; what is not admitted is held, or counts as not received. */
@@ -210,8 +222,7 @@ const run = <C extends Component.Component>(host: Host, delivery: Wiring.Deliver
     slot.cell = Cell.commit(slot.cell, spec.step, input)
     host.counters.stepsTotal++
   } catch (error) {
-    host.counters.eventsLostTotal++
-    host.ports.lost(delivery)
+    lose(host, delivery)
     throw error
   }
   strike(slot, "committed")
