@@ -51,8 +51,9 @@ export interface NodeClock {
   readonly alone: boolean
   readonly held: Stamp.Stamp | undefined
   readonly refused: number
-  /** The last that was refused, for people. */
+  /** The last that was refused, and when, for people. */
   readonly lastRefused: Guard.TimestampAhead | undefined
+  readonly refusedAt: Machine.Instant | undefined
 }
 
 /** In probation. @since 0.1.0 @category constructors */
@@ -64,7 +65,8 @@ export const make = (config: Config, reading: Hlc.Reading): NodeClock => ({
   alone: false,
   held: undefined,
   refused: 0,
-  lastRefused: undefined
+  lastRefused: undefined,
+  refusedAt: undefined
 })
 
 /** A fresh stamp for what is said now, later than every one before. @since 0.1.0 */
@@ -133,7 +135,7 @@ export const receive = (clock: NodeClock, received: Stamp.Stamp, at: Moment): No
         at
       )
     case "TimestampAhead":
-      return { ...clock, refused: clock.refused + 1, lastRefused: verdict }
+      return { ...clock, refused: clock.refused + 1, lastRefused: verdict, refusedAt: at.now }
   }
 }
 

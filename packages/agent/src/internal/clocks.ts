@@ -43,6 +43,7 @@ export const documentOf = (
 /** What is wrong with clocks, this node's or another's, each with what to do. */
 export const problemsOf = (runtime: Runtime.Runtime, facts: Facts.State): ReadonlyArray<Document.Problem> => {
   const { lastRefused, offsetMs, outliers, poisonedMs, refused, state } = documentOf(runtime, facts)
+  const { refusedAt } = runtime.host.clock
   const where = runtime.options.name
   const problems: Array<Document.Problem> = []
   if (poisonedMs !== null) {
@@ -73,8 +74,12 @@ export const problemsOf = (runtime: Runtime.Runtime, facts: Facts.State): Readon
       next: "set its clock (NTP: is it running?)"
     })
   }
-  if (refused > 0 && lastRefused !== null) {
-    problems.push({ what: `${refused} messages were not taken: ${lastRefused}`, where, next: "starling clock" })
+  if (lastRefused !== null && refusedAt !== undefined && runtime.now() - refusedAt < refusedShownMs) {
+    problems.push({
+      what: `messages were not taken, ${refused} since the start: ${lastRefused}`,
+      where,
+      next: "starling clock"
+    })
   }
   return problems
 }
@@ -98,6 +103,9 @@ export const countersOf = ({ host }: Runtime.Runtime): Readonly<Record<string, n
 
 /** Steps that tell apart what NTP leaves, what it does not, a wrong second hand and a wrong time zone. Our choice. */
 const edges = [-3_600_000, -60_000, -1000, -250, -25, 25, 250, 1000, 60_000, 3_600_000]
+
+/** A refusal is a problem for so long; who goes on being wrong is refused again. Our choice. */
+const refusedShownMs = 60_000
 
 /** Of 63 clocks; more problems than this would hide the others. */
 const outliersShown = 10
