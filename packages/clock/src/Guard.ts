@@ -33,7 +33,7 @@ export interface Config {
 
 /**
  * Our choices: 5 s is twenty times the tolerance of `EffectiveTime`, so that nobody is refused whom the estimate would
- * still call right.
+ * still call right, and more than a quick restart runs ahead (`Lease.defaults`).
  *
  * @since 0.1.0
  */

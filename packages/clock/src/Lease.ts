@@ -67,12 +67,14 @@ export interface Config {
 }
 
 /**
- * Our choices: a lease of 5 s is renewed when less than half is left, so a disk may stall for 1.5 s before stamps
- * advance by counter only, and a restart runs at most 5 s ahead of the wall.
+ * Our choices: a lease of 4 s is renewed when less than half is left, so a disk may stall for 1 s before stamps
+ * advance by counter only, and a restart runs at most 4 s and its gap ahead of the wall. With what the own clock may be ahead
+ * of the fleet's time that is less than `Guard.defaults.guardMs`, and leaves room for the gaps of six restarts in a row:
+ * nobody refuses what a node says that restarted quickly.
  *
  * @since 0.1.0
  */
-export const defaults: Config = { leaseMs: 5000, tickMs: 1000, writeTimeoutMs: 5000 }
+export const defaults: Config = { leaseMs: 4000, tickMs: 1000, writeTimeoutMs: 5000 }
 
 /** Stamps up to here may have been given. @since 0.1.0 @category models */
 export interface Mark {
