@@ -218,3 +218,29 @@ describe("a node among others that say nothing of their clocks", () => {
       })
     ))
 })
+
+describe("a node that has followed a stamp far beyond its lease", () => {
+  it("stamps after it when it was stopped in good order and started again, though nobody repeats it", () =>
+    simulate(
+      Effect.gen(function* () {
+        const fleet = AgentFleet.make({
+          size: 2,
+          node: (index) => ({ debug: true, clockSource: "own", ...(index === 0 ? { clockOffsetMs: hourMs } : {}) })
+        })
+        yield* Effect.orDie(AgentFleet.startAll(fleet))
+        assert.isTrue(yield* AgentFleet.until(AgentFleet.isWhole(fleet), 10_000))
+        yield* say(AgentFleet.agentOf(fleet, 0), "ahead")
+        const heard = Effect.map(eventsAt(AgentFleet.agentOf(fleet, 1)), ({ length }) => length > 0)
+        assert.isTrue(yield* AgentFleet.until(heard, 10_000))
+        yield* say(AgentFleet.agentOf(fleet, 1), "before")
+        yield* AgentFleet.stop(fleet, 1)
+        yield* AgentFleet.stop(fleet, 0)
+        yield* Effect.orDie(AgentFleet.start(fleet, 1))
+        const again = AgentFleet.agentOf(fleet, 1)
+        yield* say(again, "after")
+        const own = (yield* eventsAt(again)).filter((body) => body !== "ahead")
+        assert.deepStrictEqual(own, ["before", "after"])
+        yield* AgentFleet.stopAll(fleet)
+      })
+    ))
+})

@@ -11,7 +11,7 @@
  *
  * What a mark does not cover: a stamp received from a node whose clock is ahead by more than the lease, or in a higher
  * epoch, moves the cell beyond the mark at once. The mark follows at the next tick; a crash before that forgets it, and
- * a peer's next stamp brings it back.
+ * a peer's next stamp brings it back. A node that stops in good order forgets nothing (`lastRowsOf`).
  *
  * @since 0.1.0
  */
@@ -142,6 +142,17 @@ export const rowsOf = (reading: Hlc.Reading): ReadonlyArray<Machine.StoreRow> =>
   rowOf({ epoch: reading.epoch, wall: reading.limit })
 ]
 
+/**
+ * What to write last when the node stops in good order: a mark that lies above every stamp, those beyond the lease included,
+ * and never below one that is durable or asked for.
+ *
+ * @since 0.1.0
+ */
+export const lastRowsOf = (
+  { durable, writing }: State,
+  { epoch, limit, wall }: Hlc.Reading
+): ReadonlyArray<Machine.StoreRow> => [rowOf(highest({ epoch, wall: Math.max(limit, wall) }, durable, writing?.mark))]
+
 /** @since 0.1.0 @category constructors */
 export const make = (config: Config, stored: Stored): State => {
   const mark = markOf(stored)
@@ -208,10 +219,7 @@ const renew = (state: State, input: Input): Machine.Step<State, Action> => {
   if (left >= config.leaseMs / 2 || (writing !== undefined && !late)) return [{ ...state, counters }, []]
   // Within an epoch a mark never falls, not even behind one that was asked for and not answered.
   const wanted = ahead(input.wall, reading.wall, config)
-  const mark = [durable, writing?.mark].reduce<Mark>(
-    (mark, earlier) => (earlier === undefined || isAbove(mark, earlier) ? mark : earlier),
-    { epoch: reading.epoch, wall: wanted }
-  )
+  const mark = highest({ epoch: reading.epoch, wall: wanted }, durable, writing?.mark)
   if (durable !== undefined && !isAbove(mark, durable)) return [{ ...state, counters }, []]
   // Never that of a write that a crashed predecessor asked for: its answer may still come.
   const token = Math.max(state.token + 1, Math.floor(input.now))
@@ -243,6 +251,9 @@ const markOf = (stored: Stored): Mark | "damaged" | undefined => {
 const rowOf = (mark: Mark): Machine.StoreRow => ({ table, key, value: [mark.epoch, mark.wall] })
 
 const isAbove = (a: Mark, b: Mark): boolean => a.epoch > b.epoch || (a.epoch === b.epoch && a.wall > b.wall)
+
+const highest = (mark: Mark, ...earlier: ReadonlyArray<Mark | undefined>): Mark =>
+  earlier.reduce<Mark>((most, one) => (one !== undefined && isAbove(one, most) ? one : most), mark)
 
 const toWall = (wall: number): number => (wall > 0 ? Math.floor(Math.min(wall, Hlc.wallFollowMax)) : 0)
 

@@ -90,6 +90,19 @@ describe("Lease", () => {
     assert.deepStrictEqual(Lease.rowsOf(cell), [{ table: "meta", key: "high-water", value: [2, base + 5100] }])
   })
 
+  it("the last mark of a run is never below what was stamped, durable or asked for", () => {
+    const cell = Lease.initial(none)
+    const [asked] = Lease.step(Lease.make(Lease.defaults, none), input(started, base, cell))
+    const last = (state: Lease.State, reading: Hlc.Reading) => Lease.lastRowsOf(state, reading)[0]?.value
+    assert.deepStrictEqual(last(asked, cell), [0, base + 4000], "asked for")
+    const [leased] = Lease.step(asked, input(written(1), base, cell))
+    assert.deepStrictEqual(last(leased, cell), [0, base + 4000], "durable")
+    const ahead = Hlc.receive(cell, { epoch: 0, wall: base + 60_000, counter: 0, node }, base)
+    assert.deepStrictEqual(last(leased, ahead), [0, base + 60_000], "followed")
+    const raised = Hlc.receive(cell, { epoch: 1, wall: base, counter: 0, node }, base)
+    assert.deepStrictEqual(last(leased, raised), [1, base], "of a higher epoch")
+  })
+
   it("a hundred crashes in one second take the clock no further ahead of the wall than a lease and their gaps", () => {
     const node = new Node()
     for (let crash = 1; crash <= 100; crash++) {
@@ -197,6 +210,10 @@ class Node {
     for (const { timer } of due) this.feed({ _tag: "TimerFired", timer })
   }
 
+  stop(): void {
+    this.save(Lease.lastRowsOf(this.state, this.cell))
+  }
+
   stamp(): Stamp.Stamp {
     const [cell, at] = Hlc.stamp(this.cell, this.wall, node)
     this.cell = cell
@@ -231,6 +248,15 @@ const commands = fc.commands(
     ),
     fc.constant(command("the disk answers", (node) => node.flush())),
     fc.constant(command("crash and restart", (node) => node.boot())),
+    fc.tuple(fc.integer({ min: 1, max: 100_000 }), fc.nat(1)).map(([ms, epochs]) =>
+      command(`follows a stamp ${ms} ms ahead in ${epochs} epochs more, and restarts cleanly`, (node) => {
+        const received = { epoch: node.cell.epoch + epochs, wall: node.wall + ms, counter: 0, node: "b1b2c3d4e5f6" }
+        node.cell = Hlc.receive(node.cell, received, node.wall)
+        node.stamp()
+        node.stop()
+        node.boot()
+      })
+    ),
     fc.constant(
       command("the component is rebuilt", (node) => {
         node.state = Lease.rebuild(Lease.defaults, node.disk)

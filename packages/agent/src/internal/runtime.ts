@@ -489,7 +489,8 @@ const apply = (
 /** What is still in memory and worth keeping when the agent stops in good order. */
 const lastWords = (runtime: Runtime, store: Store["Service"]): Effect.Effect<void> =>
   Effect.suspend(() => {
-    StoreWriter.offer(runtime.writer, Lease.rowsOf(runtime.host.clock.reading), () => undefined)
+    const { lease } = Host.stateOf(runtime.host, "clock")
+    StoreWriter.offer(runtime.writer, Lease.lastRowsOf(lease, runtime.host.clock.reading), () => undefined)
     return settled(runtime, store)
   }).pipe(
     Effect.timeoutOption("2 seconds"),
