@@ -161,7 +161,7 @@ export class Agent extends Context.Service<
     readonly clock: Effect.Effect<Document.Answer<Document.ClockDocument>>
     /**
      * Leaves epoch `expected` for the next one, which begins with the fleet's time or with `wall` (milliseconds since
-     * 1970), and returns its number. Refused where the epoch is another by now, or where the fleet does not agree on a
+     * 1970; at the latest some seconds after the time that this node stamps by), and returns its number. Refused where the epoch is another by now, or where the fleet does not agree on a
      * time and none is given.
      */
     readonly resetClock: (expected: number, wall?: number) => Effect.Effect<number, InvalidInput | Unavailable>

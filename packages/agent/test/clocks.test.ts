@@ -16,11 +16,11 @@ const settings: Parts.Settings = {
 }
 
 /** What people see of a clock, with a monotonic clock in the test's hand. */
-const make = (clock: Partial<Parts.Settings> = {}) => {
+const make = () => {
   const time = { now: 0 }
   const nothing = () => {}
   const host = Host.make(
-    { ...settings, ...clock },
+    settings,
     new Map(),
     {
       monotonic: () => time.now,
@@ -44,6 +44,14 @@ const make = (clock: Partial<Parts.Settings> = {}) => {
 }
 
 describe("the clock as people see it", () => {
+  it("while nobody was reached there is no offset, and another clock is needed", () => {
+    const { facts, host, runtime } = make()
+    Host.handle(host, "clock", { _tag: "Started" })
+    const { need, votes } = Clocks.documentOf(runtime, facts)
+    assert.deepStrictEqual([votes, need], [1, 2])
+    assert.notProperty(Clocks.countersOf(runtime), "offsetMs")
+  })
+
   it("a refused message is a problem for a minute, and counted for ever", () => {
     const { facts, host, runtime, time } = make()
     const problems = () => Clocks.problemsOf(runtime, facts).filter(({ what }) => what.includes("not taken")).length

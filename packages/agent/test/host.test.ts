@@ -26,7 +26,7 @@ const settings: Parts.Settings = {
 
 const neighbor: Machine.Neighbor = { link: 7, peer: { id: "bbbbbbbbbbbb", incarnation: 1, address: "h:2" } }
 
-const make = (): readonly [Host.Host, Shell] => {
+const make = (contacts: ReadonlyArray<string> = []): readonly [Host.Host, Shell] => {
   const shell: Shell = {
     now: 0,
     told: [],
@@ -38,7 +38,7 @@ const make = (): readonly [Host.Host, Shell] => {
     congested: new Set()
   }
   const host = Host.make(
-    settings,
+    { ...settings, contacts },
     new Map(),
     {
       monotonic: () => shell.now,
@@ -280,6 +280,20 @@ describe("the host", () => {
     shell.told.length = 0
     assert.isTrue(restarted(host, 3))
     assert.deepStrictEqual(shell.told, [{ to: "broadcast-tree", event: { _tag: "Started" } }, newest])
+  })
+
+  it("a clock that is rebuilt goes on by the own clock if there is no fleet's time, and waits no second time", () => {
+    const [host, shell] = make(["h:2"])
+    Host.handle(host, "clock", { _tag: "Started" })
+    settle(host, shell)
+    assert.isFalse(host.clock.alone)
+    shell.now = 30_000
+    shell.timers.forEach((fire) => fire())
+    settle(host, shell)
+    assert.isTrue(host.clock.alone)
+    Host.rebuild(host, "clock", new Map())
+    settle(host, shell)
+    assert.deepStrictEqual([host.clock.alone, host.clock.offset], [true, Number.NaN])
   })
 
   it("timers of a state that was rebuilt since are nobody's", () => {

@@ -24,7 +24,8 @@ import * as Stamp from "./Stamp.ts"
  * - `Neighbors`: the view manager's numbered snapshot.
  * - `Fleet`: so many nodes are known to live, this one among them.
  * - `Reset`: an operator's wish to leave epoch `expected`; answered by `Answer` with the same token. `wall` is the time to
- *   begin the next one with, for a fleet that does not agree on one.
+ *   begin the next one with, for a fleet that does not agree on one. Like every time that is followed it counts up to the end
+ *   of the lease, some seconds beyond the time that this node stamps by.
  * - `Renew`: the cell is in another epoch than a moment ago, which was begun here or heard of.
  *
  * @since 0.1.0
@@ -124,6 +125,8 @@ export interface State {
   readonly population: Population.State<MedianEstimator.State, ClockBlock> | undefined
   /** What was settled before this state, in terms of the same monotonic clock. */
   readonly offset: number | undefined
+  /** If nothing was: probation was overdue, or there was nobody to ask. */
+  readonly alone: boolean
   readonly counters: Counters
 }
 
@@ -140,20 +143,25 @@ export const make = (config: Config, stored: Lease.Stored, seed: number): State 
   lease: Lease.make(config.lease, stored),
   population: undefined,
   offset: undefined,
+  alone: false,
   counters: { resets: 0, resetsRefused: 0 }
 })
 
 /**
  * After a second crash: the lease from the store. `offset` is the fleet's time as the cell has it; it is a fact about this
- * process's monotonic clock that no crash of a component makes untrue.
+ * process's monotonic clock that no crash of a component makes untrue. Nor does one make anybody wait once more who stamps by
+ * the own clock (`alone`), since there is no fleet's time.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const rebuild = (config: Config, stored: Lease.Stored, seed: number, offset: number | undefined): State => ({
-  ...make(config, stored, seed),
-  offset
-})
+export const rebuild = (
+  config: Config,
+  stored: Lease.Stored,
+  seed: number,
+  offset: number | undefined,
+  alone: boolean
+): State => ({ ...make(config, stored, seed), offset, alone })
 
 /** @since 0.1.0 @category running */
 export const step = (state: State, input: Input): Machine.Step<State, Action> => {
@@ -251,7 +259,7 @@ const begun = (state: State, now: Machine.Instant): Begun => {
   if (state.population !== undefined) return { ...state, population: state.population }
   const { fleet, gapMs, hasContacts, roundMs, self, time } = state.config
   const config = { self, hasContacts, roundMs, gapMs, fleet, time }
-  return { ...state, population: Population.median.make(config, state.seed, now, state.offset) }
+  return { ...state, population: Population.median.make(config, state.seed, now, state.offset, state.alone) }
 }
 
 /** Without a talk the own clock is right by definition. */
@@ -310,10 +318,14 @@ const refusalOf = (
   }
   const status = statusOf(state, now, own)
   if (state.config.source === "own" || (status !== undefined && !status.isUnsettled)) return undefined
-  return invalid(
-    "wall",
-    status?.fleet === undefined
-      ? `the fleet's time is not settled: ${status?.votes ?? 0} clocks are known and ${status?.need ?? 1} must agree; mend the clocks first, or give the time`
-      : "the fleet's clocks do not agree with what was settled: mend the clocks first, or give the time"
-  )
+  return invalid("wall", unsettled(status))
+}
+
+const unsettled = (status: Population.Status | undefined): string => {
+  if (status === undefined || (status.fleet === undefined && !Number.isFinite(status.need))) {
+    return "the fleet's time is not known: no other node was reached yet; try again in some seconds, or give the time"
+  }
+  return status.fleet === undefined
+    ? `the fleet's time is not settled: of ${status.need} clocks that must agree ${status.votes} can be heard, or they do not; mend the clocks first, or give the time`
+    : "the fleet's clocks do not agree with what was settled: mend the clocks first, or give the time"
 }

@@ -67,9 +67,14 @@ export interface Surroundings {
   readonly hasContacts: boolean
 }
 
-/** In probation; with `offset`, settled: what another state of the same process had found out. @since 0.1.0 @category constructors */
-export const make = (now: Machine.Instant, offset?: number): State => ({
-  since: now,
+/**
+ * In probation, which began at `since`; with `offset`, settled: what another state of the same process had found out.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (now: Machine.Instant, offset?: number, since: Machine.Instant = now): State => ({
+  since,
   offset,
   candidate: undefined,
   outsideSince: undefined,

@@ -2,7 +2,7 @@
  * The hybrid logical clock as a value: what the clock cell of a node holds, and how sending, receiving and resetting
  * move it.
  *
- * The rules are those of Kulkarni, Demirbas, Madeppa, Avva, Leone ("Logical Physical Clocks", OPODIS 2014, §3.3), with
+ * The rules are those of Kulkarni, Demirbas, Madappa, Avva, Leone ("Logical Physical Clocks", OPODIS 2014, §3.3), with
  * three additions. An *epoch* stands before the wall part and a higher one wins whatever the clocks say (Jon Moore,
  * Strange Loop 2015). A full *counter* carries one millisecond into the wall part, so that stamps go on increasing. And
  * a *lease* bounds what the physical clock may contribute: the node has made `limit` durable before it stamps up to it,

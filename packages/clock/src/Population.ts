@@ -155,12 +155,13 @@ export interface Status {
 
 /** The protocol with one estimator. @since 0.1.0 @category models */
 export interface Protocol<Estimator, Block> {
-  /** `offset`: what another state of the same process had settled on. */
+  /** `offset`: what another state of the same process had settled on; `overdue`: its probation had lasted too long. */
   readonly make: (
     config: Config,
     seed: number | string,
     now: Machine.Instant,
-    offset?: number
+    offset?: number,
+    overdue?: boolean
   ) => State<Estimator, Block>
   readonly step: (
     state: State<Estimator, Block>,
@@ -174,7 +175,7 @@ export interface Protocol<Estimator, Block> {
 
 /** @since 0.1.0 @category constructors */
 export const make = <E, B>(estimator: ClockEstimator<E, B>): Protocol<E, B> => ({
-  make: (config, seed, now, offset) => ({
+  make: (config, seed, now, offset, overdue = false) => ({
     config,
     round: 0,
     version: -1,
@@ -182,7 +183,7 @@ export const make = <E, B>(estimator: ClockEstimator<E, B>): Protocol<E, B> => (
     size: undefined,
     estimator: estimator.make(config.self, seed),
     estimate: undefined,
-    fleet: FleetTime.make(now, offset),
+    fleet: FleetTime.make(now, offset, overdue ? now - config.fleet.overdueMs : now),
     seen: undefined,
     era: 0,
     told: undefined,

@@ -2,7 +2,7 @@
  * When something happened, as the whole fleet agrees to order it: (epoch, wall milliseconds, counter, node).
  *
  * Stamps are those of Distributed Monotonic Clocks (Jon Moore, "How to Have Your Causality and Wall Clocks, Too",
- * Strange Loop 2015): a hybrid logical clock (Kulkarni, Demirbas, Madeppa, Avva, Leone: "Logical Physical Clocks",
+ * Strange Loop 2015): a hybrid logical clock (Kulkarni, Demirbas, Madappa, Avva, Leone: "Logical Physical Clocks",
  * OPODIS 2014) with an epoch in front, which an operator raises to leave a poisoned time behind. If one event
  * happened before another, its stamp is less; and the wall part stays near what clocks on the wall show.
  *

@@ -188,7 +188,7 @@ export interface PeerDocument {
  * - `offsetMs`: the node's own clock minus the fleet's time; null if either is missing.
  * - `wall`, `population`: the own clock and the fleet's time, ISO 8601; null where there is none.
  * - `settled`: false while the fleet's clocks do not agree with `population`.
- * - `votes` of `need`: clocks heard of lately, and how many it takes.
+ * - `votes` of `need`: clocks heard of lately, and how many it takes, at the least.
  * - `held`: requests that wait until the time is known.
  * - `refused`, `lastRefused`: received stamps beyond the guard, and what was wrong with the last.
  * - `poisonedMs`: how far this node's own stamps lie beyond the guard; null if they do not.

@@ -54,8 +54,8 @@ import type { Labels } from "./Selector.ts"
  *   replaces what was said before, and must be said again after `rebuild`.
  * - `Applied`: the answer to `Apply`, or the report of a local application that asked for nothing.
  * - `Leave`: this node is about to go. Its document says so from now on.
- * - `Restamp`: stamps are worth more than they were: the clock knows the time since now, or is in another epoch. What this
- *   node says of itself is said again.
+ * - `Restamp`: stamps are worth more than they were: the clock knows the time since now, or is in another epoch, begun here
+ *   or heard of. What this node says of itself is said again.
  *
  * `at`: when it happened, if it had to wait; the stamp and the wall of the input are of then.
  *

@@ -112,7 +112,7 @@ const rebuilders: { readonly [C in Component]: (remains: Remains) => StateOf<C> 
   clock: ({ clock, settings, stored, rng, wall }) => {
     const facts = Facts.make(factsConfig(settings, wall), stored, rng, wall)
     const offset = Number.isNaN(clock.offset) ? undefined : clock.offset
-    return Clock.rebuild(clockConfig(settings, facts), stored, seedOf(rng), offset)
+    return Clock.rebuild(clockConfig(settings, facts), stored, seedOf(rng), offset, clock.alone)
   },
   facts: ({ settings, stored, rng, wall }) => Facts.make(factsConfig(settings, wall), stored, rng, wall)
 }

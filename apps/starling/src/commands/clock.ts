@@ -23,7 +23,7 @@ const oneText = (screen: Table.Screen, clock: Clock): string => {
     ["state", Table.paint(screen, styleOf(clock), meaning(clock))],
     ["epoch", `${clock.epoch}${clock.policy === "accept" ? ", stamps of any time are followed" : ""}`],
     ["own clock", `${clock.wall ?? "none"}${clock.offsetMs === null ? "" : `, ${offsetText(clock.offsetMs)}`}`],
-    ["fleet's time", clock.population ?? `not settled: ${clock.votes} clocks heard, ${clock.need} needed`],
+    ["fleet's time", fleetText(clock)],
     ["high water", clock.highWater ?? "none"],
     ["refused", clock.lastRefused === null ? String(clock.refused) : `${clock.refused}, the last: ${clock.lastRefused}`]
   ]
@@ -40,6 +40,9 @@ const oneText = (screen: Table.Screen, clock: Clock): string => {
     Table.paint(screen, "faint", `the clock of ${clock.node}; offsets are to the fleet's time`)
   ].join("\n")
 }
+
+const fleetText = ({ need, population, state, votes }: Clock): string =>
+  state === "own" ? "not asked" : (population ?? `not settled: ${votes} clocks heard, ${need} needed`)
 
 const styleOf = ({ state }: Clock): Table.Style =>
   state === "ok" || state === "own" ? "good" : state === "probation" ? "faint" : "warn"
@@ -111,7 +114,9 @@ const reset = Command.make(
         (text) => Option.fromUndefinedOr(Stamp.parseIso(text)),
         (text) => `Expected a time such as 2024-06-14T13:40:00.000Z, got ${JSON.stringify(text)}`
       ),
-      Flag.withDescription("What to begin the new epoch with; default: the fleet's time, which must be settled"),
+      Flag.withDescription(
+        "What to begin the new epoch with, at the latest some seconds after the time that the node stamps by; default: the fleet's time, which must be settled"
+      ),
       Flag.optional
     )
   },

@@ -28,7 +28,8 @@ export const documentOf = (
     population: status?.fleet === undefined ? null : isoOf(status.fleet),
     settled: status !== undefined && !status.isUnsettled,
     votes: status?.votes ?? 0,
-    need: status === undefined || !Number.isFinite(status.need) ? 1 : status.need,
+    // Whoever has others to reach and has reached none needs one of them at the least.
+    need: status === undefined || !Number.isFinite(status.need) ? 2 : status.need,
     policy: clock.config.guard.policy,
     held: host.held.length,
     refused: clock.refused,
@@ -84,7 +85,7 @@ export const problemsOf = (runtime: Runtime.Runtime, facts: Facts.State): Readon
   return problems
 }
 
-/** Numbers for `/metrics`. */
+/** Numbers for `/metrics`; no offset while none is known. */
 export const countersOf = ({ host }: Runtime.Runtime): Readonly<Record<string, number>> => {
   const at = Host.momentNow(host)
   const state = Host.stateOf(host, "clock")
@@ -93,7 +94,7 @@ export const countersOf = ({ host }: Runtime.Runtime): Readonly<Record<string, n
     ...state.lease.counters,
     ...state.population?.counters,
     epoch: host.clock.reading.epoch,
-    offsetMs: round(status?.aheadMs ?? 0),
+    ...(status?.aheadMs !== undefined && { offsetMs: round(status.aheadMs) }),
     settled: status !== undefined && !status.isUnsettled ? 1 : 0,
     votes: status?.votes ?? 0,
     held: host.held.length,

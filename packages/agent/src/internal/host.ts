@@ -62,7 +62,7 @@ export interface Counters {
   broadcastsRedeliveredTotal: number
 }
 
-/** */
+/** Of one agent, over all incarnations of its components. */
 export interface Host {
   readonly settings: Parts.Settings
   readonly ports: Ports
