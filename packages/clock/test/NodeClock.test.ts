@@ -176,6 +176,40 @@ const moves: fc.Arbitrary<Move> = fc.oneof(
 )
 
 describe("a node's stamps", () => {
+  it("lie in no epoch below one that was heard of, whether or not the time is known", () => {
+    const step = fc.tuple(fc.constantFrom("received", "known", "unknown", "alone", "leased", "released"), fc.nat(5))
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (script) => {
+        let clock = fresh
+        let most = 0
+        for (const [index, [what, epoch]] of script.entries()) {
+          const moment = at(index)
+          switch (what) {
+            case "received":
+              most = Math.max(most, epoch)
+              clock = NodeClock.receive(clock, from(base + index, epoch), moment)
+              break
+            case "leased":
+              clock = NodeClock.hear(clock, lease(base + index + 5000, epoch), moment)
+              break
+            case "released":
+              clock = NodeClock.release(clock, moment)
+              break
+            default:
+              clock = NodeClock.hear(clock, fleetTime(what === "known" ? base : undefined, what === "alone"), moment)
+          }
+          const [next, drawn] = NodeClock.stamp(clock, moment)
+          clock = next
+          assert.strictEqual(drawn.epoch, most)
+          if (clock.phase === "ready") {
+            const [, waited] = NodeClock.stampOf(clock, moment, 0)
+            assert.deepStrictEqual([waited.epoch, waited.wall], [most, Math.max(base, clock.reading.wall)])
+          }
+        }
+      })
+    )
+  })
+
   it("strictly increase, and none leaves the guard, whatever is heard, received and jumped", () => {
     fc.assert(
       fc.property(

@@ -407,7 +407,9 @@ const stepOne = <C extends Component>(turn: Turn, component: C): void => {
   const { state } = turn
   const held = component === "facts" && state.clock.phase === "ready" ? state.held[0] : undefined
   if (held !== undefined) state.held = state.held.slice(1)
-  else if (component === "facts") setClock(turn, "shell", NodeClock.release(state.clock, turn.input))
+  else if (component === "facts" && state.clock.phase === "ready") {
+    setClock(turn, "shell", NodeClock.release(state.clock, turn.input))
+  }
   const delivery = held ?? take(turn, component)
   if (delivery === undefined) return
   if (held === undefined && !isAdmitted(turn, delivery)) return

@@ -158,6 +158,8 @@ export const occurredAt = (delivery: Delivery, at: Machine.Instant): Delivery =>
 /** What facts are told when the time is known, and when the epoch is another. @since 0.1.0 */
 export const restamp: Delivery = { to: "facts", event: { _tag: "Restamp" } }
 
+const nobody: ReadonlyArray<Delivery> = []
+
 const renew: Delivery = { to: "clock", event: { _tag: "Renew" } }
 
 /**
@@ -169,6 +171,8 @@ const renew: Delivery = { to: "clock", event: { _tag: "Renew" } }
 export const clockMoved = (before: NodeClock.NodeClock, after: NodeClock.NodeClock): ReadonlyArray<Delivery> => {
   const isAnotherEpoch = before.reading.epoch !== after.reading.epoch
   const isKnown = before.phase === "probation" && after.phase === "ready"
+  // Asked at every stamp that is followed.
+  if (!isAnotherEpoch && !isKnown) return nobody
   return [
     ...(isAnotherEpoch ? [renew] : []),
     ...(isKnown || (isAnotherEpoch && after.phase === "open") ? [restamp] : [])
