@@ -102,6 +102,54 @@ describe("a clock three hours ahead", () => {
   }
 })
 
+describe("a fact from three hours ahead that a node took before it knew the time", () => {
+  it("is put aside by everybody else, who take the rest and do not ask for it for ever", () =>
+    simulate(
+      Effect.gen(function* () {
+        const [poisoned, taken] = [size - 2, size - 1]
+        const fleet = AgentFleet.make({ size, node: () => ({ clockSource: "fleet" }) })
+        const healthy: Array<Agent.Agent["Service"]> = []
+        for (let index = 0; index < poisoned; index++) healthy.push(yield* Effect.orDie(AgentFleet.start(fleet, index)))
+        const settled = Effect.map(Effect.forEach(healthy, clockOf), (clocks) => clocks.every((clock) => clock.settled))
+        assert.isTrue(yield* AgentFleet.until(settled, 30_000), "the fleet knows the time")
+
+        // By itself it is right, and stamps at once.
+        const wrong = { clockSource: "own", clockOffsetMs: 3 * hourMs, join: [] } as const
+        const source = yield* Effect.orDie(AgentFleet.start(fleet, poisoned, wrong))
+        yield* say(source, "poison")
+        const contacts = [poisoned, 0, 1].flatMap((index) => fleet.members[index]?.address ?? [])
+        const carrier = yield* Effect.orDie(AgentFleet.start(fleet, taken, { join: contacts }))
+        assert.isTrue(
+          yield* AgentFleet.until(
+            Effect.map(eventsAt(carrier), (bodies) => bodies.includes("poison")),
+            10_000
+          ),
+          "who is in probation takes it"
+        )
+        yield* say(carrier, "good")
+        yield* Effect.sleep("30 seconds")
+        const counted = (name: string) =>
+          Effect.map(
+            Effect.forEach(healthy, (agent) => agent.counters),
+            (all) => all.map((counters) => counters[name] ?? assert.fail(`there is no counter ${name}`))
+          )
+        const before = yield* counted("facts_documents_pulled")
+        yield* Effect.sleep("60 seconds")
+        const pulled = (yield* counted("facts_documents_pulled")).map((now, at) => now - (before[at] ?? 0))
+        // Once with each change of the document, and with each term; every second would be sixty times.
+        for (const times of pulled) assert.isAtMost(times, 15, `asked for ${pulled.join(", ")} times`)
+        // Not at those who have no neighbour that has it.
+        const aside = yield* counted("facts_documents_aside")
+        assert.isAbove(aside.filter((times) => times > 0).length, 2)
+        for (const [at, agent] of healthy.entries()) {
+          assert.deepStrictEqual(yield* eventsAt(agent), ["good"])
+          assert.strictEqual((yield* clockOf(agent)).refused > 0, (aside[at] ?? 0) > 0)
+        }
+        yield* AgentFleet.stopAll(fleet)
+      })
+    ))
+})
+
 describe("a fleet that was poisoned on purpose", () => {
   it("stamps near the true time again after a reset, once, however many reset it", () =>
     simulate(

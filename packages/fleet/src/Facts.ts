@@ -26,6 +26,7 @@ import type * as ConfigModule from "./Config.ts"
 import type { ConfigDocument, EventDocument, Severity, Signal } from "./Document.ts"
 import type { EventLog } from "./EventLog.ts"
 import type * as EventLogModule from "./EventLog.ts"
+import * as aside from "./internal/aside.ts"
 import * as entries from "./internal/entries.ts"
 import * as events from "./internal/events.ts"
 import * as messages from "./internal/messages.ts"
@@ -46,7 +47,7 @@ import type { Labels } from "./Selector.ts"
  *
  * - `Neighbors`: the numbered neighbour set of the view manager.
  * - `NeighborDown`: evidence; sent before the neighbour set without that neighbour.
- * - `Delivered`: a configuration entry from the broadcast tree.
+ * - `Delivered`: a configuration entry from the broadcast tree; `isAside` if it bears a stamp that must not be followed.
  * - `SetConfig`, `RecordEvent`: answered by `Answer` with the same token, once durable or refused. A `value` of null
  *   deletes the key.
  * - `Published`: telemetry arrived at this node.
@@ -67,7 +68,13 @@ export type Event =
   | { readonly _tag: "Started" }
   | { readonly _tag: "Neighbors"; readonly version: number; readonly neighbors: ReadonlyArray<Machine.Neighbor> }
   | { readonly _tag: "NeighborDown"; readonly peer: Peer.Peer; readonly cause: DownCause }
-  | { readonly _tag: "Delivered"; readonly id: unknown; readonly topic: number; readonly payload: unknown }
+  | {
+      readonly _tag: "Delivered"
+      readonly id: unknown
+      readonly topic: number
+      readonly payload: unknown
+      readonly isAside?: true
+    }
   | {
       readonly _tag: "SetConfig"
       readonly token: number
@@ -123,7 +130,8 @@ export type Input = Machine.Input<Event> & { readonly stamp: Stamp.Stamp; readon
  *   `reply` asks for the same. `relays`: the sender knows the last four messages (releases before it do not, and are sent deltas only).
  * - `Delta`: what is new in some documents. `via` names the relays whose trees they take, each for a run of documents;
  *   where it ends, or names none, the receiver chooses.
- * - `Entries`: configuration entries, and dots whose entries nobody needs any more.
+ * - `Entries`: configuration entries, and dots whose entries nobody needs any more. `aside`: those of entries that were
+ *   taken out, because their stamps must not be followed; never so on the wire.
  * - `Summary`: hashes of what a digest would say. A receiver with other hashes sends its digest.
  * - `Pull`: the sender's configuration vector, to be sent what it lacks.
  * - `Have`: the sender has these versions of documents.
@@ -149,7 +157,12 @@ export type Message =
       readonly docs: ReadonlyArray<DocDelta>
       readonly via: ReadonlyArray<readonly [relay: NodeId.NodeId | null, documents: number]>
     }
-  | { readonly _tag: "Entries"; readonly entries: ReadonlyArray<ConfigModule.Entry>; readonly skipped: Vector }
+  | {
+      readonly _tag: "Entries"
+      readonly entries: ReadonlyArray<ConfigModule.Entry>
+      readonly skipped: Vector
+      readonly aside?: ReadonlyArray<ConfigModule.Dot>
+    }
   | { readonly _tag: "Summary"; readonly docs: number; readonly config: number }
   | { readonly _tag: "Pull"; readonly config: Vector }
   | { readonly _tag: "Have"; readonly docs: ReadonlyArray<readonly [NodeId.NodeId, Known]> }
@@ -351,8 +364,19 @@ export interface State {
   readonly fresh: HashMap.HashMap<NodeId.NodeId, true>
   /** and the next time, to the neighbours that may lack something of them. */
   readonly due: HashMap.HashMap<NodeId.NodeId, true>
-  /** Documents that a neighbour was asked for: which version it announced, and when. */
-  readonly asked: HashMap.HashMap<NodeId.NodeId, { readonly told: Known; readonly at: Machine.Instant }>
+  /**
+   * Documents that a neighbour was asked for: which version it announced, and when. `isAside`: it came, with a stamp that
+   * must not be followed, and counts as asked for at the end of a term.
+   */
+  readonly asked: HashMap.HashMap<
+    NodeId.NodeId,
+    { readonly told: Known; readonly at: Machine.Instant; readonly isAside?: true }
+  >
+  /** Configuration entries that came with such stamps: until when they are not asked for, and their dots as one vector. */
+  readonly aside: {
+    readonly until: HashMap.HashMap<string, { readonly dot: ConfigModule.Dot; readonly at: Machine.Instant }>
+    readonly vector: Vector
+  }
   /** By node id, this node's own included. */
   readonly docs: HashMap.HashMap<NodeId.NodeId, NodeDoc>
   /** Changes with every change of `docs`: the same for the same set of versions. */
@@ -400,8 +424,8 @@ export interface State {
 }
 
 /**
- * What was dropped, refused or overflowed; and of deltas how many came, how many of them brought nothing new, and how many
- * documents had to be asked for.
+ * What was dropped, refused, put aside or overflowed; and of deltas how many came, how many of them brought nothing new, and
+ * how many documents had to be asked for.
  *
  * @since 0.1.0
  * @category models
@@ -423,6 +447,9 @@ export type Counter =
   | "deltasReceived"
   | "deltasRepeated"
   | "documentsPulled"
+  | "documentsAside"
+  | "entriesAside"
+  | "asideOverflow"
   | "relaysRefused"
   | "appliedStale"
   | "rewritten"
@@ -473,7 +500,7 @@ const onEvent = (turn: Turn, event: Event): void => {
     case "LinkDown":
       return sync.linkDown(turn, event.link)
     case "Delivered":
-      return entries.delivered(turn, event.payload)
+      return event.isAside === true ? aside.delivered(turn, event.payload) : entries.delivered(turn, event.payload)
     case "Written":
       return entries.written(turn, event.token)
     case "TimerFired":
@@ -512,6 +539,18 @@ export const decode: (input: unknown) => ReturnType<typeof messages.decode> = me
  * @since 0.1.0
  */
 export const stampsOf: (message: Message) => Stamp.Stamp | undefined = messages.stampsOf
+
+/**
+ * What may be handed on of a message, and the stamps of what may not: of each document with a stamp that is refused only the
+ * version is left, of each configuration entry only the dot. The facts note both, so that they are not asked for again for
+ * a minute, and take the rest.
+ *
+ * @since 0.1.0
+ */
+export const sift: (
+  message: Message,
+  isRefused: (stamp: Stamp.Stamp) => boolean
+) => { readonly message: Message; readonly refused: ReadonlyArray<Stamp.Stamp> } = messages.sift
 
 /** The stamp of a configuration entry as the broadcast tree delivers it. @since 0.1.0 */
 export const stampOfPayload: (payload: unknown) => Stamp.Stamp | undefined = messages.stampOfPayload

@@ -65,7 +65,8 @@ export interface Known extends Run {
 }
 
 /**
- * The records of a document with a version in (from, to], all of them.
+ * The records of a document with a version in (from, to], all of them. `isAside`: it bears a stamp that must not be
+ * followed, and its records were taken out; never so on the wire.
  *
  * @since 0.1.0
  * @category models
@@ -75,6 +76,7 @@ export interface DocDelta extends Run {
   readonly from: number
   readonly to: number
   readonly records: ReadonlyArray<Record>
+  readonly isAside?: true
 }
 
 /** Events kept in one document. Our choice. @since 0.1.0 */

@@ -22,6 +22,11 @@ export interface Options {
   /** Send messages through the codec. */
   readonly codec?: boolean
   readonly facts?: Partial<Facts.Config>
+  /**
+   * What a node does about stamps beyond the guard: `refuse` them, as who knows the time; take the facts and not the stamps
+   * (`probation`); follow them all (`accept`, the default).
+   */
+  readonly guard?: (index: number) => "refuse" | "probation" | "accept"
   /** Nodes that run the release before relays. */
   readonly old?: (index: number) => boolean
 }
@@ -50,11 +55,15 @@ type Agenda = { readonly at: number; readonly order: number; readonly run: () =>
 
 const epochWall = 1_750_000_000_000
 
+const guardMs = 5000
+
 export class Network {
   now = 0
   readonly members: Array<Member> = []
   readonly problems: Array<string> = []
   bytes = 0
+  /** Documents and entries that the guard refused. */
+  refused = 0
   frames = 0
   /** Messages that are lost from now on. */
   drop: ((message: Facts.Message) => boolean) | undefined
@@ -242,8 +251,33 @@ export class Network {
   event(member: Member, event: Facts.Event): void {
     if (!member.alive) return
     const wall = this.wall(member.index)
-    if (event._tag === "Received") this.merge(member, Facts.stampsOf(event.message))
-    if (event._tag === "Delivered") this.merge(member, Facts.stampOfPayload(event.payload))
+    if (event._tag === "Received") {
+      const { message, refused } = Facts.sift(event.message, (stamp) => this.isRefused(member, stamp))
+      this.refused += refused.length
+      this.merge(member, Facts.stampsOf(message))
+      return this.step(member, { ...event, message }, wall)
+    }
+    if (event._tag === "Delivered") {
+      const stamp = Facts.stampOfPayload(event.payload)
+      if (stamp !== undefined && this.isRefused(member, stamp)) {
+        this.refused += 1
+        return this.step(member, { ...event, isAside: true }, wall)
+      }
+      this.merge(member, stamp)
+    }
+    this.step(member, event, wall)
+  }
+
+  /** Beyond the guard, by true time. */
+  isBeyond(stamp: Stamp.Stamp): boolean {
+    return stamp.wall > epochWall + this.now + guardMs
+  }
+
+  private isRefused({ index }: Member, stamp: Stamp.Stamp): boolean {
+    return this.options.guard?.(index) === "refuse" && this.isBeyond(stamp)
+  }
+
+  private step(member: Member, event: Facts.Event, wall: number): void {
     const [reading, stamp] = Hlc.stamp(member.reading, wall, member.id)
     member.reading = reading
     if (member.crashes > 0 && (member.crashIf?.(event) ?? true)) {
@@ -257,7 +291,9 @@ export class Network {
   }
 
   private merge(member: Member, stamp: Stamp.Stamp | undefined): void {
-    if (stamp !== undefined) member.reading = Hlc.receive(member.reading, stamp, this.wall(member.index))
+    if (stamp === undefined) return
+    if (this.options.guard?.(member.index) === "probation" && this.isBeyond(stamp)) return
+    member.reading = Hlc.receive(member.reading, stamp, this.wall(member.index))
   }
 
   private act(member: Member, action: Facts.Action): void {

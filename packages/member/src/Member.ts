@@ -114,8 +114,8 @@ export interface State {
 }
 
 /**
- * `eventsLost` to crashes before a step, `refused` because of a stamp that must not be followed, `heldRefused` because too
- * many waited for the time already, `redelivered` by a broadcast tree that was rebuilt (and not handed on).
+ * `eventsLost` to crashes before a step, `refused` documents and configuration entries because of a stamp that must not be
+ * followed, `heldRefused` because too many waited for the time already, `redelivered` by a broadcast tree that was rebuilt (and not handed on).
  *
  * @since 0.1.0
  * @category models
@@ -412,39 +412,36 @@ const stepOne = <C extends Component>(turn: Turn, component: C): void => {
   }
   const delivery = held ?? take(turn, component)
   if (delivery === undefined) return
-  if (held === undefined && !isAdmitted(turn, delivery)) return
+  const admitted = held ?? admit(turn, delivery)
+  if (admitted === undefined) return
   if (strikes(turn, component, "before")) {
     turn.counters.eventsLost++
     return crashed(turn, component)
   }
-  commit(turn, component, delivery)
+  commit(turn, component, admitted)
   if (strikes(turn, component, "committed")) crashed(turn, component)
 }
 
-/** By the clock; what is not admitted is held, or counts as not received. */
-const isAdmitted = (turn: Turn, delivery: Wiring.Delivery): boolean => {
+/** What the clock lets be handled now of a delivery; undefined if it is held. */
+const admit = (turn: Turn, delivery: Wiring.Delivery): Wiring.Delivery | undefined => {
   const { input, state } = turn
-  switch (Wiring.admission(state.clock, delivery, input)) {
-    case "handle":
-      return true
-    case "hold": {
-      if (state.held.length < Wiring.heldMax) {
-        state.held = [...state.held, Wiring.occurredAt(delivery, input.now)]
-        return false
-      }
-      turn.counters.heldRefused++
-      const output = Wiring.noRoom(delivery)
-      if (output !== undefined) turn.actions.push({ _tag: "Emit", output })
-      return false
-    }
-    case "refuse":
-      turn.counters.refused++
-      follow(turn, delivery)
-      return false
+  const admission = Wiring.admit(state.clock, delivery, input)
+  if (admission._tag === "Handle") {
+    turn.counters.refused += admission.refused.length
+    for (const stamp of admission.refused) setClock(turn, "shell", NodeClock.receive(state.clock, stamp, input))
+    return admission.delivery
   }
+  if (state.held.length < Wiring.heldMax) {
+    state.held = [...state.held, Wiring.occurredAt(delivery, input.now)]
+    return undefined
+  }
+  turn.counters.heldRefused++
+  const output = Wiring.noRoom(delivery)
+  if (output !== undefined) turn.actions.push({ _tag: "Emit", output })
+  return undefined
 }
 
-/** Merges the stamp that a delivery brings, or counts why not. */
+/** Merges the stamp that a delivery brings, or keeps it until it can be judged. */
 const follow = (turn: Turn, delivery: Wiring.Delivery): void => {
   const brought = Wiring.stampOf(delivery)
   if (brought !== undefined) setClock(turn, "shell", NodeClock.receive(turn.state.clock, brought, turn.input))

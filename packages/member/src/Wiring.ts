@@ -119,7 +119,7 @@ export const stampOf = (delivery: Delivery): Stamp.Stamp | undefined => {
     case "Received":
       return Facts.stampsOf(delivery.event.message)
     case "Delivered":
-      return Facts.stampOfPayload(delivery.event.payload)
+      return delivery.event.isAside === true ? undefined : Facts.stampOfPayload(delivery.event.payload)
     default:
       return undefined
   }
@@ -128,20 +128,47 @@ export const stampOf = (delivery: Delivery): Stamp.Stamp | undefined => {
 /**
  * What to do with a delivery by the clock of the node:
  *
- * - `refuse`: it bears a stamp beyond the guard, and counts as not received. Handling it would break the law that what
- *   happens after it is stamped later.
- * - `hold`: it is to bear a stamp of this node, which does not know what time it is yet.
+ * - `Handle` it as it stands here: what bears a stamp beyond the guard was put aside, and `refused` are those stamps, to be
+ *   counted. Taking it would break the law that what happens after it is stamped later. What came with it is taken.
+ * - `Hold` it: it is to bear a stamp of this node, which does not know what time it is yet.
  *
  * @since 0.1.0
+ * @category models
  */
-export const admission = (
-  clock: NodeClock.NodeClock,
+export type Admission =
+  | { readonly _tag: "Handle"; readonly delivery: Delivery; readonly refused: ReadonlyArray<Stamp.Stamp> }
+  | { readonly _tag: "Hold" }
+
+/** @since 0.1.0 */
+export const admit = (clock: NodeClock.NodeClock, delivery: Delivery, at: ClockEstimator.Moment): Admission => {
+  if (isStamped(delivery) && clock.phase !== "open") return hold
+  const isRefused = (stamp: Stamp.Stamp) => NodeClock.judge(clock, stamp, at)._tag === "TimestampAhead"
+  const greatest = stampOf(delivery)
+  if (greatest === undefined || !isRefused(greatest)) return { _tag: "Handle", delivery, refused: none }
+  return { _tag: "Handle", ...sifted(delivery, greatest, isRefused) }
+}
+
+const hold: Admission = { _tag: "Hold" }
+
+const none: ReadonlyArray<Stamp.Stamp> = []
+
+const sifted = (
   delivery: Delivery,
-  at: ClockEstimator.Moment
-): "handle" | "hold" | "refuse" => {
-  if (isStamped(delivery)) return clock.phase === "open" ? "handle" : "hold"
-  const stamp = stampOf(delivery)
-  return stamp !== undefined && NodeClock.judge(clock, stamp, at)._tag === "TimestampAhead" ? "refuse" : "handle"
+  greatest: Stamp.Stamp,
+  isRefused: (stamp: Stamp.Stamp) => boolean
+): { readonly delivery: Delivery; readonly refused: ReadonlyArray<Stamp.Stamp> } => {
+  if (delivery.to !== "facts") return { delivery, refused: none }
+  const { event, to } = delivery
+  switch (event._tag) {
+    case "Received": {
+      const { message, refused } = Facts.sift(event.message, isRefused)
+      return { delivery: { to, event: { ...event, message } }, refused }
+    }
+    case "Delivered":
+      return { delivery: { to, event: { ...event, isAside: true } }, refused: [greatest] }
+    default:
+      return { delivery, refused: none }
+  }
 }
 
 /** People will look for it in its true place: an event, or a revision of the configuration. */

@@ -151,7 +151,8 @@ export const handle = <C extends Component.Component>(host: Host, component: C, 
     }
     setClock(host, NodeClock.release(host.clock, momentNow(host)))
   }
-  if (isAdmitted(host, delivery)) run(host, delivery)
+  const admitted = admit(host, delivery)
+  if (admitted !== undefined) run(host, admitted)
 }
 
 /** To a crash before its step was committed. */
@@ -160,20 +161,17 @@ const lose = (host: Host, delivery: Wiring.Delivery): void => {
   host.ports.lost(delivery)
 }
 
-/** By the clock; what is not admitted is held, or counts as not received. */
-const isAdmitted = (host: Host, delivery: Wiring.Delivery): boolean => {
+/** What the clock lets be handled now of a delivery; undefined if it is held. */
+const admit = (host: Host, delivery: Wiring.Delivery): Wiring.Delivery | undefined => {
   const at = momentNow(host)
-  switch (Wiring.admission(host.clock, delivery, at)) {
-    case "handle":
-      return true
-    case "hold":
-      hold(host, delivery, at.now)
-      return false
-    case "refuse":
-      host.counters.eventsRefusedTotal++
-      follow(host, delivery)
-      return false
+  const admission = Wiring.admit(host.clock, delivery, at)
+  if (admission._tag === "Handle") {
+    host.counters.eventsRefusedTotal += admission.refused.length
+    for (const stamp of admission.refused) setClock(host, NodeClock.receive(host.clock, stamp, at))
+    return admission.delivery
   }
+  hold(host, delivery, at.now)
+  return undefined
 }
 
 const hold = (host: Host, delivery: Wiring.Delivery, now: Machine.Instant): void => {

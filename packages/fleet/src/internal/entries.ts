@@ -70,9 +70,15 @@ const noRoom = (limit: Config.Limit): { readonly where: string; readonly message
 
 /** An entry from the broadcast tree, this node's own included. */
 export const delivered = (turn: Turn, payload: unknown): void => {
+  const entry = decoded(turn, payload)
+  if (entry !== undefined) receive(turn, [entry], emptyVector)
+}
+
+export const decoded = (turn: Turn, payload: unknown): Config.Entry | undefined => {
   const entry = Config.decodeEntry(payload)
-  if (entry.ok) receive(turn, [entry.value], emptyVector)
-  else count(turn, "entriesMalformed")
+  if (entry.ok) return entry.value
+  count(turn, "entriesMalformed")
+  return undefined
 }
 
 /** Entries from anywhere: what is new is written, and counts when it is durable. */

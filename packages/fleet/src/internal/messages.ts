@@ -156,6 +156,36 @@ export const stampsOf = (message: Message): Stamp.Stamp | undefined => {
   return greatest
 }
 
+export const sift = (
+  message: Message,
+  isRefused: (stamp: Stamp.Stamp) => boolean
+): { readonly message: Message; readonly refused: ReadonlyArray<Stamp.Stamp> } => {
+  const refused: Array<Stamp.Stamp> = []
+  if (message._tag === "Entries") {
+    const entries: Array<Config.Entry> = []
+    const aside: Array<Config.Dot> = []
+    for (const entry of message.entries) {
+      if (!isRefused(entry.revision)) entries.push(entry)
+      else {
+        aside.push(entry.dot)
+        refused.push(entry.revision)
+      }
+    }
+    return refused.length === 0 ? { message, refused } : { message: { ...message, entries, aside }, refused }
+  }
+  if (message._tag === "Delta") {
+    const docs = message.docs.map((delta): NodeDoc.DocDelta => {
+      const stamp = stampsOf({ _tag: "Delta", docs: [delta], via: [] })
+      if (stamp === undefined || !isRefused(stamp)) return delta
+      refused.push(stamp)
+      // It keeps its place: the relays are named by runs of documents.
+      return { ...delta, records: [], isAside: true }
+    })
+    return refused.length === 0 ? { message, refused } : { message: { ...message, docs }, refused }
+  }
+  return { message, refused }
+}
+
 const takeFrom = (value: NodeDoc.RecordValue | undefined, take: (stamp: Stamp.Stamp) => void): void => {
   switch (value?._tag) {
     case "Event":

@@ -7,6 +7,7 @@ import type { Config as FactsConfig, Remembered, State, Stored } from "../Facts.
 import * as NodeDoc from "../NodeDoc.ts"
 import * as Publishers from "../Publishers.ts"
 import * as Relays from "../Relays.ts"
+import { entriesMax as entriesAsideMax } from "./aside.ts"
 import { exceptionsMax } from "./entries.ts"
 import { emptyVector } from "./messages.ts"
 import { profileOf } from "./own.ts"
@@ -48,6 +49,7 @@ export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: nu
     fresh: HashMap.empty(),
     due: HashMap.empty(),
     asked: HashMap.empty(),
+    aside: { until: HashMap.empty(), vector: emptyVector },
     docs: HashMap.make([doc.id, doc]),
     docsHash: hashOf(doc),
     heard: HashMap.empty(),
@@ -100,6 +102,9 @@ export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: nu
       deltasReceived: 0,
       deltasRepeated: 0,
       documentsPulled: 0,
+      documentsAside: 0,
+      entriesAside: 0,
+      asideOverflow: 0,
       relaysRefused: 0,
       appliedStale: 0,
       rewritten: 0
@@ -241,6 +246,7 @@ export const invariants = (state: State): ReadonlyArray<string> => {
     "what neighbours are known to have is within its bound"
   )
   check(HashMap.size(state.asked) <= docsMax, "what neighbours are asked for is within its bound")
+  check(HashMap.size(state.aside.until) <= entriesAsideMax, "entries put aside are within their bound")
   check(HashMap.size(state.relays) <= Relays.knownMax, "relay trees are within their bound")
   check(
     [...HashMap.values(state.relays)].every(({ down, former, next, up }) =>

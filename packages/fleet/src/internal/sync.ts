@@ -3,8 +3,9 @@ import { LinkGate, type Machine, type NodeId, Rng } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as Config from "../Config.ts"
-import type { Message } from "../Facts.ts"
+import type { LinkState, Message } from "../Facts.ts"
 import * as NodeDoc from "../NodeDoc.ts"
+import * as aside from "./aside.ts"
 import * as entries from "./entries.ts"
 import * as events from "./events.ts"
 import { hashVector } from "./messages.ts"
@@ -62,6 +63,7 @@ const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => 
     case "Delta":
       return onDelta(turn, link, message)
     case "Entries":
+      if (message.aside !== undefined) aside.putEntries(turn, message.aside)
       return entries.receive(turn, message.entries, message.skipped)
     case "Summary":
       return onSummary(turn, link, message)
@@ -79,7 +81,8 @@ const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => 
 }
 
 export const sendDigest = (turn: Turn, link: Machine.LinkId, reply: boolean): void => {
-  const { config, docs, registers } = turn.state
+  const { config, docs } = turn.state
+  const vector = aside.vectorOf(turn.state)
   const rows: Array<readonly [NodeId.NodeId, NodeDoc.Known]> = []
   for (const [id, doc] of docs) rows.push([id, NodeDoc.knownOf(doc)])
   for (let at = 0; at < rows.length; at += config.digestRowsMax) {
@@ -90,7 +93,7 @@ export const sendDigest = (turn: Turn, link: Machine.LinkId, reply: boolean): vo
       first: at === 0,
       last,
       docs: rows.slice(at, at + config.digestRowsMax),
-      config: last ? registers.vector : null,
+      config: last ? vector : null,
       relays: true
     })
   }
@@ -146,8 +149,10 @@ const offer = (turn: Turn, link: Machine.LinkId, vector: Config.Vector): void =>
 
 const onDelta = (turn: Turn, link: Machine.LinkId, { docs, via }: Extract<Message, { _tag: "Delta" }>): void => {
   let gap = false
-  let known = linkOf(turn, link)?.known
+  const from = linkOf(turn, link)
+  let known = from?.known
   const changed: Array<spreading.Changed> = []
+  const announced: Array<readonly [NodeId.NodeId, NodeDoc.Known]> = []
   let [run, left] = [0, via[0]?.[1] ?? docs.length]
   count(turn, "deltasReceived", docs.length)
   for (const delta of docs) {
@@ -166,8 +171,16 @@ const onDelta = (turn: Turn, link: Machine.LinkId, { docs, via }: Extract<Messag
     // The sender has what it sends.
     const told: NodeDoc.Known = { incarnation: delta.incarnation, built: delta.built, version: delta.to }
     if (known !== undefined) known = spreading.learned(turn, known, delta.id, told)
+    if (delta.isAside === true && (copy === undefined || NodeDoc.compareKnown(copy, told) < 0)) {
+      aside.putDoc(turn, delta.id, told)
+      continue
+    }
     const applied = NodeDoc.apply(copy, delta)
-    if (applied._tag === "Gap") gap = true
+    if (applied._tag === "Gap") {
+      // Nothing was lost: the sender only thinks that this node took what it put aside.
+      if (from?.speaks === true && aside.isAside(turn.state, delta)) announced.push([delta.id, told])
+      else gap = true
+    }
     if (applied._tag === "Old") count(turn, "deltasRepeated")
     if (applied._tag !== "Newer") continue
     count(turn, "recordsRefused", applied.refused)
@@ -178,6 +191,7 @@ const onDelta = (turn: Turn, link: Machine.LinkId, { docs, via }: Extract<Messag
   }
   if (known !== undefined) setLink(turn, link, { known })
   if (changed.length > 0) spreading.spread(turn, changed, link)
+  if (announced.length > 0) spreading.onHave(turn, link, { _tag: "Have", docs: announced })
   if (!gap) return
   count(turn, "deltaGaps")
   askOnce(turn, link)
@@ -211,7 +225,8 @@ const hasAll = (turn: Turn, told: Config.Vector): boolean => {
   const { registers, writing } = turn.state
   const received = Config.takeable(registers.vector, told)
   return (
-    Config.covers(registers.vector, received) || Config.covers(Config.joinVectors(registers.vector, writing), received)
+    Config.covers(registers.vector, received) ||
+    Config.covers(Config.joinVectors(aside.vectorOf(turn.state), writing), received)
   )
 }
 
@@ -226,7 +241,7 @@ export const pull = (turn: Turn): void => {
   const [link, rng] = Rng.pick(turn.state.rng, ahead)
   update(turn, { rng })
   if (link === undefined) return
-  send(turn, link, { _tag: "Pull", config: Config.joinVectors(turn.state.registers.vector, turn.state.writing) })
+  send(turn, link, { _tag: "Pull", config: Config.joinVectors(aside.vectorOf(turn.state), turn.state.writing) })
   arm(turn, "Pull", 4 * turn.state.config.pullMs)
 }
 
@@ -234,17 +249,21 @@ export const pull = (turn: Turn): void => {
 export const compare = (turn: Turn): void => {
   const [link, rng] = Rng.pick(turn.state.rng, [...HashMap.keys(turn.state.links)])
   update(turn, { rng })
-  if (link === undefined) return
-  send(turn, link, {
-    _tag: "Summary",
-    docs: turn.state.docsHash,
-    config: hashVector(turn.state.registers.vector)
-  })
+  const state = link === undefined ? undefined : linkOf(turn, link)
+  if (link !== undefined && state !== undefined) send(turn, link, summaryFor(turn, state))
 }
 
+const summaryFor = ({ state }: Turn, link: LinkState): Extract<Message, { _tag: "Summary" }> => ({
+  _tag: "Summary",
+  docs: aside.docsHashFor(state, link),
+  config: hashVector(aside.vectorFor(state, link))
+})
+
 const onSummary = (turn: Turn, link: Machine.LinkId, summary: Extract<Message, { _tag: "Summary" }>): void => {
-  if (summary.docs === turn.state.docsHash && summary.config === hashVector(turn.state.registers.vector)) return
-  askOnce(turn, link)
+  const state = linkOf(turn, link)
+  if (state === undefined) return
+  const { config, docs } = summaryFor(turn, state)
+  if (summary.docs !== docs || summary.config !== config) askOnce(turn, link)
 }
 
 /** A digest for a digest, at most one a second and link. */

@@ -3,6 +3,7 @@ import { Rng } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import type { Timer } from "../Facts.ts"
 import { valueOf } from "../NodeDoc.ts"
+import * as aside from "./aside.ts"
 import * as entries from "./entries.ts"
 import * as events from "./events.ts"
 import { flush } from "./flush.ts"
@@ -47,6 +48,7 @@ export const fired = (turn: Turn, timer: Timer): void => {
       own.save(turn)
       own.remember(turn)
       relaying.tend(turn)
+      aside.tend(turn)
       spread.askAgain(turn)
       return sync.askAgain(turn)
     case "AntiEntropy":

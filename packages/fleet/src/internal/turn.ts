@@ -156,7 +156,7 @@ export const writeOwn = (turn: Turn, key: string, value: RecordValue | null, whe
   putOwn(turn, NodeDoc.write(ownDoc(turn.state), key, value), when)
 
 /** 32 bits of which document at which version; a set of documents hashes to their exclusive or, in any order. */
-export const hashOf = (doc: NodeDoc.NodeDoc): number => {
+export const hashOf = (doc: NodeDoc.Known & { readonly id: NodeId.NodeId }): number => {
   let hash = 0x811c9dc5
   const text = `${doc.id}.${doc.incarnation}.${doc.built}.${doc.version}`
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
