@@ -46,7 +46,8 @@ import type { Labels } from "./Selector.ts"
  * What the shell, the other components and the application tell the facts.
  *
  * - `Neighbors`: the numbered neighbour set of the view manager.
- * - `NeighborDown`: evidence; sent before the neighbour set without that neighbour.
+ * - `NeighborDown`: evidence; sent before the neighbour set without that neighbour. `isEarly`: the node does not know what
+ *   time it is, and the stamp of the evidence says nothing of when it was.
  * - `Delivered`: a configuration entry from the broadcast tree; `isAside` if it bears a stamp that must not be followed.
  * - `SetConfig`, `RecordEvent`: answered by `Answer` with the same token, once durable or refused. A `value` of null
  *   deletes the key.
@@ -56,7 +57,8 @@ import type { Labels } from "./Selector.ts"
  * - `Applied`: the answer to `Apply`, or the report of a local application that asked for nothing.
  * - `Leave`: this node is about to go. Its document says so from now on.
  * - `Restamp`: stamps are worth more than they were: the clock knows the time since now, or is in another epoch, begun here
- *   or heard of. What this node says of itself is said again.
+ *   or heard of. What this node says of itself is said again; evidence that has a stamp of this epoch and of a known time
+ *   keeps it. `isEarly`: the time is not known yet after all, and nothing is said again.
  *
  * `at`: when it happened, if it had to wait; the stamp and the wall of the input are of then.
  *
@@ -67,7 +69,12 @@ export type Event =
   | Machine.ShellEvent<Message, Timer>
   | { readonly _tag: "Started" }
   | { readonly _tag: "Neighbors"; readonly version: number; readonly neighbors: ReadonlyArray<Machine.Neighbor> }
-  | { readonly _tag: "NeighborDown"; readonly peer: Peer.Peer; readonly cause: DownCause }
+  | {
+      readonly _tag: "NeighborDown"
+      readonly peer: Peer.Peer
+      readonly cause: DownCause
+      readonly isEarly?: true
+    }
   | {
       readonly _tag: "Delivered"
       readonly id: unknown
@@ -112,7 +119,7 @@ export type Event =
       readonly reason: string
     }
   | { readonly _tag: "Leave" }
-  | { readonly _tag: "Restamp" }
+  | { readonly _tag: "Restamp"; readonly isEarly?: true }
 
 /** How the view manager lost a neighbour. Eviction and replacement accuse nobody. @since 0.1.0 @category models */
 export type DownCause = "closed" | "refused" | "timeout" | "left" | "evicted" | "replaced"
@@ -393,6 +400,8 @@ export interface State {
   readonly toldSize: number
   /** Neighbours that this node lost; newest last. */
   readonly lost: ReadonlyArray<Lost>
+  /** Those of `lost` that were lost while nobody knew what time it was. */
+  readonly early: ReadonlyArray<NodeId.NodeId>
   readonly leaving: Stamp.Stamp | null
   readonly registers: Registers
   /** Of this node's own dots. */
@@ -494,7 +503,7 @@ const onEvent = (turn: Turn, event: Event): void => {
     case "Neighbors":
       return sync.neighbors(turn, event.version, event.neighbors)
     case "NeighborDown":
-      return own.neighborDown(turn, event.peer, event.cause)
+      return own.neighborDown(turn, event.peer, event.cause, event.isEarly === true)
     case "Received":
       return sync.received(turn, event.link, event.message)
     case "LinkDown":
@@ -518,7 +527,7 @@ const onEvent = (turn: Turn, event: Event): void => {
     case "Leave":
       return own.leave(turn)
     case "Restamp":
-      return own.restamp(turn)
+      return event.isEarly === true ? undefined : own.restamp(turn)
     case "LinkUp":
     case "LinkRefused":
       // The view manager opens links, and its neighbour set says which of them count.

@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Hlc, Stamp } from "@starling/clock"
 import { Liveness, NodeDoc, Query } from "@starling/fleet"
+import * as fc from "fast-check"
 import * as HashMap from "effect/HashMap"
 import { Network, record, set } from "./network.ts"
 
@@ -52,6 +54,59 @@ describe("liveness", () => {
     assert.deepStrictEqual(
       items.map((item) => item.kind === "node" && item.name),
       ["n4"]
+    )
+  })
+
+  it("what was said in its true place keeps its stamp when stamps count again, and a word of the accused outdates it", () => {
+    const network = nine()
+    network.kill(4)
+    network.run(10_000)
+    const accuser = network.at(3)
+    const said = evidenceOf(network, 0, 4)
+    const spoken = network.context(4).stamp
+    network.run(10_000)
+    network.event(accuser, { _tag: "Restamp" })
+    network.run(1000)
+    assert.deepStrictEqual(evidenceOf(network, 0, 4), said)
+    const doc = NodeDoc.write(NodeDoc.empty(network.at(4).id, { incarnation: 1, built: 1 }), "adjacency", {
+      _tag: "Adjacency",
+      at: spoken,
+      neighbors: [],
+      lost: []
+    })
+    assert.isTrue(accuser.state.lost.every((one) => Liveness.isOutdated(one, doc)))
+  })
+
+  it("what was said while nobody knew the time, or in an earlier epoch, is said again, once", () => {
+    fc.assert(
+      fc.property(fc.array(fc.boolean(), { minLength: 1, maxLength: 4 }), fc.boolean(), (early, isReset) => {
+        const network = nine()
+        const accuser = network.at(0)
+        const [peers, isEarly] = [early.map((_, index) => network.peer(index + 4)), { isEarly: true } as const]
+        early.forEach((one, index) => {
+          const peer = peers[index] ?? assert.fail("no such peer")
+          network.event(accuser, { _tag: "NeighborDown", peer, cause: "closed", ...(one ? isEarly : {}) })
+          network.run(10)
+        })
+        const before = accuser.state.lost
+        network.run(5000)
+        network.event(accuser, { _tag: "Restamp", isEarly: true })
+        assert.strictEqual(accuser.state.lost, before)
+        if (isReset) {
+          const wall = network.wall(0)
+          accuser.reading = Hlc.reset(accuser.reading, 0, wall) ?? assert.fail("the epoch is 0")
+        }
+        network.event(accuser, { _tag: "Restamp" })
+        const after = accuser.state.lost
+        after.forEach((one, index) => {
+          const isSaidAgain = isReset || early[index] === true
+          assert.strictEqual(Stamp.compare(one.at, before[index]?.at ?? Stamp.zero) > 0, isSaidAgain)
+        })
+        network.run(5000)
+        network.event(accuser, { _tag: "Restamp" })
+        assert.deepStrictEqual(accuser.state.lost, after)
+        assert.deepStrictEqual(network.problems, [])
+      })
     )
   })
 

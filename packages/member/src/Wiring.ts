@@ -144,11 +144,21 @@ export const admit = (clock: NodeClock.NodeClock, delivery: Delivery, at: ClockE
   if (isStamped(delivery) && clock.phase !== "open") return hold
   const isRefused = (stamp: Stamp.Stamp) => NodeClock.judge(clock, stamp, at)._tag === "TimestampAhead"
   const greatest = stampOf(delivery)
-  if (greatest === undefined || !isRefused(greatest)) return { _tag: "Handle", delivery, refused: none }
+  if (greatest === undefined) return { _tag: "Handle", delivery: placed(clock, delivery), refused: none }
+  if (!isRefused(greatest)) return { _tag: "Handle", delivery, refused: none }
   return { _tag: "Handle", ...sifted(delivery, greatest, isRefused) }
 }
 
 const hold: Admission = { _tag: "Hold" }
+
+/** What the facts will have to say again, if this node does not know the time yet. */
+const placed = (clock: NodeClock.NodeClock, delivery: Delivery): Delivery => {
+  if (clock.phase === "open" || delivery.to !== "facts") return delivery
+  const { event, to } = delivery
+  return event._tag === "NeighborDown" || event._tag === "Restamp"
+    ? { to, event: { ...event, isEarly: true } }
+    : delivery
+}
 
 const none: ReadonlyArray<Stamp.Stamp> = []
 

@@ -98,6 +98,23 @@ describe("Wiring.admit", () => {
     )
   })
 
+  it("marks what the facts have to say again when the time is known", () => {
+    const peer = { id: writer, incarnation: 1, address: "b:1" }
+    const deliveries: ReadonlyArray<Wiring.Delivery> = [
+      { to: "facts", event: { _tag: "NeighborDown", peer, cause: "closed" } },
+      Wiring.restamp
+    ]
+    for (const delivery of deliveries) {
+      for (const phase of ["probation", "ready"] as const) {
+        const early = Wiring.admit({ ...open, phase }, delivery, at)
+        const event: unknown = early._tag === "Handle" ? early.delivery.event : undefined
+        assert.deepStrictEqual(event, { ...delivery.event, isEarly: true })
+      }
+      const late = Wiring.admit(open, delivery, at)
+      assert.isTrue(late._tag === "Handle" && late.delivery === delivery)
+    }
+  })
+
   it("a member counts what it refuses, does not follow it, and notes what it was", () => {
     const self = { id: "00000000000a", incarnation: 1, address: "a:1" }
     const config = { mode: "run-to-completion", self, name: "a", datacenter: "dc", labels: {}, contacts: [] } as const

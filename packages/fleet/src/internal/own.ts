@@ -30,17 +30,23 @@ export const profileOf = (config: State["config"], left: Profile["left"]): Profi
 export const adjacent = (turn: Turn, up: ReadonlyArray<Machine.Neighbor>): void => {
   const back = new Set(up.map(({ peer }) => peer.id))
   const isAcquitted = turn.state.lost.some(({ id }) => back.has(id))
-  if (isAcquitted) update(turn, { lost: turn.state.lost.filter(({ id }) => !back.has(id)) })
+  if (isAcquitted)
+    setLost(
+      turn,
+      turn.state.lost.filter(({ id }) => !back.has(id)),
+      turn.state.early
+    )
   const isNew = up.some(({ peer }) => (docOf(turn.state, peer.id)?.incarnation ?? 0) < peer.incarnation)
   tellAdjacency(turn, isAcquitted || isNew ? "soon" : "calm")
 }
 
 /** A neighbour was lost. Eviction and replacement are no accusation. */
-export const neighborDown = (turn: Turn, peer: Peer.Peer, cause: DownCause): void => {
+export const neighborDown = (turn: Turn, peer: Peer.Peer, cause: DownCause, isEarly: boolean): void => {
   if (cause === "evicted" || cause === "replaced") return
   const others = turn.state.lost.filter(({ id }) => id !== peer.id)
   const lost: Lost = { id: peer.id, incarnation: peer.incarnation, cause, at: turn.stamp }
-  update(turn, { lost: [...others, lost].slice(-lostMax) })
+  const early = turn.state.early.filter((id) => id !== peer.id)
+  setLost(turn, [...others, lost].slice(-lostMax), isEarly ? [...early, peer.id] : early)
   tellAdjacency(turn)
 }
 
@@ -48,13 +54,28 @@ export const neighborDown = (turn: Turn, peer: Peer.Peer, cause: DownCause): voi
 export const refute = (turn: Turn, doc: NodeDoc.NodeDoc): void => {
   const lost = turn.state.lost.filter((one) => one.id !== doc.id || !isOutdated(one, doc))
   if (lost.length === turn.state.lost.length) return
-  update(turn, { lost })
+  setLost(turn, lost, turn.state.early)
   tellAdjacency(turn)
 }
 
-/** Stamps of before sort before everything: neighbours and accusations are said again with one that counts. */
+const setLost = (turn: Turn, lost: State["lost"], early: State["early"]): void =>
+  update(turn, { lost, early: early.filter((accused) => lost.some(({ id }) => id === accused)) })
+
+/**
+ * Stamps of an unknown time, and of an earlier epoch, sort before everything: neighbours and such accusations are said again
+ * with one that counts. What was said in its true place stays there: it tells people how long ago it was, and a word that the
+ * accused spoke since refutes it.
+ */
 export const restamp = (turn: Turn): void => {
-  update(turn, { lost: turn.state.lost.map((one) => ({ ...one, at: turn.stamp })) })
+  const { early, lost } = turn.state
+  const counts = ({ at, id }: Lost) => at.epoch >= turn.stamp.epoch && !early.includes(id)
+  const again = (one: Lost): Lost => ({ ...one, at: turn.stamp })
+  if (!lost.every(counts))
+    setLost(
+      turn,
+      Array.from(lost, (one) => (counts(one) ? one : again(one))),
+      []
+    )
   writeAdjacency(turn, adjacentTo(turn.state))
 }
 

@@ -63,6 +63,7 @@ export const make = (config: FactsConfig, stored: Stored, rng: Rng.Rng, wall: nu
     rememberDue: false,
     toldSize: 0,
     lost: [],
+    early: [],
     leaving: null,
     registers,
     generation,
@@ -244,6 +245,10 @@ export const invariants = (state: State): ReadonlyArray<string> => {
   check(
     links.every(({ known }) => known === undefined || HashMap.size(known) <= 2 * docsMax + 1),
     "what neighbours are known to have is within its bound"
+  )
+  check(
+    state.early.every((id) => state.lost.some((one) => one.id === id)),
+    "evidence of an unknown time is evidence"
   )
   check(HashMap.size(state.asked) <= docsMax, "what neighbours are asked for is within its bound")
   check(HashMap.size(state.aside.until) <= entriesAsideMax, "entries put aside are within their bound")
