@@ -11,7 +11,7 @@
  *
  * @since 0.1.0
  */
-import { Codec, type Machine, type NodeId } from "@starling/machine"
+import { Codec, LinkGate, type Machine, type NodeId } from "@starling/machine"
 import type { BlockKind, ClockEstimator, Demand, Moment } from "./ClockEstimator.ts"
 import * as EffectiveTime from "./EffectiveTime.ts"
 import * as FleetTime from "./FleetTime.ts"
@@ -96,6 +96,12 @@ export const defaults: Omit<Config, "self"> = {
   time: EffectiveTime.defaults
 }
 
+/** A block, and when it came. @since 0.1.0 @category models */
+export interface Arrived<Block> {
+  readonly message: Message<Block>
+  readonly at: Machine.Instant
+}
+
 /**
  * A neighbour, and when it was sent a block last. `held`: its first block, until it can be told how long that was under
  * way.
@@ -106,14 +112,15 @@ export const defaults: Omit<Config, "self"> = {
 export interface Neighbor<Block> extends Machine.Neighbor {
   readonly sentAt: Machine.Instant | undefined
   readonly way: delay.Way
-  readonly held: { readonly message: Message<Block>; readonly at: Machine.Instant } | undefined
+  readonly held: Arrived<Block> | undefined
 }
 
 /** @since 0.1.0 @category models */
 export interface State<Estimator, Block> {
   readonly config: Config
   readonly round: number
-  readonly version: number
+  /** Blocks of a link that may become a neighbour's, with when they came. */
+  readonly gate: LinkGate.LinkGate<Arrived<Block>>
   readonly neighbors: ReadonlyArray<Neighbor<Block>>
   readonly size: number | undefined
   readonly estimator: Estimator
@@ -132,7 +139,7 @@ export interface State<Estimator, Block> {
 export interface Counters {
   readonly sent: number
   readonly received: number
-  /** Blocks of a link that is no neighbour's, not looked at. */
+  /** Blocks dropped because their link went down before it was a neighbour's, or because too many waited for that. */
   readonly strangers: number
   /** How often wall and monotonic clock disagreed about how much time had passed. */
   readonly restarts: number
@@ -178,7 +185,7 @@ export const make = <E, B>(estimator: ClockEstimator<E, B>): Protocol<E, B> => (
   make: (config, seed, now, offset, overdue = false) => ({
     config,
     round: 0,
-    version: -1,
+    gate: LinkGate.empty,
     neighbors: [],
     size: undefined,
     estimator: estimator.make(config.self, seed),
@@ -230,6 +237,9 @@ const step = <E, B>(
     case "Received":
       onReceived(turn, event.link, event.message)
       break
+    case "LinkDown":
+      onLinkDown(turn, event.link)
+      break
     default:
   }
   return [turn.state, turn.actions]
@@ -247,6 +257,8 @@ const look = <E, B>(turn: Turn<E, B>): void => {
     estimator: turn.estimator.restart(state.estimator),
     estimate: undefined,
     fleet: FleetTime.restart(state.fleet, at.now),
+    // When they came is told by the clock that is void.
+    gate: { ...state.gate, held: [] },
     neighbors: state.neighbors.map((neighbor) => ({ ...neighbor, way: delay.unknown, held: undefined })),
     era: (state.era + 1) % eras,
     counters: { ...state.counters, restarts: state.counters.restarts + 1 }
@@ -277,7 +289,8 @@ const longestUnheard = <E, B>({ neighbors }: State<E, B>): Neighbor<B> | undefin
 }
 
 const onNeighbors = <E, B>(turn: Turn<E, B>, version: number, named: ReadonlyArray<Machine.Neighbor>): void => {
-  if (version <= turn.state.version) return
+  const change = LinkGate.accept(turn.state.gate, version, named)
+  if (change === undefined) return
   const known = new Map(turn.state.neighbors.map((neighbor) => [neighbor.link, neighbor]))
   const neighbors = named.map(
     ({ link, peer }): Neighbor<B> =>
@@ -287,38 +300,58 @@ const onNeighbors = <E, B>(turn: Turn<E, B>, version: number, named: ReadonlyArr
     turn.state.estimator,
     neighbors.map(({ peer }) => peer.id)
   )
-  turn.state = { ...turn.state, version, neighbors, estimator }
-  for (const neighbor of neighbors) if (!known.has(neighbor.link)) send(turn, neighbor, "full")
+  turn.state = { ...turn.state, gate: change.gate, neighbors, estimator }
+  for (const { link, message } of change.released) take(turn, link, message)
+  for (const { link } of change.up) {
+    const added = turn.state.neighbors.find((neighbor) => neighbor.link === link)
+    if (added !== undefined) send(turn, added, "full")
+  }
+}
+
+const onLinkDown = <E, B>(turn: Turn<E, B>, link: Machine.LinkId): void => {
+  const { counters, gate } = turn.state
+  const closed = LinkGate.close(gate, link)
+  if (closed === gate) return
+  const strangers = counters.strangers + gate.held.length - closed.held.length
+  turn.state = { ...turn.state, gate: closed, counters: { ...counters, strangers } }
 }
 
 const onReceived = <E, B>(turn: Turn<E, B>, link: Machine.LinkId, message: Message<B>): void => {
   const { at, state } = turn
+  const arrived = { message, at: at.now }
+  if (state.neighbors.some((neighbor) => neighbor.link === link)) return take(turn, link, arrived)
+  // The view manager has not said yet that this is a neighbour.
+  const gate = LinkGate.hold(state.gate, link, arrived)
+  const strangers = state.counters.strangers + gate.overflowed - state.gate.overflowed
+  turn.state = { ...state, gate, counters: { ...state.counters, strangers } }
+}
+
+/** A block of a neighbour, which may have come before it was one. */
+const take = <E, B>(turn: Turn<E, B>, link: Machine.LinkId, arrived: Arrived<B>): void => {
+  const { state } = turn
   const from = state.neighbors.find((neighbor) => neighbor.link === link)
-  if (from === undefined) {
-    turn.state = { ...state, counters: { ...state.counters, strangers: state.counters.strangers + 1 } }
-    return
-  }
-  const way = delay.learn(from.way, message, at.now, state.era)
+  if (from === undefined) return
+  const { message } = arrived
+  const way = delay.learn(from.way, message, arrived.at, state.era)
   const { toleranceMs } = state.config.time
   const isKnown = delay.oneWay(way, 0, toleranceMs) !== undefined
   // Until it is known how long they take, the first block of a link waits: it tells most.
-  const held = isKnown ? undefined : (from.held ?? { message, at: at.now })
+  const held = isKnown ? undefined : (from.held ?? arrived)
   turn.state = {
     ...withNeighbor(state, { ...from, way, held }),
     counters: { ...state.counters, received: state.counters.received + 1 }
   }
   if (!isKnown) return
-  if (from.held !== undefined) absorb(turn, from.peer.id, way, from.held.message, from.held.at)
-  absorb(turn, from.peer.id, way, message, at.now)
+  if (from.held !== undefined) absorb(turn, from.peer.id, way, from.held)
+  absorb(turn, from.peer.id, way, arrived)
 }
 
-/** A block that came at `arrivedAt`, as if it had been under way until now. */
+/** As if the block had been under way until now. */
 const absorb = <E, B>(
   turn: Turn<E, B>,
   from: NodeId.NodeId,
   way: delay.Way,
-  message: Message<B>,
-  arrivedAt: Machine.Instant
+  { at: arrivedAt, message }: Arrived<B>
 ): void => {
   const { at, estimator, state } = turn
   if (message.era !== way.era) return

@@ -1,6 +1,7 @@
 /** The population protocol in a small fleet with real delays, and clocks that go wrong in every way. */
 import { assert, describe, it } from "@effect/vitest"
 import { EffectiveTime, FleetTime, Guard, Hlc, MedianEstimator, Population, Stamp } from "@starling/clock"
+import { LinkGate } from "@starling/machine"
 import * as fc from "fast-check"
 import { clocks, epochMs, Network, type Node, settledAfterMs } from "./clockNetwork.ts"
 
@@ -330,22 +331,77 @@ describe("Population's machine", () => {
     )
   })
 
-  it("a stale timer, an old view and the block of a stranger change nothing but a counter", () => {
+  it("blocks that come before the news that their link is a neighbour's count as if they had come after it", () => {
+    const others = fc.array(fc.tuple(fc.integer({ min: 1, max: 60 }), fc.integer({ min: -200, max: 200 })), {
+      minLength: 1,
+      maxLength: 4
+    })
+    fc.assert(
+      fc.property(others, fc.integer({ min: 0, max: 250 }), (blocks, newsAt) => {
+        let now = 0
+        const received = blocks.map(([pass, offset], index) => {
+          now += pass
+          const message = {
+            _tag: "Clocks",
+            sentAt: now - 5,
+            era: 0,
+            back: index === 0 ? undefined : { transit: 5, era: 0 },
+            block: { own: wall + now + offset, median: undefined, samples: [] }
+          } as const
+          return { at: now, event: { _tag: "Received", link: 7, message } } as const
+        })
+        const play = (newsAt: number) => {
+          const events = [...received, { at: newsAt, event: up(7) } as const].toSorted((a, b) => a.at - b.at)
+          const played = events.reduce(
+            (state, { at, event }) => step(state, { now: at, wall: wall + at, event })[0],
+            make(config, 1, 0)
+          )
+          const [end] = step(played, { now: 300, wall: wall + 300, event: { _tag: "Fleet", size: 2 } })
+          return {
+            way: end.neighbors[0]?.way,
+            held: end.neighbors[0]?.held,
+            votes: Population.median.status(end, { now: 300, wall: wall + 300 }).votes,
+            waiting: end.gate.held,
+            strangers: end.counters.strangers
+          }
+        }
+        assert.deepStrictEqual(play(newsAt), play(0))
+      })
+    )
+  })
+
+  it("what a link sent that went down before it was a neighbour's is dropped and counted, and so is what finds no room", () => {
+    const [state] = step(make(config, 1, 0), { now: 0, wall, event: up(7) })
+    const block = (link: number) =>
+      ({
+        _tag: "Received",
+        link,
+        message: {
+          _tag: "Clocks",
+          sentAt: 0,
+          era: 0,
+          back: undefined,
+          block: { own: wall, median: undefined, samples: [] }
+        }
+      }) as const
+    const feed = (before: typeof state, event: Parameters<typeof step>[1]["event"]) =>
+      step(before, { now: 10, wall: wall + 10, event })[0]
+    const waiting = [block(8), block(9), block(8)].reduce(feed, state)
+    assert.strictEqual(waiting.counters.strangers, 0)
+    const down = feed(waiting, { _tag: "LinkDown", link: 8, reason: { _tag: "Reset" } })
+    assert.strictEqual(down.counters.strangers, 2)
+    assert.strictEqual(down.gate.held.length, 1)
+    const full = Array.from({ length: 300 }, () => block(10)).reduce(feed, down)
+    assert.strictEqual(full.gate.held.length, LinkGate.heldMax)
+    assert.strictEqual(full.counters.strangers, 2 + 301 - LinkGate.heldMax)
+  })
+
+  it("a stale timer and an old view change nothing", () => {
     const [state] = step(make(config, 1, 0), { now: 0, wall, event: up(7, 2) })
     const at = { now: 10, wall: wall + 10 }
     const stale = step(state, { ...at, event: { _tag: "TimerFired", timer: { _tag: "Round", round: 5 } } })
     assert.deepStrictEqual(stale, [{ ...state, seen: at }, []])
     assert.deepStrictEqual(step(state, { ...at, event: up(9, 1) }), [{ ...state, seen: at }, []])
-    const message = {
-      _tag: "Clocks",
-      sentAt: 0,
-      era: 0,
-      back: undefined,
-      block: { own: wall, median: undefined, samples: [] }
-    } as const
-    const [after, actions] = step(state, { ...at, event: { _tag: "Received", link: 8, message } })
-    assert.deepStrictEqual(after, { ...state, seen: at, counters: { ...state.counters, strangers: 1 } })
-    assert.deepStrictEqual(actions, [])
   })
 
   it("no clock of whatever year makes it throw or tell what cannot be told", () => {
