@@ -77,7 +77,7 @@ export const problemsOf = (runtime: Runtime.Runtime, facts: Facts.State): Readon
   }
   if (lastRefused !== null && refusedAt !== undefined && runtime.now() - refusedAt < refusedShownMs) {
     problems.push({
-      what: `messages were not taken, ${refused} since the start: ${lastRefused}`,
+      what: `stamps beyond what this node follows were refused, ${refused} since the start: ${lastRefused}`,
       where,
       next: "starling clock"
     })
