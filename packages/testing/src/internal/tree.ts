@@ -200,9 +200,14 @@ const event: Agent.NewEvent = { app: "tree", severity: "info", body: "at work", 
 /** Everything is whole again, and does what it is for. */
 const heal = Effect.fnUntraced(function* (stage: Stage) {
   const { broken, fleet, lives, slots } = stage
+  // A strike that waits in a mailbox, behind a write to a slow disk for instance, is still to come.
+  const isStruck = Effect.map(
+    Effect.suspend(() => Effect.forEach(AgentFleet.running(fleet), (agent) => agent.tree)),
+    (trees) => trees.some(({ items }) => items.some(({ mailbox }) => mailbox > 0))
+  )
   const isQuiet = Effect.suspend(() =>
     slots.every(({ agent, run }) => agent !== undefined && run !== undefined && Lives.unquiet(run).length === 0)
-      ? AgentFleet.isWhole(fleet)
+      ? Effect.flatMap(isStruck, (struck) => (struck ? Effect.succeed(false) : AgentFleet.isWhole(fleet)))
       : Effect.succeed(false)
   )
   if (!(yield* AgentFleet.until(isQuiet, healMs))) {
