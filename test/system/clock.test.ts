@@ -32,7 +32,7 @@ const wrong = 4
 const threeHoursAhead = ["--clock-offset", "3h"]
 
 /** Between two events: longer than a busy machine needs to take one in. */
-const pauseMs = 400
+const pauseMs = 1000
 
 let fleet: ReadonlyArray<AgentProcess> = []
 let folder = temporary()

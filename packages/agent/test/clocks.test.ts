@@ -54,7 +54,7 @@ describe("the clock as people see it", () => {
 
   it("a refused message is a problem for a minute, and counted for ever", () => {
     const { facts, host, runtime, time } = make()
-    const problems = () => Clocks.problemsOf(runtime, facts).filter(({ what }) => what.includes("not taken")).length
+    const problems = () => Clocks.problemsOf(runtime, facts).filter(({ what }) => what.includes("were refused")).length
     assert.strictEqual(problems(), 0)
     const stamp = { epoch: 2000, wall: base, counter: 0, node: "bbbbbbbbbbbb" }
     host.clock = NodeClock.receive(host.clock, stamp, Host.momentNow(host))

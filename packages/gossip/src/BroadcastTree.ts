@@ -52,6 +52,7 @@ import * as MessageId from "./MessageId.ts"
  *   by `Accepted` or `Rejected` with the same token.
  * - `Graft`: ask this neighbour for these broadcasts, if they are still unseen.
  * - `Leave`: this node is about to go. What was delivered is stored at once, so that its next run is not given it again.
+ * - `Recount`: repair may have lost word of a broadcast. Answered by `Known`.
  * - `Shorter`: by its announcement, through this neighbour the broadcast would have taken `round` hops, and would have been
  *   here at `since`.
  * - `Shed`: instead of sending this broadcast on this link, where too much waits, the shell dropped it.
@@ -71,6 +72,7 @@ export type Event =
       readonly ordered?: boolean
     }
   | { readonly _tag: "Leave" }
+  | { readonly _tag: "Recount" }
   | LazyPushRepair.Output
   | { readonly _tag: "Shed"; readonly link: Machine.LinkId; readonly id: MessageId.MessageId }
 
@@ -115,7 +117,8 @@ export type Rejection = Model.Rejection
  *
  * - `Seen`: this broadcast has arrived after `round` hops (`link` gave it; `mended` as above), or is this node's own (`link`
  *   null).
- * - `Known`: the machine was made anew; these are seen, and no payload is cached.
+ * - `Known`: what is seen, and of which the payload is cached: none if this machine was made anew; or repair may have lost
+ *   word of some.
  * - `Late`: the tree brought a broadcast that had been asked for: waiting longer would have done.
  * - `Announce`: tell these neighbours of it.
  * - `Forgotten`: these payloads have left the cache; grafts of them cannot be answered.
@@ -275,6 +278,9 @@ export const step = (state: State, { event, now }: Machine.Input<Event>): Machin
     case "Started":
       onStarted(turn)
       break
+    case "Recount":
+      tellKnown(turn)
+      break
     case "LinkUp":
     case "LinkRefused":
       break
@@ -302,10 +308,14 @@ export const invariants: (state: State) => ReadonlyArray<string> = Invariants.br
 
 /** A state that was made anew knows only what was handed out: repair must ask for the rest again, and advertise nothing. */
 const onStarted = (turn: Turn): void => {
-  const { isKnown, windows } = turn.state
-  if (isKnown) return
+  if (turn.state.isKnown) return
   turn.state = { ...turn.state, isKnown: true }
-  emit(turn, { _tag: "Known", windows })
+  tellKnown(turn)
+}
+
+const tellKnown = (turn: Turn): void => {
+  const { cache, windows } = turn.state
+  emit(turn, { _tag: "Known", windows, held: Cache.ids(cache) })
 }
 
 const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => {

@@ -129,7 +129,7 @@ export const step = (state: State, { event, now }: Machine.Input<Event>): Machin
       onSeen(turn, event)
       break
     case "Known":
-      onKnown(turn, event.windows)
+      onKnown(turn, event)
       break
     case "Late":
       count(turn, "late")
@@ -307,15 +307,15 @@ const onSeen = (turn: Turn, event: Extract<Event, { readonly _tag: "Seen" }>): v
   }
 }
 
-/** The tree begins anew: what it does not know has to come again, and it can send nothing. */
-const onKnown = (turn: Turn, windows: BroadcastTree.Windows): void => {
+/** What the tree knows, and what of it it can send: what it does not know has to come again. */
+const onKnown = (turn: Turn, { held, windows }: Extract<Event, { readonly _tag: "Known" }>): void => {
   const { missing } = turn.state
   const seen = Win.merge(Win.empty, windows)
   const over = [...HashMap.values(missing.entries)].filter(({ id }) => Win.has(seen, id))
   turn.state = {
     ...turn.state,
     seen,
-    held: Held.empty,
+    held: held.reduce(Held.add, Held.empty),
     missing: over.reduce((left, { id }) => Missing.remove(left, id), missing)
   }
 }

@@ -604,6 +604,7 @@ const rebuilt = <C extends Component>(turn: Turn, component: C): void => {
   enqueue(turn, "shell", { to: component, event: { _tag: "Started" } })
   const told = state.told[component]
   if (told !== undefined) enqueue(turn, "shell", told)
+  if (component === "lazy-push-repair") enqueue(turn, "shell", Wiring.recount)
   if (component === "facts" && state.handles !== undefined) enqueue(turn, "shell", state.handles)
 }
 

@@ -78,9 +78,20 @@ export const isNeighborSet = (delivery: Delivery): boolean =>
  */
 export const afterCrash = (to: Component): ReadonlyArray<Delivery> => {
   const started = { to, event: { _tag: "Started" } } as const
-  // What the crash took may have been the word that stamps count now.
-  return to === "facts" ? [started, restamp] : [started]
+  switch (to) {
+    case "facts":
+      // What the crash took may have been the word that stamps count now.
+      return [started, restamp]
+    case "lazy-push-repair":
+      // Or the only word of a broadcast that no neighbour was there for.
+      return [started, recount]
+    default:
+      return [started]
+  }
 }
+
+/** What the broadcast tree is told when repair was rebuilt, or went on after a crash. @since 0.1.0 */
+export const recount: Delivery = { to: "broadcast-tree", event: { _tag: "Recount" } }
 
 /**
  * The id of a broadcast that the broadcast tree hands over with this, to facts or to the application.

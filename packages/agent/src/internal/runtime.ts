@@ -4,7 +4,7 @@
 import { Actor, DynamicSupervisor, Mailbox, Registry, Supervisor, System } from "@starling/actor"
 import { Lease } from "@starling/clock"
 import { Pattern, Query } from "@starling/fleet"
-import { Component, type Parts, type Wiring } from "@starling/member"
+import { Component, type Parts, Wiring } from "@starling/member"
 import { type Handshake, Link, Transport } from "@starling/wire"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -340,6 +340,7 @@ const onRebuilt = (runtime: Runtime, component: Component.Component): void => {
   if (component === "facts") {
     runtime.boxes.tell({ to: "facts", event: { _tag: "Handles", patterns: Application.patterns(runtime.application) } })
   }
+  if (component === "lazy-push-repair") runtime.boxes.tell(Wiring.recount)
 }
 
 const storeActor = (writer: StoreWriter.StoreWriter, store: Store["Service"]) =>

@@ -43,6 +43,9 @@ export const empty: Cache = { entries: HashMap.empty(), order: Queue.empty, byte
 export const get = (cache: Cache, id: MessageId.MessageId): Entry | undefined =>
   Option.getOrUndefined(HashMap.get(cache.entries, MessageId.toText(id)))
 
+/** All of them, the oldest first. */
+export const ids = (cache: Cache): ReadonlyArray<MessageId.MessageId> => Queue.toArray(cache.order).map(({ id }) => id)
+
 /** `entry` must not be in the cache; the delivered windows see to that. */
 export const put = (cache: Cache, entry: Entry): Cache => {
   const key = MessageId.toText(entry.id)

@@ -53,7 +53,7 @@ export type Output =
       readonly round: number
       readonly mended: boolean
     }
-  | { readonly _tag: "Known"; readonly windows: Win.Windows }
+  | { readonly _tag: "Known"; readonly windows: Win.Windows; readonly held: ReadonlyArray<MessageId.MessageId> }
   | { readonly _tag: "Late" }
   | {
       readonly _tag: "Announce"
