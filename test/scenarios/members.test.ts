@@ -1,5 +1,5 @@
 /**
- * A thousand members in virtual time: they join, become one overlay, and every broadcast reaches each of them once. Five
+ * A thousand members in virtual time: they join, become one overlay, and every broadcast reaches each of them once. Four
  * seeds run in `.ci/run seeds`.
  */
 import { assert, describe, it } from "@effect/vitest"
