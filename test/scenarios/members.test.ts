@@ -1,5 +1,5 @@
 /**
- * A thousand members in virtual time: they join, become one overlay, and every broadcast reaches each of them once. Four
+ * A thousand members in virtual time: they join, become one overlay, and every broadcast reaches each of them once. Ten
  * seeds run in `.ci/run seeds`.
  */
 import { assert, describe, it } from "@effect/vitest"

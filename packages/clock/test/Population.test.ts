@@ -299,6 +299,14 @@ describe("Population's machine", () => {
   const { make, step } = Population.median
   const peer = { id: "000000000001", incarnation: 1, address: "10.0.0.1:7000" }
   const wall = epochMs
+  /** What a node says that has just begun. */
+  const first = {
+    _tag: "Clocks",
+    sentAt: 0,
+    era: 0,
+    back: undefined,
+    block: { own: wall, median: undefined, samples: [] }
+  } as const
   const up = (link: number, version = 1) => ({ _tag: "Neighbors", version, neighbors: [{ link, peer }] }) as const
 
   it("a new neighbour is sent all that is known at once, and no second block within a tenth of a second", () => {
@@ -307,13 +315,7 @@ describe("Population's machine", () => {
       {
         _tag: "Send",
         link: 7,
-        message: {
-          _tag: "Clocks",
-          sentAt: 0,
-          era: 0,
-          back: undefined,
-          block: { own: wall, median: undefined, samples: [] }
-        }
+        message: first
       }
     ])
     assert.deepStrictEqual(step(one, { now: 50, wall: wall + 50, event: up(7) })[1], [])
@@ -378,13 +380,7 @@ describe("Population's machine", () => {
       ({
         _tag: "Received",
         link,
-        message: {
-          _tag: "Clocks",
-          sentAt: 0,
-          era: 0,
-          back: undefined,
-          block: { own: wall, median: undefined, samples: [] }
-        }
+        message: first
       }) as const
     const feed = (before: typeof state, event: Parameters<typeof step>[1]["event"]) =>
       step(before, { now: 10, wall: wall + 10, event })[0]

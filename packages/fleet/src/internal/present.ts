@@ -1,4 +1,4 @@
-/** Whether a node seems to be there, for choices that may be wrong. */
+/** Whether a node seems to be there. */
 import * as NodeDoc from "../NodeDoc.ts"
 import { docOf, type Turn } from "./turn.ts"
 

@@ -69,17 +69,15 @@ export const onClaims = (
   { parents, released }: Extract<Message, { _tag: "Claims" }>
 ): void => {
   const left = speaking(turn)
+  let { relays } = turn.state
   const orphans: Array<Relays.Orphaned> = []
-  for (const [list, isParent] of [
-    [parents, true],
-    [released, false]
-  ] as const) {
-    for (const relay of list) {
-      const { orphaned, relays } = Relays.claimed(turn.state.relays, relay, link, isParent, left, turn.now)
-      update(turn, { relays })
-      orphans.push(...orphaned)
-    }
+  const told = [...parents.map((relay) => [relay, true] as const), ...released.map((relay) => [relay, false] as const)]
+  for (const [relay, isParent] of told) {
+    const claimed = Relays.claimed(relays, relay, link, isParent, left, turn.now)
+    relays = claimed.relays
+    orphans.push(...claimed.orphaned)
   }
+  update(turn, { relays })
   claim(turn, orphans)
 }
 
