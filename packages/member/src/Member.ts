@@ -115,7 +115,8 @@ export interface State {
 
 /**
  * `eventsLost` to crashes before a step, `refused` documents and configuration entries because of a stamp that must not be
- * followed, `heldRefused` because too many waited for the time already, `redelivered` by a broadcast tree that was rebuilt (and not handed on).
+ * followed, `heldRefused` because too many waited for the time already, `redelivered` by a broadcast tree that was rebuilt
+ * (and not handed on).
  *
  * @since 0.1.0
  * @category models
