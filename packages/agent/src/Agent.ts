@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import type { Stamp } from "@starling/clock"
 import type { Document } from "@starling/fleet"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
@@ -18,6 +19,18 @@ export class InvalidInput extends Data.TaggedError("InvalidInput")<{
 
 /** The agent could not do it now: stopping, overloaded, or its component crashed before the request was stored. @since 0.1.0 @category errors */
 export class Unavailable extends Data.TaggedError("Unavailable")<{ readonly message: string }> {}
+
+/**
+ * A stamp that was not followed, since it lies beyond what the fleet's time allows. What came with it should not be acted
+ * upon: what follows from it would be stamped before it.
+ *
+ * @since 0.2.0
+ * @category errors
+ */
+export class StampRefused extends Data.TaggedError("StampRefused")<{
+  readonly stamp: Stamp.Stamp
+  readonly message: string
+}> {}
 
 /** The agent cannot start, or cannot go on: what is wrong, and what to do next. @since 0.1.0 @category errors */
 export class StartError extends Data.TaggedError("StartError")<{
@@ -165,6 +178,13 @@ export class Agent extends Context.Service<
      * time and none is given.
      */
     readonly resetClock: (expected: number, wall?: number) => Effect.Effect<number, InvalidInput | Unavailable>
+    /**
+     * A fresh stamp for what the application says or does: later than every stamp that this node has given or followed.
+     * Waits while the node does not know what time it is, some seconds after its start; 10 s at most.
+     */
+    readonly stamp: Effect.Effect<Stamp.Stamp, Unavailable>
+    /** Follows the stamp of what the application has received, so that whatever is stamped from now on sorts after it. */
+    readonly observe: (stamp: Stamp.Stamp) => Effect.Effect<void, StampRefused | Unavailable>
     readonly view: Effect.Effect<Document.View>
     readonly changes: Stream.Stream<void>
 

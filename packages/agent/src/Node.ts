@@ -35,6 +35,7 @@ import * as Clocks from "./internal/clocks.ts"
 import * as Host from "./internal/host.ts"
 import * as Profiles from "./internal/profiles.ts"
 import * as Runtime from "./internal/runtime.ts"
+import * as Stamps from "./internal/stamps.ts"
 import type { Store } from "./Store.ts"
 
 /**
@@ -150,6 +151,8 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
       ask((token) => ({ to: "clock", event: { _tag: "Reset", token, expected, wall } })).pipe(
         Effect.flatMap((reply) => (reply._tag === "Epoch" ? Effect.succeed(reply.epoch) : unexpected(reply)))
       ),
+    stamp: Stamps.draw(host),
+    observe: (stamp) => Stamps.observe(host, stamp),
     view: query(Query.view),
     changes: Stream.fromPubSub(application.changes),
     setConfig,

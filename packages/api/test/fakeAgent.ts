@@ -1,5 +1,6 @@
 /** An agent without a fleet: documents in memory, and every call recorded. */
 import * as Agent from "@starling/agent/Agent"
+import { Guard, Hlc } from "@starling/clock"
 import type { Document } from "@starling/fleet"
 import * as Effect from "effect/Effect"
 import * as PubSub from "effect/PubSub"
@@ -98,6 +99,7 @@ export interface Fake {
   broken: boolean
   /** Of the clock. */
   epoch: number
+  wall: number
   fleet: ReadonlyArray<Document.NodeDocument>
   datacenters: ReadonlyArray<Document.DatacenterView>
   readonly signal: Effect.Effect<void>
@@ -108,6 +110,7 @@ export const make: Effect.Effect<Fake> = Effect.gen(function* () {
   const entries = new Map<string, ReadonlyArray<Document.ConfigDocument>>()
   const events: Array<Document.EventDocument> = []
   let broadcasts = 0
+  let reading = Hlc.make(Number.MAX_SAFE_INTEGER)
   const attempt = <A>(call: unknown, value: () => A): Effect.Effect<A, Agent.InvalidInput | Agent.Unavailable> =>
     Effect.suspend(() => {
       fake.calls.push(call)
@@ -156,6 +159,7 @@ export const make: Effect.Effect<Fake> = Effect.gen(function* () {
     failure: undefined,
     broken: false,
     epoch: 0,
+    wall: 1000,
     fleet: [node("fra-1", "a1b2c3d4e5f6"), node("fra-2", "b1b2c3d4e5f6")],
     datacenters: view.datacenters,
     signal: Effect.asVoid(PubSub.publish(signals, undefined)),
@@ -234,6 +238,21 @@ export const make: Effect.Effect<Fake> = Effect.gen(function* () {
           uptimeSeconds: 12
         }
       ]),
+      // A hybrid logical clock behind a guard.
+      stamp: Effect.sync(() => {
+        const [next, stamp] = Hlc.stamp(reading, fake.wall, view.nodeId)
+        reading = next
+        return stamp
+      }),
+      observe: (stamp) =>
+        Effect.suspend(() => {
+          const verdict = Guard.judge(reading, stamp, fake.wall)
+          if (verdict._tag === "TimestampAhead") {
+            return Effect.fail(new Agent.StampRefused({ stamp, message: Guard.message(verdict) }))
+          }
+          reading = Hlc.receive(reading, stamp, fake.wall)
+          return Effect.void
+        }),
       view: Effect.sync(() => ({ ...view, datacenters: fake.datacenters })),
       changes: Stream.fromPubSub(signals),
       setConfig: (change) => attempt({ setConfig: change }, () => write({ ...change, operation: "set" })),

@@ -7,7 +7,7 @@
  *
  * Nothing here waits and nothing here is an Effect: it runs on the component's own turn.
  */
-import { type ClockEstimator, NodeClock, type Stamp } from "@starling/clock"
+import { type ClockEstimator, type Guard, NodeClock, type Stamp } from "@starling/clock"
 import type { MessageId } from "@starling/gossip"
 import { Cell, type Machine, Rng } from "@starling/machine"
 import { Component, Ledger, Parts, Wiring } from "@starling/member"
@@ -71,6 +71,8 @@ export interface Host {
   clock: NodeClock.NodeClock
   /** What waits until the time is known, the oldest first. */
   readonly held: Array<Wiring.Delivery>
+  /** Of the application, who waits for the same. */
+  readonly onOpen: Set<() => void>
   ledger: Ledger.Ledger
   rng: Rng.Rng
   /** The newest neighbour set each component was told. */
@@ -104,6 +106,7 @@ export const make = (settings: Parts.Settings, stored: Parts.Stored, ports: Port
     ports,
     clock,
     held: [],
+    onOpen: new Set(),
     ledger: Ledger.empty,
     told: new Map(),
     rng: Rng.split(Rng.make(seed), "host"),
@@ -204,6 +207,20 @@ const setClock = (host: Host, clock: NodeClock.NodeClock): void => {
   const before = host.clock
   host.clock = clock
   for (const delivery of Wiring.clockMoved(before, clock)) host.ports.tell(delivery)
+  if (clock.phase !== "open") return
+  for (const open of host.onOpen) open()
+  host.onOpen.clear()
+}
+
+/** A fresh stamp for what the application says now. */
+export const stampNow = (host: Host): Stamp.Stamp => stamp(host, undefined)
+
+/** Merges the stamp of what the application received, unless the verdict is another: then it is counted. */
+export const observe = (host: Host, received: Stamp.Stamp): Guard.Verdict => {
+  const at = momentNow(host)
+  const verdict = NodeClock.judge(host.clock, received, at)
+  setClock(host, NodeClock.receive(host.clock, received, at))
+  return verdict
 }
 
 /** Commits one step, then carries its actions out. */

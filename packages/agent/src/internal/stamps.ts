@@ -1,0 +1,60 @@
+/**
+ * Stamps for what the application itself says and hears: drawn from the node's clock, and merged into it.
+ */
+import { Guard, Stamp } from "@starling/clock"
+import * as Effect from "effect/Effect"
+import { StampRefused, Unavailable } from "../Agent.ts"
+import * as Host from "./host.ts"
+
+/** How many may wait for the time at once; one more is refused. Our choice, as of requests to components. */
+const waitingMax = 4096
+
+/** As long as other requests wait for an answer. */
+const within = "10 seconds"
+
+export const draw = (host: Host.Host): Effect.Effect<Stamp.Stamp, Unavailable> =>
+  timed(
+    host,
+    Effect.sync(() => Host.stampNow(host))
+  )
+
+export const observe = (host: Host.Host, received: Stamp.Stamp): Effect.Effect<void, StampRefused | Unavailable> =>
+  timed(
+    host,
+    Effect.suspend(() => {
+      const verdict = Host.observe(host, received)
+      switch (verdict._tag) {
+        case "Follow":
+          return Effect.void
+        case "Hold":
+          return Effect.fail(new StampRefused({ stamp: received, message: alone(received) }))
+        case "TimestampAhead":
+          return Effect.fail(new StampRefused({ stamp: received, message: Guard.message(verdict) }))
+      }
+    })
+  )
+
+const alone = (received: Stamp.Stamp): string =>
+  `stamp ${Stamp.toText(received)} is not followed: it is far ahead of this node's clock, and there is no fleet to say which of them is right`
+
+/** Waits, first, for the node to know what time it is: a stamp cannot be taken back. */
+const timed = <A, E>(host: Host.Host, use: Effect.Effect<A, E>): Effect.Effect<A, E | Unavailable> =>
+  Effect.suspend(() => (host.clock.phase === "open" ? use : Effect.andThen(opened(host), timed(host, use))))
+
+const opened = (host: Host.Host): Effect.Effect<void, Unavailable> =>
+  Effect.callback<void, Unavailable>((resume) => {
+    if (host.clock.phase === "open") return resume(Effect.void)
+    if (host.onOpen.size >= waitingMax) return resume(Effect.fail(new Unavailable({ message: crowded })))
+    const open = (): void => resume(Effect.void)
+    host.onOpen.add(open)
+    return Effect.sync(() => void host.onOpen.delete(open))
+  }).pipe(
+    Effect.timeoutOrElse({
+      duration: within,
+      orElse: () => Effect.fail(new Unavailable({ message: unknown }))
+    })
+  )
+
+const crowded = `this node does not know yet what time it is, and ${waitingMax} wait for that already; try again in some seconds`
+
+const unknown = "this node does not know yet what time it is, and did not learn it within 10 s; try again"
