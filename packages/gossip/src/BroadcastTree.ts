@@ -347,12 +347,14 @@ const onGossip = (turn: Turn, link: Machine.LinkId, message: Model.Gossip): void
   if (HashMap.size(windows) >= config.originsMax && !HashMap.has(windows, id.origin)) {
     return count(turn, "originsRefused")
   }
-  Shape.onGiver(turn, link, id, message.along ?? id.origin)
-  onNew(turn, link, message)
+  const along = message.along ?? id.origin
+  const isSettled = treeOf(turn, along).parent === link
+  Shape.onGiver(turn, link, id, along)
+  onNew(turn, link, message, isSettled)
 }
 
 /** Delivers, remembers, and hands on: to the eager neighbours whole, to all others as an announcement. */
-const onNew = (turn: Turn, from: Machine.LinkId | null, message: Model.Gossip): void => {
+const onNew = (turn: Turn, from: Machine.LinkId | null, message: Model.Gossip, isSettled: boolean): void => {
   const { after, id, payload, topic } = message
   const { cache, changed, config, gate, windows } = turn.state
   const along = message.along ?? id.origin
@@ -366,7 +368,20 @@ const onNew = (turn: Turn, from: Machine.LinkId | null, message: Model.Gossip): 
     windows: seen,
     // A node's own windows follow from its sequence.
     changed: id.origin === config.self.id ? changed : HashSet.add(changed, id.origin),
-    cache: Cache.put(cache, { id, round, topic, payload, bytes, at: turn.now, from, along, entry, mended, after })
+    cache: Cache.put(cache, {
+      id,
+      round,
+      topic,
+      payload,
+      bytes,
+      at: turn.now,
+      from,
+      along,
+      isSettled,
+      entry,
+      mended,
+      after
+    })
   }
   count(turn, "delivered")
   if (closed > 0) count(turn, "gapsClosed", closed)
@@ -385,7 +400,9 @@ const onNew = (turn: Turn, from: Machine.LinkId | null, message: Model.Gossip): 
     if (isServed) push(turn, link, next)
     else announced.push(link)
   }
-  if (announced.length > 0) emit(turn, { _tag: "Announce", id, round: next.round, links: announced })
+  // By a way that is about to be pruned nobody should find a shorter one.
+  const announcedRound = isSettled ? next.round : roundMax
+  if (announced.length > 0) emit(turn, { _tag: "Announce", id, round: announcedRound, links: announced })
 }
 
 /** What a neighbour is sent of a broadcast: one more hop, and no field that says nothing. */
@@ -398,7 +415,7 @@ const onward = ({
   payload,
   round,
   topic
-}: Omit<Cache.Entry, "at" | "bytes" | "from">): Model.Gossip => ({
+}: Omit<Cache.Entry, "at" | "bytes" | "from" | "isSettled">): Model.Gossip => ({
   _tag: "Gossip",
   id,
   round: Math.min(round + 1, roundMax),
@@ -516,7 +533,12 @@ const onWritten = (turn: Turn, written: number): void => {
 const sendOwn = (turn: Turn, { after, id, payload, topic }: Model.Pending): void => {
   const along = Roots.carrier(turn.state.roots, id.origin, turn.now, turn.state.config)
   if (along !== id.origin) count(turn, "shared")
-  onNew(turn, null, { _tag: "Gossip", id, round: 0, topic, payload, along, ...(after !== undefined && { after }) })
+  onNew(
+    turn,
+    null,
+    { _tag: "Gossip", id, round: 0, topic, payload, along, ...(after !== undefined && { after }) },
+    true
+  )
 }
 
 const onTick = (turn: Turn): void => {

@@ -56,6 +56,9 @@ const delivered = (of: MessageId.MessageId = id(1), round: number = 1): Action =
 const seen = (link: number | null, of: MessageId.MessageId = id(1), round: number = link === null ? 0 : 1): Action =>
   emit({ _tag: "Seen", id: of, link, round, mended: false })
 
+const announced = (of: MessageId.MessageId, links: ReadonlyArray<number>, round: number): Action =>
+  emit({ _tag: "Announce", id: of, round, links })
+
 /** What repair hears of a broadcast that it asked for although it had been seen. */
 const confirmed = (link: number | null, of: MessageId.MessageId = id(1)): Action =>
   emit({ _tag: "Seen", id: of, link, round: 1, mended: true })
@@ -95,8 +98,14 @@ describe("A new broadcast", () => {
       delivered(),
       seen(1),
       push(2),
-      emit({ _tag: "Announce", id: id(1), round: 2, links: [3] })
+      announced(id(1), [3], BroadcastTree.roundMax)
     ])
+  })
+
+  it("is announced with the hops of the tree only when it came along it, since other ways are about to be pruned", () => {
+    const first = run(withNeighbors(1, 2, 3), [received(3, prune), gossip(1)])[0]
+    assert.deepInclude(last(first, [gossip(1, id(2), 4)]), announced(id(2), [3], 5))
+    assert.deepInclude(last(first, [gossip(2, id(2), 4)]), announced(id(2), [1, 3], BroadcastTree.roundMax))
   })
 
   it("does not go back to a second link of the peer it came from", () => {
@@ -119,7 +128,7 @@ describe("A new broadcast", () => {
       delivered(id(2)),
       seen(2, id(2)),
       push(3, id(2)),
-      emit({ _tag: "Announce", id: id(2), round: 2, links: [1] })
+      announced(id(2), [1], BroadcastTree.roundMax)
     ])
   })
 
@@ -185,9 +194,10 @@ describe("A second copy", () => {
   })
 
   it("keeps its sender if the parent is gone and the first sender is lazy", () => {
-    const state = run(withNeighbors(1, 2), [gossip(1), received(1, prune)])[0]
+    const gone = [gossip(3), received(1, prune), gossip(1, id(2)), neighbors(2, 1, 2)]
+    const state = run(withNeighbors(1, 2, 3), gone)[0]
     assert.strictEqual(BroadcastTree.parent(state, root), null)
-    const [after, actions] = run(state, [gossip(2)])
+    const [after, actions] = run(state, [gossip(2, id(2))])
     assert.deepStrictEqual(actions, [])
     assert.strictEqual(BroadcastTree.parent(after, root), 2)
   })
@@ -291,9 +301,10 @@ describe("Prune, Graft, Adopt", () => {
     assert.deepStrictEqual(BroadcastTree.lazy(state, "000000000009"), [])
   })
 
-  it("a prune of the parent leaves none, and the next sender takes its place", () => {
-    const [state] = run(withNeighbors(1, 2), [gossip(1), received(1, prune), gossip(2, id(2))])
-    assert.strictEqual(BroadcastTree.parent(state, root), 2)
+  it("a prune of the parent crossed the choice of it: it is told once more, and stays", () => {
+    const [state, actions] = run(withNeighbors(1, 2), [gossip(1), received(1, prune)])
+    assert.deepStrictEqual(actions, [send(1, adopt)])
+    assert.deepStrictEqual([BroadcastTree.parent(state, root), BroadcastTree.lazy(state, root)], [1, []])
   })
 
   it("a graft makes its sender eager and is answered with the payload, one hop further", () => {
@@ -467,6 +478,13 @@ describe("The entry of a data centre", () => {
     ])
   })
 
+  it("is chosen also by who has no parent any more", () => {
+    const withoutOne: Event = { ...apart, version: 2, neighbors: apart.neighbors.slice(1) }
+    const [left, actions] = run(state(), [copy(1), withoutOne, copy(3, before)])
+    assert.deepStrictEqual(actions, [send(3, adopt), send(4, word(before))])
+    assert.strictEqual(BroadcastTree.parent(left, root), 3)
+  })
+
   it("stays for one with a greater id, from elsewhere, that is told of late, or by the parent itself", () => {
     assert.deepStrictEqual(last(state(), [copy(1), copy(3, after)]), [send(3, prune)])
     assert.deepStrictEqual(last(state(), [copy(1), copy(2, before)]), [send(2, prune)])
@@ -478,8 +496,9 @@ describe("The entry of a data centre", () => {
   it("is not chosen by hops: only between neighbours here is a shorter way taken", () => {
     const shorter = (link: number): Event => ({ _tag: "Shorter", link, id: id(1), round: 0, since: 0 })
     for (const link of [2, 3]) assert.deepStrictEqual(last(state(), [copy(1), shorter(link)]), [])
-    assert.deepStrictEqual(last(state(), [copy(3), shorter(2)]), [])
-    assert.deepStrictEqual(last(state(), [copy(3), shorter(4)]), [send(4, adopt)])
+    const [within] = run(state(), [copy(3, undefined, 2), copy(3)])
+    assert.deepStrictEqual(last(within, [shorter(2)]), [])
+    assert.deepStrictEqual(last(within, [shorter(4)]), [send(4, adopt)])
   })
 
   it("is not compared for a broadcast that another than the parent gave", () => {
@@ -498,7 +517,7 @@ describe("A shorter way", () => {
   })
 
   const deep = (): BroadcastTree.State =>
-    run(withNeighbors(1, 2, 3), [received(2, prune), received(3, prune), gossip(1, id(1), 9)])[0]
+    run(withNeighbors(1, 2, 3), [gossip(1, id(4)), received(2, prune), received(3, prune), gossip(1, id(1), 9)])[0]
 
   it("changes the parent, says so, and keeps the old one until the next duplicate", () => {
     const [state, actions] = run(deep(), [shorter(2, 4)], 50)
@@ -506,6 +525,13 @@ describe("A shorter way", () => {
     assert.deepStrictEqual([BroadcastTree.parent(state, root), BroadcastTree.eager(state, root)], [2, [1, 2]])
     assert.deepStrictEqual(last(state, [gossip(2, id(2)), gossip(1, id(2))], 60).slice(-1), [send(1, prune)])
     assert.deepStrictEqual(last(state, [gossip(1, id(2)), gossip(2, id(2))], 60).slice(-1), [send(1, prune)])
+  })
+
+  it("is not taken by a broadcast that came another way than the tree's: its hops are not those of the tree", () => {
+    const first = run(withNeighbors(1, 2), [received(2, prune), gossip(1, id(1), 9)])[0]
+    assert.deepStrictEqual(last(first, [shorter(2, 4)]), [])
+    const other = run(withNeighbors(1, 2, 3), [gossip(3, id(4)), received(2, prune), gossip(1, id(1), 9)])[0]
+    assert.deepStrictEqual(last(other, [shorter(2, 4)]), [])
   })
 
   it("counts from the shortest that is known", () => {
@@ -660,9 +686,9 @@ describe("Neighbours", () => {
     const [after, actions] = run(state, [neighbors(2, 1, 9)])
     assert.deepStrictEqual(
       actions.filter(({ _tag }) => _tag !== "SetTimer"),
-      [delivered(), seen(9), push(1)]
+      [delivered(), seen(9), push(1), send(9, adopt)]
     )
-    assert.deepStrictEqual([after.gate.held, BroadcastTree.lazy(after, root)], [[], [9]])
+    assert.deepStrictEqual([after.gate.held, BroadcastTree.parent(after, root)], [[], 9])
   })
 
   it("frames of a link that closed before are forgotten, and above 256 they are dropped and counted", () => {

@@ -17,6 +17,8 @@ export interface Entry {
   readonly from: Machine.LinkId | null
   /** The root along whose tree it travels. */
   readonly along: NodeId.NodeId
+  /** It came from the parent that this node had already: its hops are those of the tree. */
+  readonly isSettled: boolean
   /** The node through which it came into this region; undefined if nobody said. */
   readonly entry: NodeId.NodeId | undefined
   /** Somebody on its way had to ask for it. */

@@ -77,8 +77,11 @@ export const onPrune = (
   const { root, unlessParent } = message
   count(turn, "prunesReceived")
   const tree = treeOf(turn, root)
-  if (unlessParent !== true) return setTree(turn, root, Roots.withLazy(tree, link))
-  if (tree.parent !== link) prune(turn, root, link)
+  if (tree.parent === link) {
+    // It had a copy of ours that was on its way when we chose it. Nothing goes to it any more, and it serves us.
+    if (unlessParent !== true) tellAdopted(turn, root, link)
+  } else if (unlessParent === true) prune(turn, root, link)
+  else setTree(turn, root, Roots.withLazy(tree, link))
 }
 
 /** A new broadcast came from this neighbour. */
@@ -153,10 +156,11 @@ export const shorten = (
   if (round >= entry.round || since > entry.at) return
   const { parent } = treeOf(turn, root)
   if (parent === null || parent === link || root === config.self.id) return
+  if (!entry.isSettled || entry.from !== parent) return
   // Which links lead to other data centres is a matter of entries, not of hops.
   if (isFar(turn, parent) || isFar(turn, link)) return
   count(turn, "optimized")
-  recache(turn, { ...entry, round })
+  recache(turn, { ...entry, round, from: link })
   changeParent(turn, root, link)
 }
 
@@ -199,8 +203,8 @@ const enterThrough = (
   if (!isNear(turn, link)) return false
   const { parent } = treeOf(turn, root)
   // Its own entry is that of its parent, or there is nothing to compare.
-  if (parent === link || parent !== entry.from) return false
-  recache(turn, { ...entry, entry: said, from: link })
+  if (parent !== null && (parent === link || parent !== entry.from)) return false
+  recache(turn, { ...entry, entry: said, from: link, isSettled: false })
   if (entry.entry === config.self.id) count(turn, "entriesLeft")
   changeParent(turn, root, link)
   if (parent !== null) prune(turn, root, parent)
