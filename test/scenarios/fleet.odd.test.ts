@@ -1,7 +1,7 @@
 /**
  * Sixteen whole agents in several data centres, a component crash every second, and partitions. The odd ones of three
- * seeds; the even one stands in a second file, so that two cores share them. Eight seeds
- * run in `.ci/run seeds`; a hundred agents (`npx -y pnpm@12 lab run fleet`) take minutes a seed.
+ * seeds; the even one stands in a second file, so that two cores share them. Ten seeds
+ * of a hundred agents (`npx -y pnpm@12 lab run fleet`) run in `.ci/run seeds`; each takes minutes.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Scenarios } from "@starling/testing"
