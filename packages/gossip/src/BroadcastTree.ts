@@ -82,7 +82,8 @@ export type Action = Model.Action
 /**
  * - `Gossip`: a broadcast, whole; `round` counts the hops it took, and stays at 65,535. `along`: the root along whose tree
  *   it travels, if not its origin's. `entry`: the node through which it came into the sender's data centre. `mended`: on its
- *   way somebody had to ask for it. `after`: the number of the broadcast of its origin that it comes after.
+ *   way somebody had to ask for it. `after`: the number of the broadcast of its origin that it comes after. `loose`: on its way
+ *   somebody had it from another than its parent, so that its hops are not those of the tree.
  * - `Prune`: be lazy towards me in this root's tree; `unlessParent`: if I am not your parent, prune me.
  * - `Graft`: be eager towards me in the trees of these broadcasts, and send them.
  * - `GraftMiss`: I do not have these (any more); ask somebody else.
@@ -348,7 +349,7 @@ const onGossip = (turn: Turn, link: Machine.LinkId, message: Model.Gossip): void
     return count(turn, "originsRefused")
   }
   const along = message.along ?? id.origin
-  const isSettled = treeOf(turn, along).parent === link
+  const isSettled = treeOf(turn, along).parent === link && message.loose !== true
   Shape.onGiver(turn, link, id, along)
   onNew(turn, link, message, isSettled)
 }
@@ -380,7 +381,8 @@ const onNew = (turn: Turn, from: Machine.LinkId | null, message: Model.Gossip, i
       isSettled,
       entry,
       mended,
-      after
+      after,
+      moved: []
     })
   }
   count(turn, "delivered")
@@ -390,7 +392,7 @@ const onNew = (turn: Turn, from: Machine.LinkId | null, message: Model.Gossip, i
   const tree = treeOf(turn, along)
   setTree(turn, along, along === id.origin ? Roots.used(tree, turn.now) : tree)
   if (!HashMap.has(turn.state.roots, along)) count(turn, "rootsRefused")
-  const next = onward({ id, round, topic, payload, along, entry, mended, after })
+  const next = onward({ id, round, topic, payload, along, isSettled, entry, mended, after })
   const sender = from === null ? undefined : LinkGate.neighborOf(gate, from)?.peer.id
   const announced: Array<Machine.LinkId> = []
   for (const { link, peer } of gate.neighbors) {
@@ -400,10 +402,15 @@ const onNew = (turn: Turn, from: Machine.LinkId | null, message: Model.Gossip, i
     if (isServed) push(turn, link, next)
     else announced.push(link)
   }
-  // By a way that is about to be pruned nobody should find a shorter one.
-  const announcedRound = isSettled ? next.round : roundMax
-  if (announced.length > 0) emit(turn, { _tag: "Announce", id, round: announcedRound, links: announced })
+  if (announced.length > 0) announce(turn, { id, isSettled, round }, announced)
 }
+
+/** With the hops of the tree: by a way that is about to be pruned nobody should find a shorter one. */
+const announce = (
+  turn: Turn,
+  { id, isSettled, round }: Pick<Cache.Entry, "id" | "isSettled" | "round">,
+  links: ReadonlyArray<Machine.LinkId>
+): void => emit(turn, { _tag: "Announce", id, round: isSettled ? Math.min(round + 1, roundMax) : roundMax, links })
 
 /** What a neighbour is sent of a broadcast: one more hop, and no field that says nothing. */
 const onward = ({
@@ -411,11 +418,12 @@ const onward = ({
   along,
   entry,
   id,
+  isSettled,
   mended,
   payload,
   round,
   topic
-}: Omit<Cache.Entry, "at" | "bytes" | "from" | "isSettled">): Model.Gossip => ({
+}: Omit<Cache.Entry, "at" | "bytes" | "from" | "moved">): Model.Gossip => ({
   _tag: "Gossip",
   id,
   round: Math.min(round + 1, roundMax),
@@ -424,7 +432,8 @@ const onward = ({
   ...(along !== id.origin && { along }),
   ...(entry !== undefined && { entry }),
   ...(mended && { mended }),
-  ...(after !== undefined && { after })
+  ...(after !== undefined && { after }),
+  ...(!isSettled && along === id.origin && { loose: true })
 })
 
 /** A neighbour lacks these: it is served from now on, and gets what is cached. */
@@ -458,7 +467,7 @@ const onShed = (turn: Turn, link: Machine.LinkId, id: MessageId.MessageId): void
   count(turn, "payloadsShed")
   const entry = Cache.get(turn.state.cache, id)
   if (entry === undefined || !isNeighbor(turn, link)) return
-  emit(turn, { _tag: "Announce", id, round: Math.min(entry.round + 1, roundMax), links: [link] })
+  announce(turn, entry, [link])
 }
 
 /** Lazy-push repair asks: what is still unseen is grafted, the rest was told and forgotten in a crash. */
@@ -468,7 +477,7 @@ const onGraftWanted = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<Mess
   if (wanted.length === 0) return
   if (!isNeighbor(turn, link)) return emit(turn, { _tag: "Missed", link, ids: wanted })
   for (const root of new Set(wanted.map(({ origin }) => origin))) {
-    if (root !== turn.state.config.self.id) setTree(turn, root, Roots.withParent(treeOf(turn, root), link))
+    if (root !== turn.state.config.self.id) setTree(turn, root, Roots.withParent(treeOf(turn, root), link, true))
   }
   count(turn, "graftsSent", wanted.length)
   for (let i = 0; i < wanted.length; i += graftIdsMax) {

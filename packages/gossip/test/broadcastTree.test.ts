@@ -45,7 +45,12 @@ const gossip = (link: number, of: MessageId.MessageId = id(1), round: number = 1
 
 const send = (link: number, message: BroadcastTree.Message): Action => ({ _tag: "Send", link, message })
 
+/** Of a broadcast that came from another than a parent that was there already, as the first of a root does. */
 const push = (link: number, of: MessageId.MessageId = id(1), round: number = 2): Action =>
+  send(link, { _tag: "Gossip", id: of, round, topic: 1, payload: "hello", loose: true })
+
+/** Of one that came along the tree. */
+const pushAlong = (link: number, of: MessageId.MessageId, round: number = 2): Action =>
   send(link, { _tag: "Gossip", id: of, round, topic: 1, payload: "hello" })
 
 const emit = (output: BroadcastTree.Output): Action => ({ _tag: "Emit", output })
@@ -65,7 +70,7 @@ const confirmed = (link: number | null, of: MessageId.MessageId = id(1)): Action
 
 /** An answer to a graft. */
 const mended = (link: number, of: MessageId.MessageId = id(1)): Action =>
-  send(link, { _tag: "Gossip", id: of, round: 2, topic: 1, payload: "hello", mended: true })
+  send(link, { _tag: "Gossip", id: of, round: 2, topic: 1, payload: "hello", mended: true, loose: true })
 
 const prune: BroadcastTree.Message = { _tag: "Prune", root }
 
@@ -100,6 +105,14 @@ describe("A new broadcast", () => {
       push(2),
       announced(id(1), [3], BroadcastTree.roundMax)
     ])
+  })
+
+  it("says so when it came another way than the tree's, and so do those that have it from there", () => {
+    const [first] = run(withNeighbors(1, 2, 3), [gossip(1)])
+    const along = received(1, { _tag: "Gossip", id: id(2), round: 1, topic: 1, payload: "hello", loose: true })
+    assert.deepInclude(last(first, [gossip(1, id(2))]), pushAlong(2, id(2)))
+    assert.deepInclude(last(first, [gossip(2, id(2))]), push(3, id(2)))
+    assert.deepInclude(last(first, [along]), push(2, id(2)))
   })
 
   it("is announced with the hops of the tree only when it came along it, since other ways are about to be pruned", () => {
@@ -247,8 +260,8 @@ describe("An own broadcast", () => {
     assert.deepStrictEqual(last(state, [durable]), [
       delivered(own(1), 0),
       seen(null, own(1)),
-      push(1, own(1), 1),
-      push(2, own(1), 1),
+      pushAlong(1, own(1), 1),
+      pushAlong(2, own(1), 1),
       emit({ _tag: "Accepted", token: 7, id: own(1) })
     ])
     assert.deepStrictEqual(last(state, [durable, durable]), [])
@@ -301,9 +314,15 @@ describe("Prune, Graft, Adopt", () => {
     assert.deepStrictEqual(BroadcastTree.lazy(state, "000000000009"), [])
   })
 
-  it("a prune of the parent crossed the choice of it: it is told once more, and stays", () => {
-    const [state, actions] = run(withNeighbors(1, 2), [gossip(1), received(1, prune)])
-    assert.deepStrictEqual(actions, [send(1, adopt)])
+  it("a prune of the parent leaves none, and the next sender takes its place", () => {
+    const [state] = run(withNeighbors(1, 2), [gossip(1), received(1, prune), gossip(2, id(2))])
+    assert.strictEqual(BroadcastTree.parent(state, root), 2)
+  })
+
+  it("a prune of a parent that was told so crossed the word: it stays, and serves this node", () => {
+    const told = [received(1, prune), gossip(1), received(1, prune)]
+    const [state, actions] = run(withNeighbors(1, 2), told)
+    assert.deepStrictEqual(actions, [])
     assert.deepStrictEqual([BroadcastTree.parent(state, root), BroadcastTree.lazy(state, root)], [1, []])
   })
 
@@ -311,7 +330,7 @@ describe("Prune, Graft, Adopt", () => {
     const [state] = run(withNeighbors(1, 2), [received(2, prune), gossip(1, id(1), 4)])
     const [after, actions] = run(state, [received(2, { _tag: "Graft", ids: [id(1)] })])
     const answer = { _tag: "Gossip", id: id(1), round: 5, topic: 1, payload: "hello", mended: true } as const
-    assert.deepStrictEqual(actions, [send(2, answer)])
+    assert.deepStrictEqual(actions, [send(2, { ...answer, loose: true })])
     assert.deepStrictEqual(BroadcastTree.eager(after, root), [1, 2])
   })
 
@@ -501,6 +520,13 @@ describe("The entry of a data centre", () => {
     assert.deepStrictEqual(last(within, [shorter(4)]), [send(4, adopt)])
   })
 
+  it("has a neighbour's announcement count no more: the hops were those of the way that it left", () => {
+    const shorter: Event = { _tag: "Shorter", link: 4, id: id(1), round: 0, since: 0 }
+    const [within] = run(state(), [copy(3, undefined, 2), copy(3, before)])
+    assert.deepStrictEqual(last(within, [shorter]), [send(4, adopt)])
+    assert.deepStrictEqual(last(within, [received(4, word(after)), shorter]), [])
+  })
+
   it("is not compared for a broadcast that another than the parent gave", () => {
     const [second] = run(state(), [copy(1), copy(2, undefined, 2)])
     assert.deepStrictEqual(last(second, [copy(3, before, 2)]), [send(3, prune)])
@@ -647,7 +673,8 @@ describe("A payload that was left out on a long queue", () => {
 
   it("is announced there instead, and the link stays eager", () => {
     const [state, actions] = run(withNeighbors(1, 2), [gossip(1), shed(2)])
-    assert.deepStrictEqual(actions, [emit({ _tag: "Announce", id: id(1), round: 2, links: [2] })])
+    assert.deepStrictEqual(actions, [announced(id(1), [2], BroadcastTree.roundMax)])
+    assert.deepStrictEqual(last(state, [gossip(1, id(2)), shed(2, id(2))]), [announced(id(2), [2], 2)])
     assert.deepStrictEqual([BroadcastTree.eager(state, root), state.counters.payloadsShed], [[1, 2], 1])
   })
 
@@ -686,9 +713,9 @@ describe("Neighbours", () => {
     const [after, actions] = run(state, [neighbors(2, 1, 9)])
     assert.deepStrictEqual(
       actions.filter(({ _tag }) => _tag !== "SetTimer"),
-      [delivered(), seen(9), push(1), send(9, adopt)]
+      [delivered(), seen(9), push(1)]
     )
-    assert.deepStrictEqual([after.gate.held, BroadcastTree.parent(after, root)], [[], 9])
+    assert.deepStrictEqual([after.gate.held, BroadcastTree.lazy(after, root)], [[], [9]])
   })
 
   it("frames of a link that closed before are forgotten, and above 256 they are dropped and counted", () => {

@@ -13,11 +13,11 @@ export interface Entry {
   readonly payload: unknown
   readonly bytes: number
   readonly at: Machine.Instant
-  /** The link that gave the first copy; null for a broadcast of this node. */
+  /** The link that gave the first copy, or was taken for the parent instead; null for a broadcast of this node. */
   readonly from: Machine.LinkId | null
   /** The root along whose tree it travels. */
   readonly along: NodeId.NodeId
-  /** It came from the parent that this node had already: its hops are those of the tree. */
+  /** It came along the tree all the way, from parents that nodes had already: its hops are those of the tree. */
   readonly isSettled: boolean
   /** The node through which it came into this region; undefined if nobody said. */
   readonly entry: NodeId.NodeId | undefined
@@ -25,6 +25,8 @@ export interface Entry {
   readonly mended: boolean
   /** The number of the broadcast that it comes after, if its sender asked for order. */
   readonly after: number | undefined
+  /** Neighbours that have taken another parent since: what they announced of it counts no more. */
+  readonly moved: ReadonlyArray<Machine.LinkId>
 }
 
 export interface Cache {

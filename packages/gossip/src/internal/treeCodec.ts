@@ -21,8 +21,8 @@ export const encode = (message: Message): ReadonlyArray<unknown> => {
 }
 
 /** Fields that older readers skip: what is not said at the end is left out. */
-const trailing = ({ after, along, entry, mended }: Gossip): ReadonlyArray<unknown> => {
-  const fields = [along, entry, mended, after]
+const trailing = ({ after, along, entry, loose, mended }: Gossip): ReadonlyArray<unknown> => {
+  const fields = [along, entry, mended, after, loose]
   const last = fields.findLastIndex((field) => field !== undefined)
   return fields.slice(0, last + 1).map((field) => field ?? null)
 }
@@ -66,7 +66,7 @@ const decodeIds = (input: unknown): Codec.Decoded<ReadonlyArray<MessageId.Messag
 
 const decodeGossip = (fields: ReadonlyArray<unknown>): Codec.Decoded<Message> => {
   if (fields.length < 5) return Codec.refuse("gossip: expected 5 fields")
-  const [, rawId, round, topic, payload, along, entry, mended, after] = fields
+  const [, rawId, round, topic, payload, along, entry, mended, after, loose] = fields
   const id = MessageId.decode(rawId)
   if (!id.ok) return id
   if (!Codec.isCount(round, roundMax)) return Codec.refuse(`gossip: round is not in 0..${roundMax}`)
@@ -84,7 +84,8 @@ const decodeGossip = (fields: ReadonlyArray<unknown>): Codec.Decoded<Message> =>
     ...(NodeId.isNodeId(along) && { along }),
     ...(NodeId.isNodeId(entry) && { entry }),
     ...(mended === true && { mended }),
-    ...(Codec.isCount(after) && { after })
+    ...(Codec.isCount(after) && { after }),
+    ...(loose === true && { loose })
   })
 }
 

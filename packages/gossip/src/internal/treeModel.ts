@@ -20,6 +20,7 @@ export type Message =
       readonly entry?: NodeId.NodeId
       readonly mended?: true
       readonly after?: number
+      readonly loose?: true
     }
   | { readonly _tag: "Prune"; readonly root: NodeId.NodeId; readonly unlessParent?: true }
   | { readonly _tag: "Graft"; readonly ids: ReadonlyArray<MessageId.MessageId> }

@@ -13,6 +13,8 @@ export interface Tree {
   readonly lazy: ReadonlyArray<Machine.LinkId>
   /** The eager neighbour through which this root's broadcasts come; null at the root, and while nobody is known. */
   readonly parent: Machine.LinkId | null
+  /** The parent was told that it is: a prune of it was on its way before. */
+  readonly isTold: boolean
   /** When this root's last broadcast came. */
   readonly usedAt: Machine.Instant
 }
@@ -27,7 +29,7 @@ export interface Limits {
 export const empty: Roots = HashMap.empty()
 
 /** All eager: where the paper starts (Alg. 1). */
-const fresh: Tree = { lazy: [], parent: null, usedAt: 0 }
+const fresh: Tree = { lazy: [], parent: null, isTold: false, usedAt: 0 }
 
 export const get = (roots: Roots, root: NodeId.NodeId): Tree => Option.getOrElse(HashMap.get(roots, root), () => fresh)
 
@@ -42,9 +44,10 @@ export const withLazy = (tree: Tree, link: Machine.LinkId): Tree => ({
 export const withEager = (tree: Tree, link: Machine.LinkId): Tree =>
   isLazy(tree, link) ? { ...tree, lazy: tree.lazy.filter((other) => other !== link) } : tree
 
-export const withParent = (tree: Tree, link: Machine.LinkId | null): Tree => ({
+export const withParent = (tree: Tree, link: Machine.LinkId | null, isTold: boolean = false): Tree => ({
   ...(link === null ? tree : withEager(tree, link)),
-  parent: link
+  parent: link,
+  isTold
 })
 
 /** The root whose place a new one takes; null if there is a free place, undefined if the new one gets none. */

@@ -77,10 +77,9 @@ export const onPrune = (
   const { root, unlessParent } = message
   count(turn, "prunesReceived")
   const tree = treeOf(turn, root)
-  if (tree.parent === link) {
-    // It had a copy of ours that was on its way when we chose it. Nothing goes to it any more, and it serves us.
-    if (unlessParent !== true) tellAdopted(turn, root, link)
-  } else if (unlessParent === true) prune(turn, root, link)
+  // It had a copy of ours that was on its way when we chose it, and has since heard that we did.
+  if (tree.parent === link && (tree.isTold || unlessParent === true)) return
+  if (unlessParent === true) prune(turn, root, link)
   else setTree(turn, root, Roots.withLazy(tree, link))
 }
 
@@ -116,13 +115,13 @@ export const prune = (turn: Turn, root: NodeId.NodeId, link: Machine.LinkId): vo
 export const adopt = (turn: Turn, root: NodeId.NodeId, link: Machine.LinkId): void => {
   const isLazy = Roots.isLazy(treeOf(turn, root), link)
   if (root === turn.state.config.self.id) return
-  setTree(turn, root, Roots.withParent(treeOf(turn, root), link))
+  setTree(turn, root, Roots.withParent(treeOf(turn, root), link, isLazy))
   if (isLazy) tellAdopted(turn, root, link)
 }
 
 /** The same, of a neighbour that may just be pruning this node: it is told in any case. */
 const changeParent = (turn: Turn, root: NodeId.NodeId, link: Machine.LinkId): void => {
-  setTree(turn, root, Roots.withParent(treeOf(turn, root), link))
+  setTree(turn, root, Roots.withParent(treeOf(turn, root), link, true))
   tellAdopted(turn, root, link)
 }
 
@@ -142,8 +141,10 @@ const tellAdopted = (turn: Turn, root: NodeId.NodeId, link: Machine.LinkId): voi
  * The paper prunes the old parent at once, and a broadcast that is on its way falls between the two. Here the old one
  * stays eager: the next broadcast comes twice, and then it is pruned as any other.
  *
- * No cycle can arise of one broadcast: along every link from a node to its parent the hops become fewer. Of two that
- * took different ways one can; it ends as every cycle does, when an announcement from outside runs out of time.
+ * Only hops of the tree count, on both sides: where a copy came another way, that is about to be pruned, and a shorter
+ * one may lead through this node. So along every link from a node to its parent the hops of one broadcast become fewer,
+ * and no cycle can arise of it. Of two that found different trees one can; it ends as every cycle does, when an
+ * announcement from outside runs out of time.
  */
 export const shorten = (
   turn: Turn,
@@ -156,11 +157,12 @@ export const shorten = (
   if (round >= entry.round || since > entry.at) return
   const { parent } = treeOf(turn, root)
   if (parent === null || parent === link || root === config.self.id) return
-  if (!entry.isSettled || entry.from !== parent) return
+  if (!entry.isSettled || entry.from !== parent || entry.moved.includes(link)) return
   // Which links lead to other data centres is a matter of entries, not of hops.
   if (isFar(turn, parent) || isFar(turn, link)) return
   count(turn, "optimized")
-  recache(turn, { ...entry, round, from: link })
+  // Its entry was the old parent's.
+  recache(turn, { ...entry, round, from: link, entry: undefined })
   changeParent(turn, root, link)
 }
 
@@ -216,6 +218,9 @@ const enterThrough = (
   return true
 }
 
+/** As many as there may be neighbours of a node, many times over. */
+const movedMax = 64
+
 /** A neighbour chose another entry for a broadcast that this node has too, or has yet to get. */
 export const onEntry = (
   turn: Turn,
@@ -224,5 +229,8 @@ export const onEntry = (
 ): void => {
   count(turn, "entriesReceived")
   const entry = cached(turn, message.id)
-  if (entry !== undefined) enterThrough(turn, link, entry, message.entry)
+  if (entry === undefined || enterThrough(turn, link, entry, message.entry)) return
+  if (entry.moved.length < movedMax && !entry.moved.includes(link)) {
+    recache(turn, { ...entry, moved: [...entry.moved, link] })
+  }
 }
