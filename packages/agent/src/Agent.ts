@@ -21,8 +21,9 @@ export class InvalidInput extends Data.TaggedError("InvalidInput")<{
 export class Unavailable extends Data.TaggedError("Unavailable")<{ readonly message: string }> {}
 
 /**
- * A stamp that was not followed, since it lies beyond what the fleet's time allows. What came with it should not be acted
- * upon: what follows from it would be stamped before it.
+ * A stamp that was not followed, since it lies beyond what the fleet's time allows, or in an epoch that this node has not
+ * heard of (after a reset, for a moment). What came with it should not be acted upon: what follows from it would be
+ * stamped before it.
  *
  * @since 0.2.0
  * @category errors
@@ -179,11 +180,14 @@ export class Agent extends Context.Service<
      */
     readonly resetClock: (expected: number, wall?: number) => Effect.Effect<number, InvalidInput | Unavailable>
     /**
-     * A fresh stamp for what the application says or does: later than every stamp that this node has given or followed.
-     * Waits while the node does not know what time it is, some seconds after its start; 10 s at most.
+     * A fresh stamp for what the application says or does: later than every stamp that this run of the node has given or
+     * followed. Waits while the node does not know what time it is, some seconds after its start; 10 s at most.
      */
     readonly stamp: Effect.Effect<Stamp.Stamp, Unavailable>
-    /** Follows the stamp of what the application has received, so that whatever is stamped from now on sorts after it. */
+    /**
+     * Follows the stamp of what the application has received, so that whatever is stamped from now on sorts after it. Who
+     * sent it is no member: it never begins an epoch, and never moves the clock beyond the guard, whatever the policy.
+     */
     readonly observe: (stamp: Stamp.Stamp) => Effect.Effect<void, StampRefused | Unavailable>
     readonly view: Effect.Effect<Document.View>
     readonly changes: Stream.Stream<void>

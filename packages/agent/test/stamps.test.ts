@@ -10,20 +10,20 @@ import * as Stamps from "../src/internal/stamps.ts"
 const base = 1_700_000_000_000
 
 /** Who has contacts waits for the fleet's time; who has none goes by its own clock. */
-const settings = (contacts: ReadonlyArray<string>): Parts.Settings => ({
+const settings = (contacts: ReadonlyArray<string>, source: "own" | "fleet"): Parts.Settings => ({
   self: { id: "aaaaaaaaaaaa", incarnation: 1, address: "h:1" },
   name: "a",
   datacenter: "dc",
   labels: {},
   contacts,
-  clock: { source: "fleet" }
+  clock: { source }
 })
 
 /** A host whose writes are durable at once, and whose monotonic clock is in the test's hand. */
-const make = (contacts: ReadonlyArray<string>) => {
+const make = (contacts: ReadonlyArray<string>, source: "own" | "fleet" = "fleet") => {
   const nothing = () => {}
   const host: Host.Host = Host.make(
-    settings(contacts),
+    settings(contacts, source),
     new Map(),
     {
       monotonic: () => 0,
@@ -82,6 +82,30 @@ describe("stamps of the application", () => {
       const refused = yield* Effect.flip(Stamps.observe(host, ahead(3_600_000)))
       assert.strictEqual(refused._tag, "StampRefused")
       assert.isBelow((yield* Stamps.draw(host)).wall, base + 60_000)
+    })
+  )
+
+  it.effect("nor whatever the policy, and neither epoch nor anything else of it is followed", () =>
+    Effect.gen(function* () {
+      for (const source of ["own", "fleet"] as const) {
+        const host = make([], source)
+        begin(host)
+        const { clock } = host
+        for (const stamp of [ahead(3_600_000), { ...ahead(0), epoch: 1 }, { ...ahead(3_600_000), epoch: 1 }]) {
+          const refused = yield* Effect.flip(Stamps.observe(host, stamp))
+          assert.strictEqual(refused._tag, "StampRefused", `${source} ${Stamp.toText(stamp)}`)
+          assert.strictEqual(host.clock, clock)
+        }
+      }
+    })
+  )
+
+  it.effect("what was followed beyond the durable mark is covered at once", () =>
+    Effect.gen(function* () {
+      const host = make([])
+      begin(host)
+      yield* Stamps.observe(host, ahead(4900))
+      assert.isAtLeast(host.clock.reading.limit, base + 4900)
     })
   )
 

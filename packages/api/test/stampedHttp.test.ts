@@ -25,7 +25,10 @@ const pair = Effect.gen(function* () {
       return HttpServerResponse.text(headers[Stamp.headerName] ?? "none")
     })
   )
-  const routes = Layer.merge(route, StampedHttp.layer).pipe(Layer.provide(Layer.succeed(Agent.Agent, there.agent)))
+  const broken = HttpRouter.add("GET", "/broken", Effect.die(new Error("it broke")))
+  const routes = Layer.mergeAll(route, broken, StampedHttp.layer).pipe(
+    Layer.provide(Layer.succeed(Agent.Agent, there.agent))
+  )
   const { dispose, handler } = HttpRouter.toWebHandler(routes, { disableLogger: true })
   yield* Effect.addFinalizer(() => Effect.promise(dispose))
   const plain = HttpClient.make((request, address, signal) =>
@@ -35,7 +38,7 @@ const pair = Effect.gen(function* () {
     )
   )
   const get = Effect.provideService(StampedHttp.client(plain).get(url), Agent.Agent, here.agent)
-  const ask = (headers: Record<string, string>) => plain.get(url, { headers })
+  const ask = (headers: Record<string, string>, path: string = "") => plain.get(`${url}${path}`, { headers })
   return { here, there, get, ask, handled: () => handled }
 })
 
@@ -102,7 +105,42 @@ describe("StampedHttp", () => {
       const { get, there } = yield* pair
       there.wall = far.wall
       const failure = yield* Effect.flip(get)
-      assert.strictEqual(failure._tag, "StampRefused")
+      if (failure._tag !== "NotFollowed") return assert.fail(failure.message)
+      assert.deepStrictEqual([failure.reason._tag, failure.response.status], ["StampRefused", 200])
+    })
+  )
+
+  it.effect("each hop of a redirect has a stamp of its own, after the answer that led there", () =>
+    Effect.gen(function* () {
+      const { here } = yield* pair
+      const sent: Array<string> = []
+      const moving = HttpClient.make((request) =>
+        Effect.sync(() => {
+          sent.push(request.headers[Stamp.headerName] ?? "none")
+          const isFirst = sent.length === 1
+          const headers = {
+            ...(isFirst && { location: `${url}there` }),
+            [Stamp.headerName]: Stamp.toHeader({ ...far, wall: 5000 })
+          }
+          return HttpClientResponse.fromWeb(request, new Response(null, { status: isFirst ? 307 : 204, headers }))
+        })
+      )
+      const client = StampedHttp.client(moving).pipe(HttpClient.followRedirects())
+      yield* Effect.provideService(client.get(url), Agent.Agent, here.agent)
+      assert.deepStrictEqual(
+        sent.map(stampIn).map(({ wall }) => wall),
+        [1000, 5000]
+      )
+    })
+  )
+
+  it.effect("answers of what failed and of what is not there bear stamps too", () =>
+    Effect.gen(function* () {
+      const { ask } = yield* pair
+      const failed = yield* ask({}, "broken")
+      const absent = yield* ask({}, "absent")
+      assert.deepStrictEqual([failed.status, absent.status], [500, 404])
+      for (const { headers } of [failed, absent]) stampIn(headers[Stamp.headerName])
     })
   )
 

@@ -208,7 +208,8 @@ export const restamp: Delivery = { to: "facts", event: { _tag: "Restamp" } }
 
 const nobody: ReadonlyArray<Delivery> = []
 
-const renew: Delivery = { to: "clock", event: { _tag: "Renew" } }
+/** What the clock is told when the durable mark does not cover what was stamped or followed. @since 0.2.0 */
+export const renew: Delivery = { to: "clock", event: { _tag: "Renew" } }
 
 /**
  * Who is told that the clock cell has become another one. An epoch, whether it was begun here or heard of, is made durable as
