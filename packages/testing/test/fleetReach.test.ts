@@ -1,7 +1,9 @@
 /** What the scenario `fleet` says had to arrive. */
 import { assert, describe, it } from "@effect/vitest"
+import type { Agent } from "@starling/agent"
 import { Fault } from "@starling/sim"
 import * as fc from "fast-check"
+import * as AgentFaults from "../src/AgentFaults.ts"
 import * as Plan from "../src/internal/fleetPlan.ts"
 import * as Reach from "../src/internal/fleetReach.ts"
 
@@ -62,6 +64,32 @@ describe("what is due", () => {
       { from: 20_000, to: end }
     ]
     assert.isTrue(Reach.isDue(partition, 11_000, quiet, end))
+  })
+})
+
+describe("what an origin still holds", () => {
+  const crash = (atMs: number, node: string, component: Agent.Component): AgentFaults.Scenario[number] => ({
+    atMs,
+    fault: AgentFaults.crashComponent(node, component)
+  })
+
+  it("is lost with the second crash of its broadcast tree within the period, and with no other", () => {
+    const faults = [
+      crash(1000, "n0", "broadcast-tree"),
+      crash(2000, "n1", "broadcast-tree"),
+      crash(3000, "n0", "facts"),
+      crash(5000, "n0", "broadcast-tree"),
+      crash(14_000, "n0", "broadcast-tree"),
+      crash(20_000, "n1", "broadcast-tree")
+    ]
+    assert.deepStrictEqual([...Reach.rebuilds(faults, 100)], [["n0", [5100]]])
+  })
+
+  it("ends there for what was sent before, and is not cut short for what came later", () => {
+    assert.strictEqual(Reach.heldUntil([], 0), Number.POSITIVE_INFINITY)
+    assert.strictEqual(Reach.heldUntil([5000, 50_000], 1000), 5000)
+    assert.strictEqual(Reach.heldUntil([5000, 50_000], 20_000), 50_000)
+    assert.strictEqual(Reach.heldUntil([5000], 20_000), Number.POSITIVE_INFINITY)
   })
 })
 

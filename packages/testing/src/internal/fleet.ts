@@ -49,7 +49,8 @@ const sharedKeys = 3
  *
  * - No run of an agent is ever given a broadcast twice.
  * - A broadcast that was accepted is delivered to every agent that its origin could reach for long enough while it still
- *   held it (60 s), and to everybody if it is still held when all is quiet. A partition that outlasts the 60 s may part
+ *   held it (60 s, and not beyond a second crash of its broadcast tree within five seconds, which takes the payloads
+ *   along), and to everybody if it is still held when all is quiet. A partition that outlasts the 60 s may part
  *   an agent from a broadcast for good; from configuration and events never: those reach everybody.
  * - Within 5 s of quiet, which begins 35 s after the last partition at the earliest, every component's invariants hold,
  *   active views are symmetric and make one component, everybody takes everybody for alive, and all answers are the same
@@ -308,6 +309,7 @@ const brokenDelivery = (
 ): ReadonlyArray<string> => {
   const out: Array<string> = []
   const reach = Reach.make(fleet.members.length, plan.faults, begin, end)
+  const rebuilds = Reach.rebuilds(plan.faults, begin)
   const runs = fleet.members.map(({ index, run }): ReadonlyArray<Lived> => [
     ...(lived[index] ?? []),
     ...(run === undefined ? [] : [{ run, from: since[index] ?? begin, to: end }])
@@ -320,7 +322,10 @@ const brokenDelivery = (
   let [due, excused, arrived] = [0, 0, 0]
   const ways = new Map<number, ReadonlyArray<Reach.Interval>>()
   for (const { at, id, origin, run } of sent) {
-    const held = (runs[origin] ?? []).filter((life) => life.run === run)
+    const until = Reach.heldUntil(rebuilds.get(`n${origin}`) ?? [], at)
+    const held = (runs[origin] ?? []).flatMap((life) =>
+      life.run === run && life.from < until ? [{ from: life.from, to: Math.min(life.to, until) }] : []
+    )
     for (const { delivered, index, name } of fleet.members) {
       if (delivered.has(id)) {
         arrived++

@@ -2,6 +2,7 @@
  * Which members of a fleet could reach which, and when: computed from the faults alone, so that it can be said from
  * outside what had to arrive.
  */
+import { Parts } from "@starling/member"
 import type * as AgentFaults from "../AgentFaults.ts"
 import { briefMs, mergeMs } from "./fleetPlan.ts"
 
@@ -79,6 +80,31 @@ export const isDue = (intervals: ReadonlyArray<Interval>, at: number, quietAt: n
     const end = Math.min(interval.to, at + heldMs)
     return end - ready >= quickMs || (interval.to >= to && ready <= quietAt && at + heldMs > to)
   })
+
+/** A crash strikes at a point of a step, which may be so much later than it was asked for. */
+const strikeMs = 3000
+
+/**
+ * When the broadcast tree of a member was built anew, at the earliest: at its second crash within a period. What was sent
+ * before is still known as sent, but its payload is gone.
+ */
+export const rebuilds = (faults: AgentFaults.Scenario, from: number): ReadonlyMap<string, ReadonlyArray<number>> => {
+  const last = new Map<string, number>()
+  const out = new Map<string, Array<number>>()
+  for (const { atMs, fault } of faults) {
+    if (fault._tag !== "CrashComponent" || fault.component !== "broadcast-tree") continue
+    const { node } = fault
+    const before = last.get(node)
+    last.set(node, atMs)
+    if (before === undefined || atMs - before > Parts.crashPeriodMs + strikeMs) continue
+    out.set(node, [...(out.get(node) ?? []), from + atMs])
+  }
+  return out
+}
+
+/** Until when a broadcast of `at` is held by an origin that lost its payloads at these times; Infinity if it did not. */
+export const heldUntil = (lost: ReadonlyArray<number>, at: number): number =>
+  lost.find((time) => at < time + strikeMs) ?? Number.POSITIVE_INFINITY
 
 /** What two lists of intervals have in common. */
 export const both = (one: ReadonlyArray<Interval>, other: ReadonlyArray<Interval>): ReadonlyArray<Interval> =>
