@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { Scenarios } from "@starling/testing"
+import * as Clock from "effect/Clock"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -51,7 +52,13 @@ export const run = Command.make(
       size: Option.getOrElse(size, () => scenario.size),
       ...(Option.isSome(minutes) ? { minutes: minutes.value } : {})
     }
-    const result = yield* Effect.scoped(Effect.flatMap(Runner.make, (runner) => runner.run(order)))
+    const result = yield* Effect.scoped(
+      Effect.gen(function* () {
+        const runner = yield* Runner.make
+        yield* Effect.forkScoped(waiting(order))
+        return yield* runner.run(order)
+      })
+    )
     const failing = result.broken.length > 0
     const replay = Options.replay(result.scenario, seed, result.size, order.minutes)
     yield* Console.log(
@@ -60,6 +67,20 @@ export const run = Command.make(
     if (failing) return yield* new Failure({ code: exitCodes.findings, message: "" })
   })
 ).pipe(Command.withDescription("One seed: what is broken, and what was measured"))
+
+/** A run says nothing of itself before its end: that it goes on, every so often. */
+const waiting = ({ scenario, seed, size }: Runs.Order): Effect.Effect<never> =>
+  Effect.gen(function* () {
+    const begin = yield* Clock.currentTimeMillis
+    while (true) {
+      yield* Effect.sleep(waitingEvery)
+      const seconds = ((yield* Clock.currentTimeMillis) - begin) / 1000
+      yield* Console.error(`${seconds.toFixed(0)} s · ${scenario} · seed ${seed} · ${size} members · under way`)
+    }
+  })
+
+/** Our choice, as of a soak: less than the five seconds that are promised. */
+const waitingEvery = "4 seconds"
 
 const textOf = (run: Runs.Run, replay: string): string => {
   const failing = run.broken.length > 0
