@@ -43,8 +43,9 @@ export class NotFollowed extends Data.TaggedError("NotFollowed")<{
 /**
  * Every request is sent with a fresh stamp, and the stamp of every answer is followed. `Unavailable`: nothing was sent.
  *
- * Redirects and retries belong around it, as do `withScope` inside of it: then each attempt has a stamp of its own. A
- * `fetch` that follows redirects by itself sends the old one again; give it `redirect: "manual"`.
+ * Redirects and retries belong around it, so that each attempt has a stamp of its own; `withScope` belongs inside, since it
+ * knows a request by its identity. A `fetch` that follows redirects by itself sends the old stamp again: give it
+ * `redirect: "manual"`.
  *
  * @since 0.2.0
  * @category client
