@@ -13,7 +13,7 @@ export default defineConfig({
   test: {
     // The default leaves one core to the runner itself, which has little to do: on two cores nothing would run side by side.
     maxWorkers: 2,
-    // A process for each of 140 files took 80 s of two cores: nothing here keeps state between files, so they share two.
+    // A process for each of 140 files took 200 s of processor time. Nothing here keeps state between files: they share two.
     isolate: false,
     projects: [
       {

@@ -13,6 +13,7 @@ import * as Stamp from "@starling/clock/Stamp"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
@@ -57,10 +58,12 @@ export const client = <E, R>(
   const send = self.postprocess as HttpClient.HttpClient.Postprocess<E | Agent.Unavailable, R | Agent.Agent>
   return HttpClient.makeWith<E, R, E | NotFollowed | Agent.Unavailable, R | Agent.Agent>(
     (request) =>
-      Effect.tap(send(Effect.flatMap(request, stamped)), (response) =>
-        Effect.mapError(
-          follow(response.headers[Stamp.headerName]),
-          (reason) => new NotFollowed({ response, reason, message: reason.message })
+      Effect.flatMap(Agent.Agent, (agent) =>
+        Effect.tap(send(Effect.flatMap(request, (sent) => stamped(agent, sent))), (response) =>
+          Effect.mapError(
+            follow(agent, response.headers),
+            (reason) => new NotFollowed({ response, reason, message: reason.message })
+          )
         )
       ),
     self.preprocess
@@ -108,9 +111,8 @@ const serve = <E, R>(
 ): Effect.Effect<HttpServerResponse.HttpServerResponse, E, R | HttpServerRequest.HttpServerRequest> =>
   Effect.gen(function* () {
     const { headers } = yield* HttpServerRequest.HttpServerRequest
-    const followed = Effect.provideService(follow(headers[Stamp.headerName]), Agent.Agent, agent)
     // Drawn to know that it can be: what is done can not be taken back.
-    const entered = yield* Effect.result(Effect.andThen(followed, agent.stamp))
+    const entered = yield* Effect.result(Effect.andThen(follow(agent, headers), agent.stamp))
     if (Result.isFailure(entered)) return refusal(entered.failure)
     return yield* HttpEffect.withPreResponseHandler(handle, (_, response) =>
       Effect.map(
@@ -126,20 +128,19 @@ const serve = <E, R>(
   })
 
 const stamped = (
+  { stamp }: Agent.Agent["Service"],
   request: HttpClientRequest.HttpClientRequest
-): Effect.Effect<HttpClientRequest.HttpClientRequest, Agent.Unavailable, Agent.Agent> =>
-  Effect.flatMap(Agent.Agent, ({ stamp }) =>
-    Effect.map(stamp, (drawn) => HttpClientRequest.setHeader(request, Stamp.headerName, Stamp.toHeader(drawn)))
-  )
+): Effect.Effect<HttpClientRequest.HttpClientRequest, Agent.Unavailable> =>
+  Effect.map(stamp, (drawn) => HttpClientRequest.setHeader(request, Stamp.headerName, Stamp.toHeader(drawn)))
 
 const follow = (
-  header: string | undefined
-): Effect.Effect<void, BadHeader | Agent.StampRefused | Agent.Unavailable, Agent.Agent> => {
+  { observe }: Agent.Agent["Service"],
+  headers: Headers.Headers
+): Effect.Effect<void, BadHeader | Agent.StampRefused | Agent.Unavailable> => {
+  const header = headers[Stamp.headerName]
   if (header === undefined) return Effect.void
   const read = Stamp.fromHeader(header)
-  return read.ok
-    ? Effect.flatMap(Agent.Agent, ({ observe }) => observe(read.value))
-    : Effect.fail(new BadHeader({ message: read.reason }))
+  return read.ok ? observe(read.value) : Effect.fail(new BadHeader({ message: read.reason }))
 }
 
 const refusal = (

@@ -218,9 +218,6 @@ const enterThrough = (
   return true
 }
 
-/** As many as there may be neighbours of a node, many times over. */
-const movedMax = 64
-
 /** A neighbour chose another entry for a broadcast that this node has too, or has yet to get. */
 export const onEntry = (
   turn: Turn,
@@ -230,7 +227,7 @@ export const onEntry = (
   count(turn, "entriesReceived")
   const entry = cached(turn, message.id)
   if (entry === undefined || enterThrough(turn, link, entry, message.entry)) return
-  if (entry.moved.length < movedMax && !entry.moved.includes(link)) {
-    recache(turn, { ...entry, moved: [...entry.moved, link] })
-  }
+  // Of neighbours only, so there are never more than these.
+  const others = entry.moved.filter((other) => other !== link && isNeighbor(turn, other))
+  recache(turn, { ...entry, moved: [...others, link] })
 }
