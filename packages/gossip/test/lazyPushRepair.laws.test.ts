@@ -343,7 +343,7 @@ const expectDispatch = (model: Model, now: number, outbox: Actions): void => {
   for (const [link, items] of model.queues) {
     const current = items
       .filter(({ id }) => model.sendable.get(id.origin)?.get(id.incarnation)?.has(id.seq) === true)
-      .map(({ at, id, round }): LazyPushRepair.Announcement => [id, round, Math.min(0xffff, now - at)])
+      .map(({ at, id, round }): LazyPushRepair.Announcement => [id, round, Math.min(0xffff, Math.round(now - at))])
     model.counters.announced += current.length
     model.counters.stale += items.length - current.length
     if (current.length > 0) expected.set(link, current)
