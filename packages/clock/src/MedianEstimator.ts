@@ -103,7 +103,7 @@ export const absorb = (
   let { rng } = state
   const put = (entry: Entry): void => {
     if (entry.origin === state.self || entry.at < oldest) return
-    const known = entries.findIndex(({ origin }) => origin === entry.origin)
+    const known = placeOf(entries, entry.origin)
     if (known >= 0) {
       if ((entries[known] as Entry).at < entry.at) entries[known] = entry
       return
@@ -112,7 +112,7 @@ export const absorb = (
       entries.push(entry)
       return
     }
-    let slot = entries.findIndex(({ at }) => at < oldest)
+    let slot = outdated(entries, oldest)
     if (slot < 0) [slot, rng] = Rng.nextInt(rng, entries.length)
     entries[slot] = entry
   }
@@ -123,6 +123,18 @@ export const absorb = (
     put({ origin, offset: wall + shift, at: now - oneWayMs - age * 100, hops: hops + 1 })
   }
   return { ...state, rng, entries, peers: peersWith(state, from, block.median, shift, now) }
+}
+
+// Asked for every sample of every block, of up to 63 entries: hence the plain loops.
+
+const placeOf = (entries: ReadonlyArray<Entry>, origin: number): number => {
+  for (let at = 0; at < entries.length; at++) if ((entries[at] as Entry).origin === origin) return at
+  return -1
+}
+
+const outdated = (entries: ReadonlyArray<Entry>, oldest: Machine.Instant): number => {
+  for (let at = 0; at < entries.length; at++) if ((entries[at] as Entry).at < oldest) return at
+  return -1
 }
 
 const peersWith = (
@@ -139,7 +151,7 @@ const peersWith = (
 /** @since 0.1.0 */
 export const estimate = (state: State, at: Moment, { need, size }: Demand): readonly [State, number | undefined] => {
   const { peers } = state
-  const clocks = [...offsets(state, at)]
+  const clocks = offsets(state, at)
   const mine = voteOf(at)
   if (mine !== undefined) clocks.push(mine)
   const first = clocks.length < need ? undefined : lowerMedian(clocks)
@@ -153,7 +165,8 @@ export const estimate = (state: State, at: Moment, { need, size }: Demand): read
 
 /** @since 0.1.0 */
 export const block = (state: State, kind: BlockKind, at: Moment): readonly [State, ClockBlock.ClockBlock] => {
-  const told = state.entries.filter((entry) => isLive(state, entry, at) && entry.hops <= ClockBlock.hopsMax)
+  const told: Array<Entry> = []
+  for (const entry of state.entries) if (isLive(state, entry, at) && entry.hops <= ClockBlock.hopsMax) told.push(entry)
   const count = kind === "full" ? told.length : Math.min(state.config.samplesPerBlock, told.length)
   const [chosen, rng] = count === told.length ? [told, state.rng] : Rng.sample(state.rng, told, count)
   return [
@@ -173,8 +186,11 @@ export const votes = (state: State, at: Moment): number => {
 }
 
 /** @since 0.1.0 */
-export const offsets = (state: State, at: Moment): ReadonlyArray<number> =>
-  clocks(state, at).map(({ offset }) => offset)
+export const offsets = (state: State, at: Moment): Array<number> => {
+  const live: Array<number> = []
+  for (const entry of state.entries) if (isLive(state, entry, at)) live.push(entry.offset)
+  return live
+}
 
 /** The samples that have a vote. @since 0.1.0 */
 export const clocks = (state: State, at: Moment): ReadonlyArray<Entry> => {

@@ -122,6 +122,21 @@ export const judge = (clock: NodeClock, received: Stamp.Stamp, at: Moment): Guar
   }
 }
 
+/**
+ * What is to be said of a stamp that no member sent, but somebody outside of the fleet: whatever the policy, it moves neither
+ * the epoch nor the clock beyond the guard.
+ *
+ * @since 0.1.0
+ */
+export const judgeForeign = (clock: NodeClock, received: Stamp.Stamp, at: Moment): Guard.Verdict => {
+  const { config, reading } = clock
+  if (received.epoch > reading.epoch) {
+    return { _tag: "TimestampAhead", stamp: received, cause: "epoch", limit: reading.epoch }
+  }
+  const time = timeAt(clock, at)
+  return Guard.judge(reading, received, Number.isNaN(time) ? undefined : time, { ...config.guard, policy: "refuse" })
+}
+
 /** Takes notice of a received stamp; of one that is refused, by counting it. @since 0.1.0 */
 export const receive = (clock: NodeClock, received: Stamp.Stamp, at: Moment): NodeClock => {
   const verdict = judge(clock, received, at)

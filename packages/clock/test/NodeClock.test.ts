@@ -124,6 +124,28 @@ describe("NodeClock", () => {
     assert.deepStrictEqual([refused.held, refused.refused, refused.reading], [undefined, 1, held.reading])
   })
 
+  it("a stamp from outside of the fleet moves neither the epoch nor the clock beyond the guard, whatever the policy", () => {
+    const accepting = { ...config, guard: { ...Guard.defaults, policy: "accept" } as const }
+    const open = { ...NodeClock.release(settled(1000), at(1000)), config: accepting }
+    const { guardMs } = Guard.defaults
+    const limit = base + 1000 + guardMs
+    const judged = (stamp: Stamp.Stamp) => NodeClock.judgeForeign(open, stamp, at(1000))
+    assert.strictEqual(judged(from(limit))._tag, "Follow")
+    assert.deepStrictEqual(judged(from(limit + 1)), {
+      _tag: "TimestampAhead",
+      stamp: from(limit + 1),
+      cause: "wall",
+      limit
+    })
+    assert.deepStrictEqual(judged(from(base, 1)), {
+      _tag: "TimestampAhead",
+      stamp: from(base, 1),
+      cause: "epoch",
+      limit: 0
+    })
+    assert.strictEqual(NodeClock.judge(open, from(base, 1), at(1000))._tag, "Follow", "a member begins an epoch")
+  })
+
   it("a suspended machine is in probation again, and its stamps go on from where they were", () => {
     const open = NodeClock.release(settled(3000), at(3000))
     const [stamped, last] = NodeClock.stamp(open, at(3000))

@@ -7,7 +7,7 @@
  *
  * Nothing here waits and nothing here is an Effect: it runs on the component's own turn.
  */
-import { type ClockEstimator, Guard, NodeClock, type Stamp } from "@starling/clock"
+import { type ClockEstimator, type Guard, NodeClock, type Stamp } from "@starling/clock"
 import type { MessageId } from "@starling/gossip"
 import { Cell, type Machine, Rng } from "@starling/machine"
 import { Component, Ledger, Parts, Wiring } from "@starling/member"
@@ -215,18 +215,10 @@ const setClock = (host: Host, clock: NodeClock.NodeClock): void => {
 /** A fresh stamp for what the application says now. */
 export const stampNow = (host: Host): Stamp.Stamp => stamp(host, undefined)
 
-/**
- * Merges the stamp of what the application received, if the verdict is to follow it. An application's messages come from
- * outside of the fleet, so whatever the policy they move neither the epoch nor the clock beyond the guard.
- */
+/** Merges the stamp of what the application received from outside of the fleet, if the verdict is to follow it. */
 export const observe = (host: Host, received: Stamp.Stamp): Guard.Verdict => {
   const at = momentNow(host)
-  const { config, reading } = host.clock
-  const time = NodeClock.timeAt(host.clock, at)
-  const verdict: Guard.Verdict =
-    received.epoch > reading.epoch
-      ? { _tag: "TimestampAhead", stamp: received, cause: "epoch", limit: reading.epoch }
-      : Guard.judge(reading, received, Number.isNaN(time) ? undefined : time, { ...config.guard, policy: "refuse" })
+  const verdict = NodeClock.judgeForeign(host.clock, received, at)
   if (verdict._tag === "Follow") {
     setClock(host, NodeClock.receive(host.clock, received, at))
     // Nobody outside would tell it again after a crash: it is covered as soon as can be.
