@@ -102,6 +102,37 @@ describe("a clock three hours ahead", () => {
   }
 })
 
+describe("a fleet that starts with a third of its clocks hours ahead, the wrong ones first", () => {
+  // Each wrong by a time of its own, or all by the same, as those of one bad source.
+  for (const ahead of [(index: number) => 2 ** (index + 1), () => 3]) {
+    it(`stamps near the true time at every node, from the first event on (${[0, 1, 2].map(ahead).join(", ")} h)`, () =>
+      simulate(
+        Effect.gen(function* () {
+          const fleet = AgentFleet.make({
+            size,
+            node: (index) => ({
+              debug: true,
+              clockSource: "fleet",
+              ...(index < 3 ? { clockOffsetMs: ahead(index) * hourMs } : {})
+            })
+          })
+          yield* Effect.orDie(AgentFleet.startAll(fleet))
+          for (const agent of all(fleet)) yield* Effect.forkChild(say(agent, agent.identity.name))
+          const isSettled = Effect.map(Effect.forEach(all(fleet), clockOf), (clocks) =>
+            clocks.every(({ settled }) => settled)
+          )
+          assert.isTrue(yield* AgentFleet.until(isSettled, 10_000), "all know the time")
+          const isEverywhere = Effect.map(Effect.forEach(all(fleet), eventsAt), (lists) =>
+            lists.every(({ length }) => length === size)
+          )
+          assert.isTrue(yield* AgentFleet.until(isEverywhere, 5000), "every event is at every agent")
+          yield* nobodyIsDragged(fleet)
+          yield* AgentFleet.stopAll(fleet)
+        })
+      ))
+  }
+})
+
 describe("a fact from three hours ahead that a node took before it knew the time", () => {
   it("is put aside by everybody else, who take the rest and do not ask for it for ever", () =>
     simulate(

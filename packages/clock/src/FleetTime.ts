@@ -19,6 +19,10 @@ export interface Config {
   readonly probationMs: number
   /** How long a first estimate must stay the same. */
   readonly settleMs: number
+  /** How long it must where the fleet agrees (`isAgreed`). */
+  readonly agreedMs: number
+  /** The share of the clocks that must be within the tolerance of the estimate for that. */
+  readonly agreedShare: number
   /** How long an estimate must stay outside the tolerance before it is followed. */
   readonly persistMs: number
   /** Time constant of following within the tolerance. */
@@ -32,7 +36,9 @@ export interface Config {
  * bad clocks is dragged along in seven runs of eight; with 16 votes and two quiet seconds in none at 30 %. 250 ms is ten
  * times what clocks kept by NTP differ by. Ten quiet seconds before a jump stop what 40 % bad clocks do to the estimate;
  * they are less than the estimator's time-to-live, so that a healed fleet is not outvoted by its past. Who has not settled
- * in half a minute is in a fleet that will not agree; a thousand nodes under loss need a third of that.
+ * in half a minute is in a fleet that will not agree; a thousand nodes under loss need a third of that. Where every node that
+ * is known to live was heard, three of them at least, and three quarters agree, two seconds would wait for nothing but nodes
+ * that nobody has heard of: half a second is what it takes to hear of those that start at the same time.
  *
  * @since 0.1.0
  */
@@ -41,6 +47,8 @@ export const defaults: Config = {
   quorum: 16,
   probationMs: 5000,
   settleMs: 2000,
+  agreedMs: 500,
+  agreedShare: 0.75,
   persistMs: 10_000,
   smoothingMs: 2000,
   overdueMs: 30_000
@@ -122,12 +130,39 @@ export const isAlone = (state: State, around: Surroundings, now: Machine.Instant
 export const isOverdue = (state: State, now: Machine.Instant, config: Config): boolean =>
   state.offset === undefined && now - state.since >= config.overdueMs
 
-/** Takes notice of an estimate, or of none. @since 0.1.0 */
-export const follow = (state: State, estimate: number | undefined, now: Machine.Instant, config: Config): State => {
+/**
+ * The clocks are those of all nodes that are known to live, and enough of them agree with what was made of them: wrong clocks
+ * would have to be wrong by the same time. `clocks`: every one that is known, the own included.
+ *
+ * @since 0.1.0
+ */
+export const isAgreed = (
+  clocks: ReadonlyArray<number>,
+  estimate: number,
+  { size }: Surroundings,
+  config: Config
+): boolean => {
+  if (size === undefined || clocks.length < Math.max(size, agreedMin)) return false
+  let agreeing = 0
+  for (const clock of clocks) if (agree(clock, estimate, config)) agreeing++
+  return agreeing >= config.agreedShare * clocks.length
+}
+
+/** Of two clocks nobody can tell which is wrong. */
+const agreedMin = 3
+
+/** Takes notice of an estimate, or of none; `isSure` if the fleet agrees on it. @since 0.1.0 */
+export const follow = (
+  state: State,
+  estimate: number | undefined,
+  now: Machine.Instant,
+  config: Config,
+  isSure: boolean = false
+): State => {
   // What is settled goes on by the monotonic clock while too few clocks are heard.
   if (estimate === undefined) return { ...state, candidate: undefined, outsideSince: undefined, followedAt: now }
   return state.offset === undefined
-    ? settle(state, estimate, now, config)
+    ? settle(state, estimate, now, config, isSure)
     : track(state, state.offset, estimate, now, config)
 }
 
@@ -135,13 +170,14 @@ export const follow = (state: State, estimate: number | undefined, now: Machine.
 export const at = ({ offset }: State, now: Machine.Instant): number | undefined =>
   offset === undefined ? undefined : offset + now
 
-const settle = (state: State, estimate: number, now: Machine.Instant, config: Config): State => {
+const settle = (state: State, estimate: number, now: Machine.Instant, config: Config, isSure: boolean): State => {
   const { candidate, doubted } = state
   if (doubted !== undefined && agree(doubted, estimate, config)) return settled(state, doubted, now)
   if (candidate === undefined || !agree(candidate.offset, estimate, config)) {
     return { ...state, candidate: { offset: estimate, since: now } }
   }
-  return now - candidate.since >= config.settleMs ? settled(state, estimate, now) : state
+  const waitMs = isSure ? config.agreedMs : config.settleMs
+  return now - candidate.since >= waitMs ? settled(state, estimate, now) : state
 }
 
 const track = (state: State, offset: number, estimate: number, now: Machine.Instant, config: Config): State => {

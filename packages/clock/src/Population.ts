@@ -12,7 +12,7 @@
  * @since 0.1.0
  */
 import { Codec, LinkGate, type Machine, type NodeId } from "@starling/machine"
-import type { BlockKind, ClockEstimator, Demand, Moment } from "./ClockEstimator.ts"
+import { type BlockKind, type ClockEstimator, type Demand, type Moment, voteOf } from "./ClockEstimator.ts"
 import * as EffectiveTime from "./EffectiveTime.ts"
 import * as FleetTime from "./FleetTime.ts"
 import * as delay from "./internal/delay.ts"
@@ -271,12 +271,28 @@ const onRound = <E, B>(turn: Turn<E, B>): void => {
   const round = turn.state.round + 1
   turn.state = { ...turn.state, round }
   const [judged, estimate] = estimator.estimate(turn.state.estimator, at, demandOf(turn.state, at.now))
-  const fleet = FleetTime.follow(turn.state.fleet, estimate, at.now, turn.state.config.fleet)
+  const fleet = FleetTime.follow(turn.state.fleet, estimate, at.now, turn.state.config.fleet, isSure(turn, estimate))
   turn.state = { ...turn.state, estimator: judged, estimate, fleet }
   tell(turn)
   const next = longestUnheard(turn.state)
-  if (next !== undefined) send(turn, next, "usual")
+  if (next !== undefined) send(turn, next, kindOf(turn))
   turn.actions.push({ _tag: "SetTimer", delayMs: turn.state.config.roundMs, timer: { _tag: "Round", round } })
+}
+
+/** Who starts tells all it knows as long as that is little, so that those who start with it need not wait for a sample of it. */
+const kindOf = <E, B>({ at, estimator, state }: Turn<E, B>): BlockKind =>
+  state.fleet.offset === undefined && estimator.votes(state.estimator, at) <= fewClocks ? "full" : "usual"
+
+/** Our choice: twice what a young node asks for. */
+const fewClocks = 32
+
+/** Asked in probation only. */
+const isSure = <E, B>({ at, estimator, state }: Turn<E, B>, estimate: number | undefined): boolean => {
+  if (estimate === undefined || state.fleet.offset !== undefined) return false
+  const own = voteOf(at)
+  const others = estimator.offsets(state.estimator, at)
+  const clocks = own === undefined ? others : [...others, own]
+  return FleetTime.isAgreed(clocks, estimate, aroundOf(state), state.config.fleet)
 }
 
 /** Whose turn it is: who was sent a block longest ago. */

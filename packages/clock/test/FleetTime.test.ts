@@ -35,6 +35,36 @@ describe("FleetTime", () => {
     }
   })
 
+  it("settles in half a second where the fleet agrees, and begins anew with what broke it", () => {
+    const sure = (from: number, count: number, state = FleetTime.make(0)): FleetTime.State =>
+      times(count, base).reduce<FleetTime.State>(
+        (state, estimate, i) => FleetTime.follow(state, estimate, from + 100 * i, config, true),
+        state
+      )
+    assert.isUndefined(sure(0, 5).offset)
+    assert.strictEqual(sure(0, 6).offset, base)
+    const moved = FleetTime.follow(sure(0, 5), base + 251, 500, config, true)
+    assert.isUndefined(sure(600, 5, moved).offset)
+    assert.strictEqual(sure(600, 6, moved).offset, base)
+  })
+
+  it("a fleet agrees when all that live were heard, three at least, and three quarters say the same", () => {
+    const isAgreed = (clocks: ReadonlyArray<number>, size: number | undefined): boolean =>
+      FleetTime.isAgreed(
+        clocks.map((by) => base + by),
+        base,
+        around(3, size),
+        config
+      )
+    assert.isTrue(isAgreed([0, 250, -250], 3))
+    assert.isFalse(isAgreed([0, 250, -250], 4), "one was not heard")
+    assert.isFalse(isAgreed([0, 250, -250], undefined), "nobody knows how many there are")
+    assert.isFalse(isAgreed([0, 0], 2), "of two nobody knows which is wrong")
+    assert.isFalse(isAgreed([0, 0, 251], 3))
+    assert.isTrue(isAgreed([0, 0, 0, 3_600_000], 4))
+    assert.isFalse(isAgreed([0, 0, 0, 0, 0, 0, 3_600_000, 7_200_000, 10_800_000], 9), "a third is wrong")
+  })
+
   it("within the tolerance it follows slowly, and never overshoots", () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: -100, max: 100 }), { maxLength: 50 }), (changes) => {

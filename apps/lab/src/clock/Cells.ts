@@ -112,7 +112,7 @@ const policyOf = (rule: Rule): "refuse" | "accept" =>
 const filterOf = (rule: Rule): FleetTime.Config => {
   const { defaults } = FleetTime
   if (rule === "unfiltered") return { ...defaults, persistMs: 0 }
-  if (rule === "hasty") return { ...defaults, persistMs: 0, quorum: 3, settleMs: 0 }
+  if (rule === "hasty") return { ...defaults, persistMs: 0, quorum: 3, settleMs: 0, agreedMs: 0 }
   return defaults
 }
 
