@@ -13,7 +13,10 @@ const cell = (change: Partial<Extract<Cells.Cell, { readonly _tag: "fleet" }>>):
   graph: "regular",
   size: 40,
   bad: 0.1,
+  isAlike: false,
   jumpAtMs: 0,
+  startEveryMs: 0,
+  isSizeKnown: false,
   delayMs: 0,
   late: 0,
   churn: 0,
@@ -91,7 +94,10 @@ describe("lab clock", () => {
       seed: 1,
       rule,
       bad: 0,
+      isAlike: false,
       jumpAtMs: 0,
+      startEveryMs: 0,
+      isSizeKnown: false,
       delayMs: 1,
       late: 0,
       churn: 0
@@ -103,6 +109,14 @@ describe("lab clock", () => {
     Fleet.run(fleet, 8000)
     assert.strictEqual(Fleet.look(fleet).epochs, 20)
     assert.isAtMost(Fleet.look(fleet).lead, 50)
+  })
+
+  it("nodes that start one after the other settle sooner where they know how many they are", () => {
+    const small = { size: 9, bad: 0, delayMs: 5, startEveryMs: 50, rounds: 60 } as const
+    const known = of({ ...small, isSizeKnown: true }).numbers["settledAt"] as number
+    const unknown = of(small).numbers["settledAt"] as number
+    assert.isBelow(known, 12)
+    assert.isAbove(unknown, 25)
   })
 
   it("every section has a page, and a plot that says what was dragged", () => {

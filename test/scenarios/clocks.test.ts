@@ -102,6 +102,47 @@ describe("a clock three hours ahead", () => {
   }
 })
 
+describe("a node in counter mode whose clock is three hours ahead", () => {
+  it("stamps after what it has heard, by the counter alone", () =>
+    simulate(
+      Effect.gen(function* () {
+        const fleet = AgentFleet.make({
+          size,
+          node: (index) => ({
+            debug: true,
+            clockMode: "counter",
+            ...(index === wrong ? { clockOffsetMs: 3 * hourMs } : {})
+          })
+        })
+        yield* Effect.orDie(AgentFleet.startAll(fleet))
+        const isSettled = Effect.map(Effect.forEach(all(fleet), clockOf), (clocks) =>
+          clocks.every(({ settled }) => settled)
+        )
+        assert.isTrue(yield* AgentFleet.until(isSettled, 10_000))
+        const [right, ahead] = [AgentFleet.agentOf(fleet, 0), AgentFleet.agentOf(fleet, wrong)]
+        yield* say(right, "before")
+        const isHeard = Effect.map(eventsAt(ahead), (bodies) => bodies.includes("before"))
+        assert.isTrue(yield* AgentFleet.until(isHeard, 5000))
+        yield* Effect.sleep("1 minute")
+        const heard = (yield* clockOf(ahead)).state
+        assert.strictEqual(heard, "degraded")
+        yield* say(ahead, "after")
+        const { items } = yield* Effect.orDie(ahead.events({ app: "shop" }))
+        assert.deepStrictEqual(
+          items.map(({ body }) => body),
+          ["before", "after"]
+        )
+        const [before, after] = items.map(({ at }) => wallOf(at))
+        if (before === undefined || after === undefined) return assert.fail("two events")
+        // Not by the fleet's time, which is a minute later, but for what the fleet said meanwhile.
+        assert.isAtLeast(after, before)
+        assert.isAtMost(after, yield* Clock.currentTimeMillis)
+        yield* nobodyIsDragged(fleet)
+        yield* AgentFleet.stopAll(fleet)
+      })
+    ))
+})
+
 describe("a fleet that starts with a third of its clocks hours ahead, the wrong ones first", () => {
   // Each wrong by a time of its own, or all by the same, as those of one bad source.
   for (const ahead of [(index: number) => 2 ** (index + 1), () => 3]) {

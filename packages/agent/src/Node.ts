@@ -5,7 +5,7 @@
  * @since 0.1.0
  */
 import { Tree } from "@starling/actor"
-import { NodeClock } from "@starling/clock"
+import { type EffectiveTime, NodeClock } from "@starling/clock"
 import { type Document, type Facts, Pattern, Query, Selector } from "@starling/fleet"
 import { BroadcastTree, ViewManager } from "@starling/gossip"
 import { Component, Wiring } from "@starling/member"
@@ -65,6 +65,11 @@ export interface Options {
    * wrong clock can drag along, and which only resets of the epoch mend.
    */
   readonly clockPolicy?: "refuse" | "accept" | undefined
+  /**
+   * What a node stamps by whose clock is wrong. `population` (default): the fleet's time. `counter`: nothing but the counter
+   * while its clock is ahead or missing, and its own clock while it is behind (Jon Moore, Strange Loop 2015).
+   */
+  readonly clockMode?: EffectiveTime.Mode | undefined
   /** A fault on purpose, only with `debug`: the wall clock is read so many milliseconds ahead. */
   readonly clockOffsetMs?: number | undefined
   /** Of the software, for people. */

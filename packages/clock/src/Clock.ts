@@ -22,7 +22,7 @@ import * as Stamp from "./Stamp.ts"
 
 /**
  * - `Neighbors`: the view manager's numbered snapshot.
- * - `Fleet`: so many nodes are known to live, this one among them.
+ * - `Fleet`: so many nodes are known, this one among them, and those that are gone.
  * - `Reset`: an operator's wish to leave epoch `expected`; answered by `Answer` with the same token. `wall` is the time to
  *   begin the next one with, for a fleet that does not agree on one. Like every time that is followed it counts up to the end
  *   of the lease, some seconds beyond the time that this node stamps by.

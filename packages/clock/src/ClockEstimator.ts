@@ -24,8 +24,8 @@ export interface Moment {
 }
 
 /**
- * `need`: fewer clocks than this, the own among them, amount to nothing yet. `size`: how many nodes are known to live,
- * this one among them; undefined if nobody has said so.
+ * `need`: fewer clocks than this, the own among them, amount to nothing yet. `size`: how many nodes are known, this one
+ * among them, and those that are gone; undefined if nobody has said so.
  *
  * @since 0.1.0
  * @category models
@@ -35,7 +35,12 @@ export interface Demand {
   readonly size: number | undefined
 }
 
-/** `usual`: what fits beside a keepalive. `full`: all that is known, for a neighbour that is new. @since 0.1.0 @category models */
+/**
+ * `usual`: what fits beside a keepalive. `full`: all that is known, for a neighbour that is new, and by a node that starts.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type BlockKind = "usual" | "full"
 
 /**

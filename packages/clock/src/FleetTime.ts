@@ -36,9 +36,9 @@ export interface Config {
  * bad clocks is dragged along in seven runs of eight; with 16 votes and two quiet seconds in none at 30 %. 250 ms is ten
  * times what clocks kept by NTP differ by. Ten quiet seconds before a jump stop what 40 % bad clocks do to the estimate;
  * they are less than the estimator's time-to-live, so that a healed fleet is not outvoted by its past. Who has not settled
- * in half a minute is in a fleet that will not agree; a thousand nodes under loss need a third of that. Where every node that
- * is known to live was heard, three of them at least, and three quarters agree, two seconds would wait for nothing but nodes
- * that nobody has heard of: half a second is what it takes to hear of those that start at the same time.
+ * in half a minute is in a fleet that will not agree; a thousand nodes under loss need a third of that. Where as many clocks
+ * are heard as nodes are known, three at least, and the own and three quarters of all agree, two seconds would wait for
+ * nothing but nodes that nobody has heard of: 400 ms, two rounds, is what it takes to hear of those that start together.
  *
  * @since 0.1.0
  */
@@ -47,7 +47,7 @@ export const defaults: Config = {
   quorum: 16,
   probationMs: 5000,
   settleMs: 2000,
-  agreedMs: 500,
+  agreedMs: 400,
   agreedShare: 0.75,
   persistMs: 10_000,
   smoothingMs: 2000,
@@ -60,14 +60,26 @@ export interface State {
   readonly since: Machine.Instant
   /** Settled, or undefined. */
   readonly offset: number | undefined
-  readonly candidate: { readonly offset: number; readonly since: Machine.Instant } | undefined
+  readonly candidate: Candidate | undefined
   readonly outsideSince: Machine.Instant | undefined
   readonly followedAt: Machine.Instant
   /** What was settled before the own clocks contradicted each other: it holds again as soon as the fleet confirms it. */
   readonly doubted: number | undefined
 }
 
-/** What a node knows of others. `size`: live nodes, this one among them, or undefined. @since 0.1.0 @category models */
+/** An estimate that has stayed the same `since`; `sureSince`: the fleet has agreed on it, or undefined. @since 0.1.0 @category models */
+export interface Candidate {
+  readonly offset: number
+  readonly since: Machine.Instant
+  readonly sureSince: Machine.Instant | undefined
+}
+
+/**
+ * What a node knows of others. `size`: nodes that are known, this one among them and those that are gone, or undefined.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export interface Surroundings {
   readonly neighbors: number
   readonly size: number | undefined
@@ -131,21 +143,24 @@ export const isOverdue = (state: State, now: Machine.Instant, config: Config): b
   state.offset === undefined && now - state.since >= config.overdueMs
 
 /**
- * The clocks are those of all nodes that are known to live, and enough of them agree with what was made of them: wrong clocks
- * would have to be wrong by the same time. `clocks`: every one that is known, the own included.
+ * As many clocks are heard as nodes are known, and the own and enough of all agree with what was made of them: wrong clocks
+ * would have to be wrong by the same time. Who is at odds with the others, or has no clock, is never sure.
  *
  * @since 0.1.0
  */
 export const isAgreed = (
-  clocks: ReadonlyArray<number>,
+  own: number | undefined,
+  others: ReadonlyArray<number>,
   estimate: number,
   { size }: Surroundings,
   config: Config
 ): boolean => {
-  if (size === undefined || clocks.length < Math.max(size, agreedMin)) return false
-  let agreeing = 0
-  for (const clock of clocks) if (agree(clock, estimate, config)) agreeing++
-  return agreeing >= config.agreedShare * clocks.length
+  const count = others.length + 1
+  if (own === undefined || size === undefined || count < Math.max(size, agreedMin)) return false
+  if (!agree(own, estimate, config)) return false
+  let agreeing = 1
+  for (const clock of others) if (agree(clock, estimate, config)) agreeing++
+  return agreeing >= config.agreedShare * count
 }
 
 /** Of two clocks nobody can tell which is wrong. */
@@ -173,11 +188,13 @@ export const at = ({ offset }: State, now: Machine.Instant): number | undefined 
 const settle = (state: State, estimate: number, now: Machine.Instant, config: Config, isSure: boolean): State => {
   const { candidate, doubted } = state
   if (doubted !== undefined && agree(doubted, estimate, config)) return settled(state, doubted, now)
-  if (candidate === undefined || !agree(candidate.offset, estimate, config)) {
-    return { ...state, candidate: { offset: estimate, since: now } }
-  }
-  const waitMs = isSure ? config.agreedMs : config.settleMs
-  return now - candidate.since >= waitMs ? settled(state, estimate, now) : state
+  const isSame = candidate !== undefined && agree(candidate.offset, estimate, config)
+  const since = isSame ? candidate.since : now
+  const sureSince = isSure ? ((isSame ? candidate.sureSince : undefined) ?? now) : undefined
+  const isOver = now - since >= config.settleMs || (sureSince !== undefined && now - sureSince >= config.agreedMs)
+  return isSame && isOver
+    ? settled(state, estimate, now)
+    : { ...state, candidate: { offset: isSame ? candidate.offset : estimate, since, sureSince } }
 }
 
 const track = (state: State, offset: number, estimate: number, now: Machine.Instant, config: Config): State => {

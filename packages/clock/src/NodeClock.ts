@@ -108,10 +108,9 @@ export const present = (clock: NodeClock, at: Moment): Stamp.Stamp => {
  * @since 0.1.0
  */
 export const judge = (clock: NodeClock, received: Stamp.Stamp, at: Moment): Guard.Verdict => {
-  const { config, offset, phase, reading } = clock
-  const isSettled = !Number.isNaN(offset)
-  const time = isSettled ? at.now + offset : timeAt(clock, at)
-  const verdict = Guard.judge(reading, received, Number.isNaN(time) ? undefined : time, config.guard)
+  const { config, phase, reading } = clock
+  const isSettled = !Number.isNaN(clock.offset)
+  const verdict = Guard.judge(reading, received, judgeTime(clock, at), config.guard)
   switch (verdict._tag) {
     case "Follow":
       return phase === "open" ? verdict : Guard.hold
@@ -133,8 +132,13 @@ export const judgeForeign = (clock: NodeClock, received: Stamp.Stamp, at: Moment
   if (received.epoch > reading.epoch) {
     return { _tag: "TimestampAhead", stamp: received, cause: "epoch", limit: reading.epoch }
   }
-  const time = timeAt(clock, at)
-  return Guard.judge(reading, received, Number.isNaN(time) ? undefined : time, { ...config.guard, policy: "refuse" })
+  return Guard.judge(reading, received, judgeTime(clock, at), { ...config.guard, policy: "refuse" })
+}
+
+/** The time to judge by: the fleet's, also where the node stamps by its own or by none; without a fleet, what it stamps by. */
+const judgeTime = (clock: NodeClock, at: Moment): number | undefined => {
+  const time = Number.isNaN(clock.offset) ? timeAt(clock, at) : at.now + clock.offset
+  return Number.isNaN(time) ? undefined : time
 }
 
 /** Takes notice of a received stamp; of one that is refused, by counting it. @since 0.1.0 */

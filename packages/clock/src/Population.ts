@@ -1,7 +1,8 @@
 /**
  * The population protocol: a node learns how its clock stands to the clocks of the fleet, and so what time to stamp with.
  *
- * Every round one neighbour, in turn, is sent a block of clocks; one that is new, at once and with all that is known. What
+ * Every round one neighbour, in turn, is sent a block of clocks; one that is new, at once and with all that is known, as is
+ * everybody by a node that starts and knows little. What
  * comes in goes to the estimator, what that amounts to through `FleetTime`, and out to the shell, which stamps by it
  * (`EffectiveTime`). A wall clock that runs away from the monotonic one by more than the tolerance means a machine that
  * was suspended or a clock that was set: then what is known in terms of the monotonic clock is void, and probation begins
@@ -21,7 +22,7 @@ import * as MedianEstimator from "./MedianEstimator.ts"
 /**
  * - `Started` arms the timer; once more, it re-arms it.
  * - `Neighbors` is the view manager's snapshot.
- * - `Fleet`: so many nodes are known to live, this one among them.
+ * - `Fleet`: so many nodes are known, this one among them, and those that are gone.
  *
  * @since 0.1.0
  * @category models
@@ -87,7 +88,7 @@ export interface Config {
   readonly time: EffectiveTime.Config
 }
 
-/** Our choices: five neighbours hear from a node once a second each, at about 50 bytes. @since 0.1.0 */
+/** Our choices: five neighbours hear from a node once a second each, at about 50 bytes once it has settled. @since 0.1.0 */
 export const defaults: Omit<Config, "self"> = {
   hasContacts: true,
   roundMs: 200,
@@ -289,10 +290,8 @@ const fewClocks = 32
 /** Asked in probation only. */
 const isSure = <E, B>({ at, estimator, state }: Turn<E, B>, estimate: number | undefined): boolean => {
   if (estimate === undefined || state.fleet.offset !== undefined) return false
-  const own = voteOf(at)
   const others = estimator.offsets(state.estimator, at)
-  const clocks = own === undefined ? others : [...others, own]
-  return FleetTime.isAgreed(clocks, estimate, aroundOf(state), state.config.fleet)
+  return FleetTime.isAgreed(voteOf(at), others, estimate, aroundOf(state), state.config.fleet)
 }
 
 /** Whose turn it is: who was sent a block longest ago. */

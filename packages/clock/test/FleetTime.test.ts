@@ -35,23 +35,35 @@ describe("FleetTime", () => {
     }
   })
 
-  it("settles in half a second where the fleet agrees, and begins anew with what broke it", () => {
+  it("settles in 400 ms where the fleet agrees, and begins anew with what broke it", () => {
     const sure = (from: number, count: number, state = FleetTime.make(0)): FleetTime.State =>
       times(count, base).reduce<FleetTime.State>(
         (state, estimate, i) => FleetTime.follow(state, estimate, from + 100 * i, config, true),
         state
       )
-    assert.isUndefined(sure(0, 5).offset)
-    assert.strictEqual(sure(0, 6).offset, base)
-    const moved = FleetTime.follow(sure(0, 5), base + 251, 500, config, true)
-    assert.isUndefined(sure(600, 5, moved).offset)
-    assert.strictEqual(sure(600, 6, moved).offset, base)
+    assert.isUndefined(sure(0, 4).offset)
+    assert.strictEqual(sure(0, 5).offset, base)
+    const moved = FleetTime.follow(sure(0, 4), base + 251, 400, config, true)
+    assert.isUndefined(sure(500, 4, moved).offset)
+    assert.strictEqual(sure(500, 5, moved).offset, base)
   })
 
-  it("a fleet agrees when all that live were heard, three at least, and three quarters say the same", () => {
-    const isAgreed = (clocks: ReadonlyArray<number>, size: number | undefined): boolean =>
+  it("the 400 ms begin when the fleet agrees, however long the estimate has been the same", () => {
+    const unsure = feed(FleetTime.make(0), 0, times(10, base))
+    const at = (now: number, state: FleetTime.State, isSure = true): FleetTime.State =>
+      FleetTime.follow(state, base, now, config, isSure)
+    const sure = at(1000, unsure)
+    assert.isUndefined(at(1399, sure).offset)
+    assert.strictEqual(at(1400, sure).offset, base)
+    assert.isUndefined(at(1500, at(1200, sure, false)).offset, "for a moment it did not")
+    assert.strictEqual(at(2000, at(1200, sure, false), false).offset, base, "two seconds in all")
+  })
+
+  it("a fleet agrees when as many were heard as are known, three at least, and the own clock and three quarters say the same", () => {
+    const isAgreed = ([own, ...others]: ReadonlyArray<number>, size: number | undefined): boolean =>
       FleetTime.isAgreed(
-        clocks.map((by) => base + by),
+        own === undefined ? undefined : base + own,
+        others.map((by) => base + by),
         base,
         around(3, size),
         config
@@ -62,6 +74,8 @@ describe("FleetTime", () => {
     assert.isFalse(isAgreed([0, 0], 2), "of two nobody knows which is wrong")
     assert.isFalse(isAgreed([0, 0, 251], 3))
     assert.isTrue(isAgreed([0, 0, 0, 3_600_000], 4))
+    assert.isFalse(isAgreed([3_600_000, 0, 0, 0], 4), "the own clock is at odds with the others")
+    assert.isFalse(FleetTime.isAgreed(undefined, [base, base, base], base, around(3, 3), config), "it has no clock")
     assert.isFalse(isAgreed([0, 0, 0, 0, 0, 0, 3_600_000, 7_200_000, 10_800_000], 9), "a third is wrong")
   })
 

@@ -197,6 +197,36 @@ const moves: fc.Arbitrary<Move> = fc.oneof(
   )
 )
 
+describe("a stamp from outside of the fleet that is to be followed", () => {
+  it("was followed: what is stamped next comes after it, and nothing was refused", () => {
+    const guardMs = Guard.defaults.guardMs
+    const modes = fc.constantFrom<EffectiveTime.Config["mode"]>("population", "counter")
+    // Around the own clock's limit, and around the fleet's.
+    const beyond = fc.integer({ min: guardMs - 600, max: guardMs + 600 })
+    const ahead = fc.oneof(fc.integer({ min: -300, max: 300 }), fc.constantFrom(3_600_000, Number.NaN))
+    let followed = 0
+    fc.assert(
+      fc.property(modes, ahead, beyond, fc.nat(1), (mode, ahead, beyond, epochs) => {
+        const now = at(1000, ahead)
+        const clock = {
+          ...NodeClock.release(settled(1000, ahead), now),
+          config: { ...config, time: { ...config.time, mode } }
+        }
+        const received = { ...from(base + 1000 + beyond, epochs), counter: 7 }
+        const verdict = NodeClock.judgeForeign(clock, received, now)
+        assert.strictEqual(verdict._tag === "Follow", epochs === 0 && beyond <= guardMs)
+        if (verdict._tag !== "Follow") return
+        followed++
+        const after = NodeClock.receive(clock, received, now)
+        assert.strictEqual(after.refused, clock.refused)
+        const [, next] = NodeClock.stamp(after, now)
+        assert.isAbove(Stamp.compare(next, received), 0)
+      })
+    )
+    assert.isAbove(followed, 0)
+  })
+})
+
 describe("a node's stamps", () => {
   it("lie in no epoch below one that was heard of, whether or not the time is known", () => {
     const step = fc.tuple(fc.constantFrom("received", "known", "unknown", "alone", "leased", "released"), fc.nat(5))

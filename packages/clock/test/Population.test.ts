@@ -20,6 +20,16 @@ const fleetError = (network: Network, node: Node): number => {
   return error
 }
 
+/** The chance that at least `least` of `count` draws hit. */
+const binomialTail = (count: number, hit: number, least: number): number => {
+  let [term, sum] = [(1 - hit) ** count, 0]
+  for (let hits = 0; hits <= count; hits++) {
+    if (hits >= least) sum += term
+    term *= ((count - hits) / (hits + 1)) * (hit / (1 - hit))
+  }
+  return sum
+}
+
 /** Clocks of 1970 and 2106, an hour ahead, ahead of the calendar, lost. */
 const anyError = fc.oneof(
   fc.constantFrom(-epochMs, 4_294_967_296_000 - epochMs, 3_600_000, -3_600_000, 300, -300, 1e15, Number.NaN),
@@ -54,6 +64,27 @@ describe("Population, exact", () => {
       }),
       { numRuns }
     )
+  })
+
+  it("a fleet that knows how many it is and agrees settles within 1.8 s, and otherwise not before two", () => {
+    const settledAt = (errors: ReadonlyArray<number>, isSizeKnown: boolean): ReadonlyArray<number> => {
+      const network = new Network(errors, { seed: 3, delayMs: 5, isSizeKnown })
+      const at = errors.map(() => Number.NaN)
+      while (network.now < 10_000) {
+        network.run(50)
+        for (const [i, node] of network.nodes.entries())
+          if (node.offset !== undefined && Number.isNaN(at[i])) at[i] = network.now
+      }
+      return at
+    }
+    const right = clocks(9, 0, 3)
+    for (const at of settledAt(right, true)) assert.isAtMost(at, 1800)
+    for (const at of settledAt(right, false)) assert.isAtLeast(at, 2000)
+    const [wrong, ...others] = settledAt([3_600_000, ...right.slice(1)], true)
+    assert.isAtLeast(wrong as number, 2000, "who is at odds with the others takes its time")
+    for (const at of others) assert.isAtMost(at, 1800)
+    const third = [3_600_000, 7_200_000, 10_800_000, ...right.slice(3)]
+    for (const at of settledAt(third, true)) assert.isAtLeast(at, 2000)
   })
 
   it("a node whose clock is ahead says so within 15 s, and nobody else does", () => {
@@ -133,9 +164,39 @@ describe("Population, sampled", () => {
     assert.isAtMost(worst, toleranceMs + EffectiveTime.recheckMs)
   })
 
-  it("a cold start with 30 % bad clocks poisons nobody", () => {
+  it("the first layer is wrong about as often as chance has it that most of 64 samples are", () => {
+    let [judged, wrong] = [0, 0]
     for (const seed of [1, 2]) {
-      const network = new Network(clocks(60, 18, seed), { seed, delayMs: 5, isSizeKnown: false })
+      const network = new Network(clocks(100, 40, seed), { seed, delayMs: 2, isSizeKnown: false })
+      // Samples are replaced within 24 s, so that looks so far apart are draws of their own.
+      for (const forMs of [30_000, 25_000]) {
+        network.run(forMs)
+        for (const { machine, zero } of network.nodes) {
+          const { first } = machine.estimator
+          if (first === undefined) continue
+          judged++
+          if (Math.abs(first - zero - epochMs - network.trueMedian) > 50) wrong++
+        }
+      }
+    }
+    assert.strictEqual(judged, 400)
+    // 63 samples and the own clock: the lower median is wrong when 33 of 64 are; one in 25 at 40 %.
+    const chance = binomialTail(64, 0.4, 33)
+    assert.closeTo(chance, 0.04, 0.01)
+    // Neighbours share samples, hence more room than independent draws would need.
+    assert.isAtMost(wrong / judged, 2 * chance)
+  })
+
+  it("a cold start with 30 % bad clocks poisons nobody", () => {
+    for (const [seed, size, isSizeKnown] of [
+      [1, 60, false],
+      [2, 60, false],
+      [3, 60, true],
+      [4, 20, true],
+      [5, 10, true],
+      [6, 10, true]
+    ] as const) {
+      const network = new Network(clocks(size, 0.3 * size, seed), { seed, delayMs: 5, isSizeKnown })
       network.run(15_000, () => {
         for (const node of network.nodes) {
           if (node.reading.wall > epochMs + network.now + toleranceMs) assert.fail(`${node.id} with seed ${seed}`)
@@ -333,6 +394,26 @@ describe("Population's machine", () => {
       later.map(({ _tag }) => _tag),
       ["Send", "SetTimer"]
     )
+  })
+
+  it("who starts tells all it knows while that is little, and three samples once it is much, or has settled", () => {
+    const { median } = Population
+    const told = (known: number, isSettled: boolean): number => {
+      const fresh = make(config, 1, 0, isSettled ? epochMs : undefined)
+      const clocks = MedianEstimator.estimator()
+      const samples = Array.from({ length: known }, (_, i) => ({ origin: i + 1, wall, age: 0, hops: 1 }))
+      const estimator = clocks.absorb(fresh.estimator, peer.id, { own: undefined, median: undefined, samples }, 0, {
+        now: 0,
+        wall
+      })
+      const [linked] = step({ ...fresh, estimator }, { now: 0, wall, event: up(7) })
+      const [, actions] = median.step(linked, { now: 200, wall: wall + 200, event: { _tag: "Started" } })
+      const sent = actions.find(({ _tag }) => _tag === "Send")
+      return sent?._tag === "Send" ? sent.message.block.samples.length : assert.fail("nothing was sent")
+    }
+    assert.strictEqual(told(31, false), 31)
+    assert.strictEqual(told(32, false), 3)
+    assert.strictEqual(told(31, true), 3)
   })
 
   it("blocks that come before the news that their link is a neighbour's count as if they had come after it", () => {

@@ -53,6 +53,7 @@ export interface AgentConfig {
   readonly debug: boolean
   readonly clockSource: "own" | "fleet"
   readonly clockPolicy: "refuse" | "accept"
+  readonly clockMode: "population" | "counter"
   /** A fault on purpose: the wall clock is read so many milliseconds ahead. */
   readonly clockOffsetMs: number
   /** In the order in which they are tried; `[[apply]]` in the file, and nowhere else. */
@@ -77,6 +78,7 @@ export type Key =
   | "debug"
   | "clock-source"
   | "clock-policy"
+  | "clock-mode"
   | "clock-offset"
 
 /** @since 0.1.0 */
@@ -97,6 +99,7 @@ export const keys: ReadonlyArray<Key> = [
   "debug",
   "clock-source",
   "clock-policy",
+  "clock-mode",
   "clock-offset"
 ]
 
@@ -259,6 +262,7 @@ export const resolve = (sources: Sources): Result.Result<Effective, ConfigError>
     debug: read("debug", Fields.bool, false),
     clockSource: read("clock-source", Fields.oneOf(["fleet", "own"]), "fleet"),
     clockPolicy: read("clock-policy", Fields.oneOf(["refuse", "accept"]), "refuse"),
+    clockMode: read("clock-mode", Fields.oneOf(["population", "counter"]), "population"),
     clockOffsetMs: read("clock-offset", Fields.signedSpan, 0),
     apply: hooksOf(sources.file, issues)
   }

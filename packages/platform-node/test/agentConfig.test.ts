@@ -42,6 +42,7 @@ const values: Readonly<Record<AgentConfig.Key, readonly [string, string, string]
   debug: ["true", "false", "true"],
   "clock-source": ["own", "fleet", "own"],
   "clock-policy": ["accept", "refuse", "accept"],
+  "clock-mode": ["counter", "population", "counter"],
   "clock-offset": ["0s", "0ms", "0h"]
 }
 
@@ -65,6 +66,7 @@ describe("the configuration of an agent", () => {
       debug: false,
       clockSource: "fleet",
       clockPolicy: "refuse",
+      clockMode: "population",
       clockOffsetMs: 0,
       apply: []
     })

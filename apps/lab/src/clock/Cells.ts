@@ -41,7 +41,10 @@ export type Cell =
       readonly graph: "regular" | "hyparview"
       readonly size: number
       readonly bad: number
+      readonly isAlike: boolean
       readonly jumpAtMs: number
+      readonly startEveryMs: number
+      readonly isSizeKnown: boolean
       readonly delayMs: number
       readonly late: number
       readonly churn: number
@@ -166,7 +169,10 @@ const runReset = ({ seed, size }: Extract<Cell, { readonly _tag: "reset" }>): Re
     seed,
     rule: { _tag: "plain" },
     bad: 0,
+    isAlike: false,
     jumpAtMs: 0,
+    startEveryMs: 0,
+    isSizeKnown: false,
     delayMs: 1,
     late: 0,
     churn: 0

@@ -51,8 +51,14 @@ export interface Setup<E, B> {
   readonly rule: Rule<E, B>
   /** The share of clocks that are 1 to 24 h ahead. */
   readonly bad: number
+  /** They are all wrong by the same three hours, as those of one bad source. */
+  readonly isAlike: boolean
   /** When they jump there; 0: they are from the beginning. */
   readonly jumpAtMs: number
+  /** A node starts so long after the one before it; 0: all at once. */
+  readonly startEveryMs: number
+  /** Nodes are told how many have started. */
+  readonly isSizeKnown: boolean
   /** Mean delay; uniform from a quarter to seven quarters of it. */
   readonly delayMs: number
   /** The share of messages that are late. */
@@ -142,9 +148,13 @@ export const make = <E, B>(setup: Setup<E, B>): Fleet<E, B> => {
   const order = shuffled(fleet, fleet.nodes)
   for (const [rank, node] of order.entries()) {
     node.isBad = rank < count
-    boot(fleet, node)
+    node.error = node.isBad && setup.jumpAtMs === 0 ? badError(fleet) : goodError(fleet)
+    if (setup.startEveryMs === 0) boot(fleet, node)
+    else node.isGone = true
   }
+  if (setup.startEveryMs > 0) startNext(fleet, 0)
   for (const node of fleet.nodes) tellNeighbors(fleet, node)
+  tellSize(fleet)
   if (setup.jumpAtMs > 0) after(fleet, setup.jumpAtMs % agendaMs, () => jump(fleet))
   if (setup.churn > 0) after(fleet, 10_000 / (setup.churn * fleet.nodes.length), () => replaceNext(fleet))
   measureMedian(fleet)
@@ -257,7 +267,6 @@ const boot = <E, B>(fleet: Fleet<E, B>, node: Node<E, B>): void => {
   const { generation, index } = node
   node.id = (generation * 0x1000000 + index + 1).toString(16).padStart(12, "0")
   node.cell = HlcCell.make(Hlc.make(Number.MAX_SAFE_INTEGER), node.id)
-  node.error = node.isBad && (setup.jumpAtMs === 0 || now >= setup.jumpAtMs) ? badError(fleet) : goodError(fleet)
   node.isGone = false
   node.bornAt = now
   node.offset = Number.NaN
@@ -276,6 +285,22 @@ const boot = <E, B>(fleet: Fleet<E, B>, node: Node<E, B>): void => {
   }
 }
 
+const startNext = <E, B>(fleet: Fleet<E, B>, index: number): void => {
+  const node = fleet.nodes[index]
+  if (node === undefined) return
+  boot(fleet, node)
+  tellNeighbors(fleet, node)
+  for (const other of neighborsOf(fleet, node)) tellNeighbors(fleet, other)
+  tellSize(fleet)
+  after(fleet, fleet.setup.startEveryMs, () => startNext(fleet, index + 1))
+}
+
+const tellSize = <E, B>(fleet: Fleet<E, B>): void => {
+  if (!fleet.setup.isSizeKnown) return
+  const alive = fleet.nodes.filter(({ isGone }) => !isGone)
+  for (const node of alive) feed(fleet, node, node.generation, { _tag: "Fleet", size: alive.length })
+}
+
 const replaceNext = <E, B>(fleet: Fleet<E, B>): void => {
   const node = fleet.nodes[Math.floor(chance(fleet) * fleet.nodes.length)] as Node<E, B>
   if (!node.isGone) {
@@ -284,7 +309,9 @@ const replaceNext = <E, B>(fleet: Fleet<E, B>): void => {
     for (const other of neighborsOf(fleet, node)) tellNeighbors(fleet, other)
     measureMedian(fleet)
     after(fleet, 1000, () => {
-      node.isBad = chance(fleet) < fleet.setup.bad
+      const { bad, jumpAtMs } = fleet.setup
+      node.isBad = chance(fleet) < bad
+      node.error = node.isBad && (jumpAtMs === 0 || fleet.now >= jumpAtMs) ? badError(fleet) : goodError(fleet)
       boot(fleet, node)
       tellNeighbors(fleet, node)
       for (const other of neighborsOf(fleet, node)) tellNeighbors(fleet, other)
@@ -447,7 +474,7 @@ const shuffled = <E, B>(fleet: Fleet<E, B>, nodes: ReadonlyArray<Node<E, B>>): R
 const goodError = <E, B>(fleet: Fleet<E, B>): number =>
   10 * Math.sqrt(-2 * Math.log(1 - chance(fleet))) * Math.cos(2 * Math.PI * chance(fleet))
 
-const badError = <E, B>(fleet: Fleet<E, B>): number => 3_600_000 * (1 + 23 * chance(fleet))
+const badError = <E, B>(fleet: Fleet<E, B>): number => 3_600_000 * (fleet.setup.isAlike ? 3 : 1 + 23 * chance(fleet))
 
 const measureMedian = <E, B>(fleet: Fleet<E, B>): void => {
   const errors = fleet.nodes.filter(({ isGone }) => !isGone).map(({ error }) => error)

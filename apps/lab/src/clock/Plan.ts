@@ -68,7 +68,10 @@ const fleet = (change: Partial<Fleet>): Fleet => ({
   graph: "hyparview",
   size: 1000,
   bad: 0.1,
+  isAlike: false,
   jumpAtMs: 0,
+  startEveryMs: 0,
+  isSizeKnown: false,
   delayMs: 0,
   late: 0,
   churn: 0,
@@ -79,21 +82,21 @@ const fleet = (change: Partial<Fleet>): Fleet => ({
 
 const columns = [{}, { late: 0.2 }, { churn: 0.01 }] as const
 
-/** The overlay that ships; every rule on the same faults. The others at a thousand nodes without delay only. */
+const rules = ["median", "luby", "plain", "reject"] as const
+
+/** The overlay that ships; every rule on the same faults. */
 const grid: ReadonlyArray<Cells.Cell> = [100, 1000].flatMap((size) =>
   [0.01, 0.1, 0.3, 0.4].flatMap((bad) =>
     [0, 20, 50].flatMap((delayMs) =>
-      columns.flatMap((column) =>
-        (["median", "luby", "plain", "reject"] as const)
-          .filter((rule) => rule === "median" || size === 100 || (delayMs === 0 && (rule !== "luby" || bad === 0.1)))
-          .map((rule) => fleet({ ...column, size, bad, delayMs, rule }))
-      )
+      columns.flatMap((column) => rules.map((rule) => fleet({ ...column, size, bad, delayMs, rule })))
     )
   )
 )
 
 const large: ReadonlyArray<Cells.Cell> = [0.1, 0.3].flatMap((bad) =>
-  [{}, { churn: 0.01 }].map((column) => fleet({ ...column, size: 10_000, bad, rounds: 100 }))
+  [{}, { churn: 0.01 }].flatMap((column) =>
+    rules.map((rule) => fleet({ ...column, size: 10_000, bad, rounds: 100, rule }))
+  )
 )
 
 const jumpAtMs = 10_000
@@ -109,6 +112,15 @@ const drag = (seeds: number): ReadonlyArray<Cells.Cell> => [
     seedsOf(2).map((seed) => fleet({ rule, bad: 0.4, jumpAtMs, rounds: jumpRounds, seed }))
   ),
   ...seedsOf(seeds).map((seed) => fleet({ bad: 0.3, rounds: 100, seed })),
+  ...[9, 20, 64].flatMap((size) =>
+    [0, 50, 300].flatMap((startEveryMs) =>
+      [false, true].flatMap((isAlike) =>
+        seedsOf(seeds).map((seed) =>
+          fleet({ size, bad: 0.3, startEveryMs, isAlike, isSizeKnown: true, rounds: 150, seed })
+        )
+      )
+    )
+  ),
   ...seedsOf(3).map((seed) => fleet({ rule: "hasty", bad: 0.05, rounds: 100, seed })),
   ...seedsOf(3).map((seed) => fleet({ rule: "hasty", bad: 0.3, rounds: 100, seed })),
   ...[100, 1000].map((size): Cells.Cell => ({ _tag: "reset", size, seed: 1 }))

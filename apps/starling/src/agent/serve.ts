@@ -77,6 +77,7 @@ const node = Effect.fnUntraced(function* ({ config, settings }: AgentConfig.Effe
     debug: config.debug,
     clockSource: config.clockSource,
     clockPolicy: config.clockPolicy,
+    clockMode: config.clockMode,
     clockOffsetMs: config.clockOffsetMs,
     version
   }).pipe(Layer.provide([TcpTransport.layer(), SqliteStore.layer(config.data)]))

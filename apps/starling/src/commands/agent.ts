@@ -54,6 +54,11 @@ export const agent = Command.make(
       "POLICY",
       "refuse stamps beyond the fleet's time, or accept them; default refuse"
     ),
+    "clock-mode": text(
+      "clock-mode",
+      "MODE",
+      "What to stamp by while the own clock is wrong: the fleet's time (population), or a counter; default population"
+    ),
     "clock-offset": text(
       "clock-offset",
       "DURATION",

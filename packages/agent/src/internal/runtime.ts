@@ -2,7 +2,7 @@
  * The moving parts of one agent, put together: host, links, store writer, application, and the actors that carry them.
  */
 import { Actor, DynamicSupervisor, Mailbox, Registry, Supervisor, System } from "@starling/actor"
-import { Lease } from "@starling/clock"
+import { EffectiveTime, Lease } from "@starling/clock"
 import { Pattern, Query } from "@starling/fleet"
 import { Component, type Parts, Wiring } from "@starling/member"
 import { type Handshake, Link, Transport } from "@starling/wire"
@@ -224,7 +224,10 @@ const settingsOf = (options: Options, { id, incarnation }: Identity.Identity, ad
   datacenter: options.datacenter,
   labels: options.labels,
   contacts: options.join,
-  clock: { source: options.clockSource ?? "fleet" },
+  clock: {
+    source: options.clockSource ?? "fleet",
+    time: { ...EffectiveTime.defaults, mode: options.clockMode ?? EffectiveTime.defaults.mode }
+  },
   ...(options.clockPolicy === undefined ? {} : { guard: { policy: options.clockPolicy } })
 })
 
