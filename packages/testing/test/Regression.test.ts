@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import type { World } from "@starling/sim"
 import { Regression } from "@starling/testing"
 import * as Result from "effect/Result"
 
@@ -35,6 +36,22 @@ describe("what failed with whole agents", () => {
       Regression.run(read).broken.filter((line) => /member|fault|last/.test(line)),
       []
     )
+  })
+
+  it("keeps every kind of weather", () => {
+    // Required: one that is added and not kept does not build, or is found here.
+    const weather: Required<World.Weather> = {
+      delayMs: 1,
+      jitterMs: 2,
+      jitterTimes: 3,
+      tailMs: 4,
+      lossShare: 0.1,
+      resetShare: 0.2,
+      duplicateShare: 0.3
+    }
+    const fault = { _tag: "SetWeather", some: ["n0"], others: ["n1"], direction: "both", weather } as const
+    const read = Result.getOrThrow(Regression.parse(Regression.toText({ ...failing, faults: [{ atMs: 10, fault }] })))
+    assert.deepStrictEqual(read.faults, [{ atMs: 10, fault }])
   })
 
   it("is refused with where it is wrong", () => {

@@ -23,7 +23,7 @@ export const page = (results: Results, about: About): string =>
     `on ${about.machine}.`,
     "",
     "The nodes are the machines that an agent runs: view manager, shuffler, broadcast tree and lazy-push repair, with the",
-    "papers' parameters (active view 5, passive view 30, ARWL 6, PRWL 3, ka 3, kp 4; a shuffle walks 6 hops, which the paper",
+    "papers' parameters and none of an agent's limits on joins (active view 5, passive view 30, ARWL 6, PRWL 3, ka 3, kp 4; a shuffle walks 6 hops, which the paper",
     "leaves open). The papers' figures are of n = 10,000: Leitão, Pereira, Rodrigues, TR DI-FCUL 07-13 (HyParView) and 07-14",
     "(Plumtree). Those of Cyclon, CyclonAcked and Scamp are theirs too; nothing of them was run here. What stands in a figure",
     "only is read off it, to about two points. Each plot is there as SVG and as PNG.",

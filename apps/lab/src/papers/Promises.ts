@@ -21,7 +21,7 @@ export const checks = (results: Results): ReadonlyArray<Check> => {
   const least = (shares: ReadonlyArray<number>): number => Math.min(1, ...shares)
   const healed = upTo(90).map(shippedCycles)
   const mended = upTo(90).map(broadcastsMissed)
-  const first = upTo(50).map(({ left }) => Math.max(0, ...left))
+  const first = upTo(50).map(({ left }) => left.reduce((sum, reached) => sum + reached, 0) / Math.max(1, left.length))
   return [
     check("one component", "1", String(overlay.components), overlay.components === 1),
     check("mean shortest path", "6.39 ± 2 %", fixed(overlay.path, 3), Math.abs(overlay.path / 6.39 - 1) <= 0.02),
@@ -60,7 +60,7 @@ export const checks = (results: Results): ReadonlyArray<Check> => {
       settledAt(many.rounds) <= 3
     ),
     check(
-      "first broadcast in an old tree from the largest part, nothing repaired, up to 50 % failed",
+      "first broadcast in an old tree, nothing repaired, mean of the senders that survived, up to 50 % failed",
       "the papers' 100, 100, 100, 99, 95 % − 2",
       first.map(percentOf).join(", "),
       first.every((reached, at) => 100 * reached >= (Figures.firstBroadcast.Plumtree[at] ?? 0) - 2)

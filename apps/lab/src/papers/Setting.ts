@@ -37,8 +37,16 @@ export const settings = {
   lazyPushRepair: { summaryMs: neverMs }
 } satisfies OverlayFleet.Settings
 
-/** The repair of a free slot is put off beyond the end: the overlay stays as a failure left it. @since 0.1.0 */
+/**
+ * The repair of a free slot is put off beyond the end, and so is the search of those who have nobody left: the overlay stays as
+ * a failure left it.
+ *
+ * @since 0.1.0
+ */
 export const unrepaired = (state: OverlayFleet.State): OverlayFleet.State => ({
   ...state,
-  view: { ...state.view, config: { ...state.view.config, repairMs: neverMs } }
+  view: {
+    ...state.view,
+    config: { ...state.view.config, repairMs: neverMs, rejoinMinMs: neverMs, rejoinMaxMs: neverMs }
+  }
 })

@@ -27,6 +27,7 @@ export const schema = <Node extends Schema.Top>(node: Node, ms: typeof Schema.Fi
       weather: Schema.Struct({
         delayMs: Schema.optionalKey(ms),
         jitterMs: Schema.optionalKey(ms),
+        jitterTimes: Schema.optionalKey(Schema.Finite),
         tailMs: Schema.optionalKey(ms),
         lossShare: Schema.optionalKey(Schema.Finite),
         resetShare: Schema.optionalKey(Schema.Finite),
