@@ -6,7 +6,8 @@
  *
  * **Within `healMs` of quiet**: the members that run are one component; no neighbour is one-sided; everyone sees exactly those
  * alive; configuration is the same everywhere; nothing is missing any more; and every broadcast that its origin or anybody
- * still has was given once to everybody who has been running since before it was sent.
+ * still holds (who was given it, and whose broadcast tree was not rebuilt since) was given once to everybody who has been
+ * running since before it was sent.
  *
  * **Then**, on broadcasts of two members one after the other: redundancy falls to nothing, that is, exactly one payload per
  * member that did not send it.
@@ -51,6 +52,8 @@ interface Life {
   readonly incarnation: number
   readonly since: number
   readonly given: Map<string, number>
+  /** Of these, what it can still pass on: a broadcast tree that is rebuilt has lost its payloads. */
+  readonly held: Set<string>
 }
 
 interface Sent {
@@ -120,6 +123,8 @@ const make = (plan: Plan.Plan): Trial => {
   const sent = new Map<string, Sent>()
   const payloads = new Map<string, number>()
   const twice: Array<string> = []
+  /** How often the broadcast tree of each node was rebuilt in its run. */
+  const trees = new Map<string, number>()
   const joinAt = new Map(plan.members.map(({ joinAtMs, member }) => [member, joinAtMs]))
   const fleet = MemberFleet.make({
     seed: plan.seed,
@@ -145,10 +150,16 @@ const make = (plan: Plan.Plan): Trial => {
         const key = MessageId.toText(output.id)
         const count = (life.given.get(key) ?? 0) + 1
         life.given.set(key, count)
+        life.held.add(key)
         if (count > 1 && twice.length < findingsMax) twice.push(`${node} got ${key} ${count} times at ${now} ms`)
       },
-      step: ({ node, now, peer }, event, _state, actions) => {
+      step: ({ node, now, peer }, event, { generations }, actions) => {
         if (event._tag === "Started") lifeOf(lives, node, peer.incarnation, now)
+        const generation = generations["broadcast-tree"]
+        if (generation !== (trees.get(node) ?? 0)) {
+          trees.set(node, generation)
+          lifeOf(lives, node, peer.incarnation, now).held.clear()
+        }
         for (const action of actions) {
           if (action._tag !== "Send" || action.message.channel !== "broadcast-tree") continue
           const { message } = action.message
@@ -177,7 +188,7 @@ const lifeOf = (lives: Map<string, Life>, node: NodeId.NodeId, incarnation: numb
   const key = `${node}.${incarnation}`
   const known = lives.get(key)
   if (known !== undefined) return known
-  const life: Life = { node, incarnation, since: now, given: new Map() }
+  const life: Life = { node, incarnation, since: now, given: new Map(), held: new Set() }
   lives.set(key, life)
   return life
 }
@@ -338,14 +349,14 @@ const misjudged = ({ fleet }: Trial): ReadonlyArray<string> => {
   return out
 }
 
-/** Broadcasts that somebody has and somebody lacks, of those who have been running since before they were sent. */
+/** Broadcasts that somebody holds and somebody lacks, of those who have been running since before they were sent. */
 const undelivered = ({ fleet, lives, sent }: Trial): ReadonlyArray<string> => {
   const out: Array<string> = []
   const running = World.running(fleet.world).map(({ node, peer }) => lives.get(`${node}.${peer.incarnation}`))
   for (const [key, { atMs, id }] of sent) {
     if (isSuperseded(sent, id)) continue
     const entitled = running.filter((life) => life !== undefined && life.since < atMs)
-    const isHeld = running.some((life) => life?.given.has(key) === true)
+    const isHeld = running.some((life) => life?.held.has(key) === true)
     if (!isHeld) continue
     for (const life of entitled) {
       if (life?.given.has(key) !== true && out.length < findingsMax) {
