@@ -63,6 +63,10 @@ export interface MemberFleet {
   /** Members that took the watched one for lost, once each per way in which they did; the first few. */
   readonly accused: Set<string>
   nextToken: number
+  /** Who was told to send it, by the token of a broadcast. */
+  readonly senders: Map<number, NodeId.NodeId>
+  /** Tokens that a broadcast tree had taken, and perhaps not answered, when it was rebuilt: it may never answer them. */
+  readonly forgotten: Set<number>
 }
 
 /** How many findings are kept of a kind: the first say enough. */
@@ -89,7 +93,9 @@ export const make = (options: Options): MemberFleet => {
     stampsBack: [],
     watched: undefined,
     accused: new Set(),
-    nextToken: 1
+    nextToken: 1,
+    senders: new Map(),
+    forgotten: new Set()
   }
   const world = World.make<Protocol>({
     seed: options.seed,
@@ -107,6 +113,7 @@ export const make = (options: Options): MemberFleet => {
         last.set(node, state)
         const at = `${node} at ${now} ms`
         if (before !== undefined) note(fleet.stampsBack, stampsBack(before, state, peer.id), at)
+        if (before !== undefined && isTreeRebuilt(before, state)) forget(fleet, node, state)
         if (checkSteps) note(fleet.broken, brokenSince(before, state), at)
         if (fleet.watched !== undefined && fleet.watched !== peer.id && fleet.accused.size < findingsMax) {
           for (const way of accusations(state, fleet.watched)) fleet.accused.add(`${peer.id}: ${way}`)
@@ -155,6 +162,24 @@ export const decoded = (channel: Component.Component, data: unknown): Wiring.Fra
 
 const note = (findings: Array<string>, found: ReadonlyArray<string>, at: string): void => {
   for (const one of found) if (findings.length < findingsMax) findings.push(`${at}: ${one}`)
+}
+
+const isTreeRebuilt = (before: Member.State, after: Member.State): boolean =>
+  before.config.self.incarnation === after.config.self.incarnation &&
+  before.generations["broadcast-tree"] !== after.generations["broadcast-tree"]
+
+const forget = (
+  { accepted, forgotten, senders }: Omit<MemberFleet, "world">,
+  node: NodeId.NodeId,
+  { queues }: Member.State
+): void => {
+  const queued = new Set<number>()
+  for (const { delivery } of queues["broadcast-tree"]) {
+    if (delivery.to === "broadcast-tree" && delivery.event._tag === "Broadcast") queued.add(delivery.event.token)
+  }
+  for (const [token, sender] of senders) {
+    if (sender === node && !accepted.has(token) && !queued.has(token)) forgotten.add(token)
+  }
 }
 
 /**
@@ -221,6 +246,7 @@ export const peer: (seed: number | string, index: number) => Peer.Peer = peerOf
 /** Sends an application broadcast at a member; returns the token under which its id will be accepted. @since 0.1.0 */
 export const broadcast = (fleet: MemberFleet, id: NodeId.NodeId, payload: unknown): number => {
   const token = fleet.nextToken++
+  fleet.senders.set(token, id)
   command(fleet, id, {
     to: "broadcast-tree",
     event: { _tag: "Broadcast", token, topic: Wiring.topicApplication, payload }

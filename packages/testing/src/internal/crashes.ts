@@ -74,13 +74,15 @@ export const crashes: Scenario = {
     World.pass(world, settleMs)
     const state = World.state(world, victim)
     const lost = state?.counters.eventsLost ?? 0
-    // A broadcast whose own step was lost was never accepted; whoever sent it is told so, and may send it again.
+    // A broadcast whose own step was lost was never accepted; whoever sent it is told so, and may send it again. Nor is one whose
+    // number was not durable yet when the tree was rebuilt: whoever sent it hears nothing, as of a process that has died.
     const accepted = tokens.filter((token) => fleet.accepted.has(token))
+    const unanswered = tokens.filter((token) => !fleet.accepted.has(token) && !fleet.forgotten.has(token))
     const broken = [
       ...MemberFleet.brokenOverlay(fleet),
       ...MemberFleet.brokenDelivery(fleet, accepted),
-      ...(tokens.length - accepted.length > lost
-        ? [`${tokens.length - accepted.length} broadcasts were never accepted, but only ${lost} events lost`]
+      ...(unanswered.length > lost
+        ? [`${unanswered.length} broadcasts were never accepted, but only ${lost} events lost`]
         : []),
       ...missed,
       ...(state?.counters.crashes === armed.length
