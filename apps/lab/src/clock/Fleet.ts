@@ -292,6 +292,7 @@ const startNext = <E, B>(fleet: Fleet<E, B>, index: number): void => {
   tellNeighbors(fleet, node)
   for (const other of neighborsOf(fleet, node)) tellNeighbors(fleet, other)
   tellSize(fleet)
+  measureMedian(fleet)
   after(fleet, fleet.setup.startEveryMs, () => startNext(fleet, index + 1))
 }
 

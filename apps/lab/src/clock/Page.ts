@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import { EffectiveTime, Guard } from "@starling/clock"
+import * as Markdown from "../Markdown.ts"
 import * as Plot from "../Plot.ts"
 import type * as Cells from "./Cells.ts"
 import { type Section, sections } from "./Plan.ts"
@@ -54,9 +55,7 @@ const pages: Readonly<Record<Section, (stored: Stored) => ReadonlyArray<string>>
 }
 
 const table = (head: ReadonlyArray<string>, rows: ReadonlyArray<ReadonlyArray<string>>): ReadonlyArray<string> => [
-  `| ${head.join(" | ")} |`,
-  `| ${head.map((_, i) => (i === 0 ? "---" : "---:")).join(" | ")} |`,
-  ...rows.map((row) => `| ${row.join(" | ")} |`),
+  ...Markdown.table(head, rows),
   ""
 ]
 
