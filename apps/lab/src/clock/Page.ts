@@ -106,7 +106,7 @@ const bandsPage = (stored: Stored): ReadonlyArray<string> => {
     "",
     "A random graph in which everybody has five neighbours; in a round every node sends one block to one of them, at random;",
     "no filter, no probation, no guard. _Design_ is what the simulation gave by which the estimator was chosen, rounds to 99.9 % and",
-    "to all: a prototype without weights, hashes and votes asked for; why it needs up to six rounds less was not looked into.",
+    "to all; why that needs up to six rounds less was not looked into.",
     "",
     ...table(
       ["nodes, bad clocks", "rounds to 99.9 %", "to all", "design", "p50 error, ms", "max, ms", "wrong", "bytes"],
@@ -326,8 +326,7 @@ const dragPage = (stored: Stored): ReadonlyArray<string> => {
     ...dragTable(cold),
     "Small fleets that start with 30 % bad clocks and know how many have started, which is when agreement is enough to settle",
     "(`FleetTime.isAgreed`): nodes start one after the other, in random order, and the bad clocks are each wrong by a time of its",
-    "own, or all by three hours. Where most of those that started first are wrong, no median can tell, and who starts later",
-    "follows them.",
+    "own, or all by three hours. _Furthest_ is of any node, the wrong ones included.",
     "",
     ...dragTable(growing),
     "One node of a fleet raises the epoch; stamps ride on what is sent anyway:",
