@@ -3,29 +3,10 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Agent, Store } from "@starling/agent"
-import { AgentFleet, SimRuntime } from "@starling/testing"
-import * as Cause from "effect/Cause"
+import { AgentFleet } from "@starling/testing"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-
-/** Runs the story by a seed; it must end, succeed, and leave nobody asleep. */
-const told = (size: number, story: (fleet: AgentFleet.AgentFleet) => Effect.Effect<void, unknown>, options = {}) => {
-  const fleet = AgentFleet.make({ size, ...options })
-  const outcome = SimRuntime.run(Effect.andThen(story(fleet), AgentFleet.stopAll(fleet)), { seed: size })
-  if (outcome._tag !== "Done") assert.fail(`${outcome._tag} at ${outcome.virtualMs} ms`)
-  if (Exit.isFailure(outcome.exit)) throw Cause.squash(outcome.exit.cause)
-  assert.strictEqual(outcome.sleepers, 0, "fibers that still sleep after everything was stopped")
-}
-
-const whole = Effect.fnUntraced(function* (fleet: AgentFleet.AgentFleet, withinMs = 20_000) {
-  assert.isTrue(yield* AgentFleet.until(AgentFleet.isWhole(fleet), withinMs), "the members did not become one fleet")
-})
-
-const joined = Effect.fnUntraced(function* (fleet: AgentFleet.AgentFleet) {
-  yield* AgentFleet.startAll(fleet)
-  yield* whole(fleet)
-})
+import { joined, told, whole } from "./stories.ts"
 
 /** Waits until an agent says of a node that it is in this state. */
 const sees = Effect.fnUntraced(function* (

@@ -1,9 +1,8 @@
 /**
- * The faults of the simulator, as they befall whole agents: where a fault can befall both, the same data drives both levels.
+ * The faults of the simulator, as they befall whole agents: the same data drives both levels.
  *
- * Nodes are named as members are (`n7`). What can befall agents stands in `tags`. The others are for machines only: a
- * process cannot be halted or slowed within a runtime that all share (`Pause`, `SetDrift`), and links in memory have no
- * half-open ends and no addresses that change hands. In return a component of an agent can crash at a point of its own step.
+ * Nodes are named as members are (`n7`). One thing is for machines only: weather that brings a frame twice
+ * (`duplicateShare`), which a stream of bytes cannot. In return a component of an agent can crash at a point of its own step.
  *
  * @since 0.1.0
  */
@@ -17,9 +16,12 @@ import * as AgentFleet from "./AgentFleet.ts"
  *   is started again or the cuts around it are healed.
  * - `Restart`: on its disk, or on an empty one.
  * - `Cut`: bytes wait, and dials go unanswered. `StallDisk`: each write takes so much longer, for as long.
- * - `SetWeather`: what makes packets late; nothing comes twice or tears its link (`duplicateShare`, `resetShare`).
+ * - `ResetLinks`: what is under way arrives before, whatever `underWay` says of frames.
+ * - `SetWeather`: of writes, of which one may hold several frames.
  * - `SetSkew`: from now on its wall clock is so far ahead of true time. `ShiftClock`: by so much further than it was.
- * - `CrashComponent`: where it is said, or anywhere.
+ * - `Pause`: see `AgentFleet.pause`; it ends with the process. `Twin`: see `AgentFleet.twin`; `Crash` of its name ends it.
+ * - `SwapAddresses`: with the places go what is cut and late there, and the latency.
+ * - `CrashComponent`: where it is said, or anywhere; nothing in a process that stands still.
  *
  * @since 0.1.0
  * @category models
@@ -47,27 +49,11 @@ export type Failure = Agent.StartError | Agent.Unavailable | Agent.InvalidInput
 export const at = (atMs: number, ...faults: ReadonlyArray<AgentFault>): Scenario =>
   faults.map((fault) => ({ atMs, fault }))
 
-/** What can befall agents; the other faults are for machines. @since 0.1.0 */
-export const tags: ReadonlySet<AgentFault["_tag"]> = new Set<AgentFault["_tag"]>([
-  "Crash",
-  "Restart",
-  "Cut",
-  "Heal",
-  "HealAll",
-  "ResetLinks",
-  "SetWeather",
-  "ClearWeather",
-  "ClearAllWeather",
-  "StallDisk",
-  "SetSkew",
-  "ShiftClock",
-  "CrashComponent"
-])
-
 /**
  * Lets a fault happen now. It returns when it has: a component that crashed is back, a member that was started runs.
  * Crashing what is down and starting what runs changes nothing. Fails with what the agent says when it cannot start, or
- * when a component does not get to the point at which it should crash; dies of a fault that is none of `tags`.
+ * when a component does not get to the point at which it should crash; dies of weather that brings a frame twice, and of a
+ * member that does not exist.
  *
  * @since 0.1.0
  */
@@ -76,21 +62,17 @@ export const apply = (fleet: AgentFleet.AgentFleet, fault: AgentFault): Effect.E
     const { network } = fleet
     switch (fault._tag) {
       case "Crash": {
+        if (fleet.twins.has(fault.node)) return AgentFleet.stopTwin(fleet, fault.node)
         const member = memberOf(fleet, fault.node)
         if (member.run === undefined) return Effect.void
-        if (fault.how === "silent") {
-          const hosts = fleet.members.map(({ host }) => host)
-          member.silenced = hosts.filter((host) => host !== member.host && !network.isCut(member.host, host))
-          for (const host of member.silenced) network.cut(member.host, host, "there")
-        }
+        if (fault.how === "silent") silence(fleet, member)
         return AgentFleet.kill(fleet, member.index)
       }
       case "Restart": {
         const member = memberOf(fleet, fault.node)
         if (member.run !== undefined) return Effect.void
         if (fault.disk === "lost") member.disk.tables = new Map()
-        for (const host of member.silenced) network.heal(member.host, host, "there")
-        member.silenced = []
+        unsilence(fleet, member)
         return Effect.asVoid(AgentFleet.start(fleet, member.index))
       }
       case "Cut":
@@ -108,17 +90,24 @@ export const apply = (fleet: AgentFleet.AgentFleet, fault: AgentFault): Effect.E
           fault.other === null ? undefined : memberOf(fleet, fault.other).host
         )
         return Effect.void
+      case "HalfOpen": {
+        const other = fault.other === null ? undefined : memberOf(fleet, fault.other).host
+        network.halfOpen(memberOf(fleet, fault.node).host, other, fault.who)
+        return Effect.void
+      }
       case "SetWeather": {
         const { weather } = fault
-        if ((weather.duplicateShare ?? 0) > 0 || (weather.resetShare ?? 0) > 0) {
-          return Effect.die(new Error("weather that doubles frames or tears links cannot befall an agent"))
+        const { duplicateShare = 0, resetShare = 0 } = weather
+        if (duplicateShare > 0) {
+          return Effect.die(new Error("weather that brings frames twice (duplicateShare) cannot befall a stream of bytes"))
         }
         for (const [a, b] of pairs(fleet, fault.some, fault.others)) {
           for (const [from, to] of fault.direction === "both"
             ? [[a, b] as const, [b, a] as const]
             : [[a, b] as const]) {
             const latencyMs = network.state.config.latencyMs(from, to)
-            network.setWeather(from, to, () => Weather.latenessMs(weather, latencyMs, fleet.draw))
+            const lateMs = () => Weather.latenessMs(weather, latencyMs, fleet.draw)
+            network.setWeather(from, to, resetShare > 0 ? { lateMs, isTorn: () => fleet.draw() < resetShare } : { lateMs })
           }
         }
         return Effect.void
@@ -131,6 +120,12 @@ export const apply = (fleet: AgentFleet.AgentFleet, fault: AgentFault): Effect.E
         return Effect.void
       case "ClearAllWeather":
         network.clearWeather()
+        return Effect.void
+      case "Pause":
+        AgentFleet.pause(fleet, memberOf(fleet, fault.node).index)
+        return Effect.void
+      case "Resume":
+        AgentFleet.resume(fleet, memberOf(fleet, fault.node).index)
         return Effect.void
       case "StallDisk": {
         const { disk } = memberOf(fleet, fault.node)
@@ -150,14 +145,38 @@ export const apply = (fleet: AgentFleet.AgentFleet, fault: AgentFault): Effect.E
       case "ShiftClock":
         memberOf(fleet, fault.node).skewMs += fault.byMs
         return Effect.void
+      case "SetDrift":
+        return AgentFleet.setDrift(fleet, memberOf(fleet, fault.node).index, fault.driftPpm)
+      case "SwapAddresses": {
+        const [one, two] = [memberOf(fleet, fault.node), memberOf(fleet, fault.other)]
+        if (one.run !== undefined || two.run !== undefined) return Effect.void
+        // Somebody else will answer there.
+        for (const member of [one, two]) unsilence(fleet, member)
+        AgentFleet.swapAddresses(fleet, one.index, two.index)
+        return Effect.void
+      }
+      case "Twin":
+        return AgentFleet.twin(fleet, memberOf(fleet, fault.node).index, { name: fault.twin, address: fault.address })
       case "CrashComponent": {
         const { run } = memberOf(fleet, fault.node)
-        return run === undefined ? Effect.void : Effect.asVoid(run.agent.crash(fault.component, fault.at))
+        if (run === undefined || run.gate.isShut) return Effect.void
+        return Effect.asVoid(run.agent.crash(fault.component, fault.at))
       }
-      default:
-        return Effect.die(new Error(`${fault._tag} cannot befall an agent: ${[...tags].join(", ")} can`))
     }
   })
+
+/** Nothing of it reaches anybody any more. */
+const silence = ({ members, network }: AgentFleet.AgentFleet, member: AgentFleet.Member): void => {
+  member.silenced = members.flatMap(({ host }) =>
+    host === member.host || network.isCut(member.host, host) ? [] : [[member.host, host] as const]
+  )
+  for (const [from, to] of member.silenced) network.cut(from, to, "there")
+}
+
+const unsilence = ({ network }: AgentFleet.AgentFleet, member: AgentFleet.Member): void => {
+  for (const [from, to] of member.silenced) network.heal(from, to, "there")
+  member.silenced = []
+}
 
 const memberOf = (fleet: AgentFleet.AgentFleet, name: string): AgentFleet.Member => {
   const member = fleet.members[Number(name.slice(1))]

@@ -16,9 +16,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
+import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import { Gate } from "./internal/gate.ts"
 import * as SimRuntime from "./SimRuntime.ts"
 
 /** @since 0.1.0 @category models */
@@ -44,29 +46,38 @@ export interface AgentFleet {
   /** The next number in [0, 1) of those that weather is drawn from. */
   readonly draw: () => number
   readonly members: ReadonlyArray<Member>
+  /** Second processes with the identity of a member, by name, also those that have ended. */
+  readonly twins: Map<string, Member>
 }
 
 /** @since 0.1.0 @category models */
 export interface Member {
   readonly index: number
   readonly name: string
-  readonly host: string
-  readonly address: string
+  /** Where it is, or will be started the next time. */
+  host: string
+  address: string
   readonly disk: Disk
   /** Of the run under way. */
   run: Run | undefined
   /** Broadcast id to how often the application was given it, over all runs. */
   readonly delivered: Map<string, number>
-  /** How far its wall clock is ahead of true time, now. */
+  /** How far its wall clock is ahead of true time, beside what it has drifted. */
   skewMs: number
-  /** Hosts that hear nothing of it any more since it crashed in silence. */
-  silenced: ReadonlyArray<string>
+  /** By so many millionths its wall clock runs too fast. */
+  driftPpm: number
+  /** Ways that are cut since it crashed in silence. */
+  silenced: ReadonlyArray<readonly [from: string, to: string]>
 }
 
 /** @since 0.1.0 @category models */
 export interface Run {
   readonly agent: Agent.Agent["Service"]
   readonly scope: Scope.Closeable
+  /** Shut while the process stands still. */
+  readonly gate: Gate
+  /** How often it has stood still. */
+  pauses: number
   /** Broadcast id to how often the application was given it in this run. */
   readonly delivered: Map<string, number>
 }
@@ -96,20 +107,21 @@ export const make = (options: Options): AgentFleet => ({
     options.latencyMs === undefined ? {} : { latencyMs: latencyOf(options.size, options.latencyMs) }
   ),
   draw: drawing(options.seed ?? 0),
-  members: Array.from({ length: options.size }, (_, index): Member => {
-    const host = hostOf(index)
-    return {
-      index,
-      name: `n${index}`,
-      host,
-      address: `${host}:7740`,
-      disk: { tables: new Map(), failing: undefined, defect: undefined, delayMs: 0, writes: 0 },
-      run: undefined,
-      delivered: new Map(),
-      skewMs: 0,
-      silenced: []
-    }
-  })
+  members: Array.from({ length: options.size }, (_, index) => newMember(index, addressOf(hostOf(index)), new Map())),
+  twins: new Map()
+})
+
+const newMember = (index: number, address: string, tables: Disk["tables"]): Member => ({
+  index,
+  name: `n${index}`,
+  host: address.slice(0, address.lastIndexOf(":")),
+  address,
+  disk: { tables, failing: undefined, defect: undefined, delayMs: 0, writes: 0 },
+  run: undefined,
+  delivered: new Map(),
+  skewMs: 0,
+  driftPpm: 0,
+  silenced: []
 })
 
 const drawing = (seed: number): (() => number) => {
@@ -124,26 +136,38 @@ const drawing = (seed: number): (() => number) => {
 /** The address of a member's host, for cuts. @since 0.1.0 */
 export const hostOf = (index: number): string => `10.${index >> 16}.${(index >> 8) & 255}.${(index & 255) + 1}`
 
+const addressOf = (host: string): string => `${host}:7740`
+
 /** The data centre of a member: its index picks among `dc0`, `dc1` and so on, in turns. @since 0.1.0 */
 export const datacenterOf = ({ options: { datacenters = 3 } }: AgentFleet, index: number): string =>
   `dc${index % datacenters}`
 
 /** Starts a member, on the disk of its former runs. @since 0.1.0 @category running */
-export const start = Effect.fnUntraced(function* (
+export const start = (
   fleet: AgentFleet,
   index: number,
   options: Partial<Node.Options> = {}
+): Effect.Effect<Agent.Agent["Service"], Agent.StartError> =>
+  Effect.suspend(() => startMember(fleet, at(fleet, index), options))
+
+const startMember = Effect.fnUntraced(function* (
+  fleet: AgentFleet,
+  member: Member,
+  options: Partial<Node.Options>
 ): Effect.fn.Return<Agent.Agent["Service"], Agent.StartError> {
-  const member = at(fleet, index)
+  const { index } = member
   const scope = yield* Scope.make()
-  const { contacts = 3 } = fleet.options
+  const gate = new Gate()
+  const { contacts = 3, size } = fleet.options
   const layer = Node.layer({
     name: member.name,
     datacenter: datacenterOf(fleet, index),
     fleet: "test",
     labels: {},
     gossip: member.address,
-    join: fleet.members.slice(0, contacts).flatMap(({ address }) => (address === member.address ? [] : [address])),
+    join: Array.from({ length: Math.min(contacts, size) }, (_, contact) => addressOf(hostOf(contact))).filter(
+      (address) => address !== member.address
+    ),
     debug: true,
     version: "0.0.0",
     ...fleet.options.node?.(index),
@@ -154,11 +178,12 @@ export const start = Effect.fnUntraced(function* (
     )
   )
   const agent = yield* Layer.buildWithScope(layer, scope).pipe(
-    Effect.provideService(Clock.Clock, ownClock(member, yield* Clock.Clock)),
+    Effect.provideService(Clock.Clock, ownClock(member, gate.clock(yield* Clock.Clock))),
+    Effect.provideService(Scheduler.Scheduler, gate.scheduler(yield* Scheduler.Scheduler)),
     Effect.map((context) => Context.get(context, Agent.Agent)),
     Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
   )
-  const run: Run = { agent, scope, delivered: new Map() }
+  const run: Run = { agent, scope, gate, pauses: 0, delivered: new Map() }
   yield* listen(member, run).pipe(Scope.provide(scope))
   member.run = run
   return agent
@@ -172,11 +197,19 @@ export const startAll = (fleet: AgentFleet, everyMs = 50): Effect.Effect<void, A
 
 /** Ends a member's run: the layer is released, in order, and without a goodbye. @since 0.1.0 @category running */
 export const stop = (fleet: AgentFleet, index: number): Effect.Effect<void> =>
+  Effect.suspend(() => stopMember(fleet, at(fleet, index)))
+
+const stopMember = (fleet: AgentFleet, member: Member): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const member = at(fleet, index)
     const { run } = member
+    if (run === undefined) return Effect.void
+    if (run.gate.isShut) {
+      // It is told to end while it stands still: its fibers must run to end, and nothing that they do gets out.
+      fleet.network.reset(member.host)
+      goOn(fleet, member, run)
+    }
     member.run = undefined
-    return run === undefined ? Effect.void : Scope.close(run.scope, Exit.void)
+    return Scope.close(run.scope, Exit.void)
   })
 
 /** Ends a member's run as a power cut would: what its disk has not got by now, it will never have. @since 0.1.0 */
@@ -184,22 +217,118 @@ export const kill = (fleet: AgentFleet, index: number): Effect.Effect<void> =>
   Effect.suspend(() => {
     const { disk } = at(fleet, index)
     // The dying run keeps writing, to a disk that nobody will read.
-    disk.tables = new Map([...disk.tables].map(([table, rows]) => [table, new Map(rows)]))
+    disk.tables = copyOf(disk.tables)
     return stop(fleet, index)
   })
 
+const copyOf = (tables: Disk["tables"]): Disk["tables"] =>
+  new Map([...tables].map(([table, rows]) => [table, new Map(rows)]))
+
+/**
+ * A member's process stands still, as by SIGSTOP: it takes no turn, its timers wait, its system goes on to accept connections
+ * and bytes. The clock goes on. What was already under way in this instant still ends. Nothing if it is down or stands still.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const pause = (fleet: AgentFleet, index: number): void => {
+  const { host, run } = at(fleet, index)
+  if (run === undefined || run.gate.isShut) return
+  run.pauses++
+  run.gate.shut()
+  fleet.network.pause(host)
+}
+
+/** It goes on: first with what waited in it, then with what waited to be read. @since 0.1.0 @category running */
+export const resume = (fleet: AgentFleet, index: number): void => {
+  const member = at(fleet, index)
+  if (member.run?.gate.isShut === true) goOn(fleet, member, member.run)
+}
+
+const goOn = (fleet: AgentFleet, { host }: Member, { gate }: Run): void => {
+  gate.open()
+  fleet.network.resume(host)
+}
+
+/** Two members that are down swap their places: each will be started at the other's address. @since 0.1.0 */
+export const swapAddresses = (fleet: AgentFleet, index: number, other: number): void => {
+  const [one, two] = [at(fleet, index), at(fleet, other)]
+  if (one.run !== undefined || two.run !== undefined) return
+  const { address, host } = one
+  Object.assign(one, { host: two.host, address: two.address })
+  Object.assign(two, { host, address })
+}
+
+/**
+ * Starts a second process with the identity of a member, at an address of its own: a copied machine. It has the member's disk
+ * with the number of the run before, and so takes the same incarnation. It ends by itself when the fleet refuses it. Nothing
+ * if the member is down or the name is taken.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const twin = (
+  fleet: AgentFleet,
+  index: number,
+  as: { readonly name: string; readonly address: string }
+): Effect.Effect<void, Agent.StartError> =>
+  Effect.suspend(() => {
+    const { disk, run } = at(fleet, index)
+    if (run === undefined || fleet.twins.has(as.name)) return Effect.void
+    const tables = copyOf(disk.tables)
+    tables.get("meta")?.set("incarnation", run.agent.identity.incarnation - 1)
+    const member = newMember(index, as.address, tables)
+    fleet.twins.set(as.name, member)
+    return Effect.flatMap(startMember(fleet, member, {}), ({ died }) =>
+      Effect.asVoid(Effect.forkDetach(Effect.catch(died, () => stopTwin(fleet, as.name))))
+    )
+  })
+
+/** Ends a twin, if it has not ended by itself. @since 0.1.0 @category running */
+export const stopTwin = (fleet: AgentFleet, name: string): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const member = fleet.twins.get(name)
+    return member === undefined ? Effect.void : stopMember(fleet, member)
+  })
+
+/** The wall clock of a member runs too fast by so many millionths from now on; it does not jump. @since 0.1.0 */
+export const setDrift = (fleet: AgentFleet, index: number, driftPpm: number): Effect.Effect<void> =>
+  Effect.map(Clock.Clock, (clock) => {
+    const member = at(fleet, index)
+    member.skewMs += (elapsedMs(clock) * (member.driftPpm - driftPpm)) / 1_000_000
+    member.driftPpm = driftPpm
+  })
+
+/** What the wall clock of a member shows, in whole milliseconds, as of systems. @since 0.1.0 */
+export const wall = (fleet: AgentFleet, index: number): Effect.Effect<number> =>
+  Effect.map(Clock.Clock, (clock) => wallOf(at(fleet, index), clock))
+
+const wallOf = (member: Member, clock: Clock.Clock): number =>
+  clock.currentTimeMillisUnsafe() + Math.round(aheadMs(member, clock))
+
+const aheadMs = ({ driftPpm, skewMs }: Member, clock: Clock.Clock): number =>
+  driftPpm === 0 ? skewMs : skewMs + (elapsedMs(clock) * driftPpm) / 1_000_000
+
+/** What drift is counted over: a clock that nobody sets. */
+const elapsedMs = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
+
 /** @since 0.1.0 @category running */
 export const stopAll = (fleet: AgentFleet): Effect.Effect<void> =>
-  Effect.forEach(fleet.members, ({ index }) => stop(fleet, index), { discard: true, concurrency: "unbounded" })
+  Effect.forEach([...fleet.members, ...fleet.twins.values()], (member) => stopMember(fleet, member), {
+    discard: true,
+    concurrency: "unbounded"
+  })
 
 /** Cuts a member off from all others; `heal` ends it. @since 0.1.0 */
 export const isolate = (fleet: AgentFleet, index: number): void => {
-  for (const other of fleet.members) if (other.index !== index) fleet.network.cut(hostOf(index), other.host)
+  const { host } = at(fleet, index)
+  for (const other of fleet.members) if (other.index !== index) fleet.network.cut(host, other.host)
 }
 
 /** @since 0.1.0 */
 export const heal = (fleet: AgentFleet, index: number): void => {
-  for (const other of fleet.members) if (other.index !== index) fleet.network.heal(hostOf(index), other.host)
+  const { host } = at(fleet, index)
+  for (const other of fleet.members) if (other.index !== index) fleet.network.heal(host, other.host)
 }
 
 /** The agent of a member that runs. @since 0.1.0 */
@@ -248,8 +377,8 @@ const latencyOf = (size: number, latencyMs: (from: number, to: number) => number
 
 /** A wall clock that can be wrong; time itself passes as everywhere. */
 const ownClock = (member: Member, clock: Clock.Clock): Clock.Clock => {
-  const millis = () => clock.currentTimeMillisUnsafe() + member.skewMs
-  const nanos = () => clock.currentTimeNanosUnsafe() + BigInt(member.skewMs) * 1_000_000n
+  const millis = () => wallOf(member, clock)
+  const nanos = () => clock.currentTimeNanosUnsafe() + BigInt(Math.round(aheadMs(member, clock) * 1_000_000))
   return {
     ...clock,
     currentTimeMillisUnsafe: millis,

@@ -2,9 +2,10 @@
  * Connections within one process: the transport of tests, and of fleets that need no sockets.
  *
  * It loses nothing, and has only the latency that it is given; but it has hosts, between which the network can be cut, one
- * way or both: then bytes wait, as they do in TCP, and a dial goes unanswered; and weather, in which they are late. Buffers are bounded, so that a slow reader
- * stops its writer as a socket does. Acknowledgements are not modelled: over a link that is cut one way, what flows the
- * other way is not held back.
+ * way or both: then bytes wait, as they do in TCP, and a dial goes unanswered; weather, in which they are late and
+ * connections are torn; connections that a router forgets; and processes that stand still. Buffers are bounded, so that a
+ * slow reader stops its writer as a socket does. Acknowledgements are not modelled: over a link that is cut one way, what
+ * flows the other way is not held back.
  *
  * @since 0.1.0
  */
@@ -29,9 +30,12 @@ import {
  *   first to the second; a dial, which needs both ways, goes unanswered in either.
  * - `heal`: ends every cut between two hosts, or those from the first to the second; `healAll`: every cut there is.
  * - `isCut`: from the first to the second.
- * - `setWeather`: what goes from the first to the second is later than the latency by what `lateMs` gives for each write, in
- *   milliseconds; order stays. Undefined ends it, `clearWeather` ends all.
+ * - `setWeather`: of what goes from the first to the second. Undefined ends it, `clearWeather` ends all.
  * - `reset`: breaks every open connection between two hosts, at both ends; without a second host, every one of the first.
+ * - `halfOpen`: through every open connection between them nothing passes any more, as when a router has forgotten it; new ones
+ *   are as ever. `told`: the first host finds it reset; the other, and with `nobody` both, never hear of it.
+ * - `pause`: the process on a host stands still. Connections to it are opened and bytes are taken, as its system does that, up
+ *   to the bounds; it reads, writes and accepts nothing until `resume`.
  *
  * @since 0.1.0
  * @category models
@@ -41,10 +45,25 @@ export interface Network {
   readonly heal: (a: string, b: string, direction?: "both" | "there") => void
   readonly healAll: () => void
   readonly isCut: (from: string, to: string) => boolean
-  readonly setWeather: (from: string, to: string, lateMs: (() => number) | undefined) => void
+  readonly setWeather: (from: string, to: string, weather: Weather | undefined) => void
   readonly clearWeather: () => void
   readonly reset: (a: string, b?: string) => void
+  readonly halfOpen: (a: string, b: string | undefined, who: "told" | "nobody") => void
+  readonly pause: (host: string) => void
+  readonly resume: (host: string) => void
   readonly state: State
+}
+
+/**
+ * Asked for each write. `lateMs`: it arrives so many milliseconds later than the latency has it; order stays. `isTorn`: it
+ * never arrives, since the connection breaks on its way.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Weather {
+  readonly lateMs: () => number
+  readonly isTorn?: () => boolean
 }
 
 /** @since 0.1.0 @category models */
@@ -67,8 +86,10 @@ export interface State {
   readonly listeners: Map<string, (from: string, post: Post) => Connection | undefined>
   /** Ways that are cut. */
   readonly cuts: Set<string>
-  /** By way: how much later each write is. */
-  readonly weather: Map<string, () => number>
+  /** By way. */
+  readonly weather: Map<string, Weather>
+  /** Hosts whose process stands still, with what it will accept when it goes on. */
+  readonly paused: Map<string, Array<() => void>>
   readonly lines: Set<Line>
   /** Readers to be woken, by the time at which something arrives. */
   readonly arrivals: Map<number, Array<Pipe>>
@@ -80,6 +101,8 @@ export interface Line {
   readonly hosts: readonly [string, string]
   readonly wake: () => void
   readonly break: () => void
+  /** Nothing passes any more; `told` is the host that finds it reset. */
+  readonly forget: (told: string | undefined) => void
 }
 
 /** @since 0.1.0 @category constructors */
@@ -90,6 +113,7 @@ export const makeNetwork = (config: Partial<Config> = {}): Network => {
     listeners: new Map(),
     cuts: new Set(),
     weather: new Map(),
+    paused: new Map(),
     lines: new Set(),
     arrivals: new Map(),
     // Where systems begin to choose from, too.
@@ -111,13 +135,25 @@ export const makeNetwork = (config: Partial<Config> = {}): Network => {
       for (const line of state.lines) line.wake()
     },
     isCut: (from, to) => state.cuts.has(way(from, to)),
-    setWeather: (from, to, lateMs) => {
-      if (lateMs === undefined) state.weather.delete(way(from, to))
-      else state.weather.set(way(from, to), lateMs)
+    setWeather: (from, to, weather) => {
+      if (weather === undefined) state.weather.delete(way(from, to))
+      else state.weather.set(way(from, to), weather)
     },
     clearWeather: () => state.weather.clear(),
     reset: (a, b) => {
       for (const line of state.lines) if (joins(line, a, b)) line.break()
+    },
+    halfOpen: (a, b, who) => {
+      for (const line of state.lines) if (joins(line, a, b)) line.forget(who === "told" ? a : undefined)
+    },
+    pause: (host) => {
+      if (!state.paused.has(host)) state.paused.set(host, [])
+    },
+    resume: (host) => {
+      const waiting = state.paused.get(host) ?? []
+      state.paused.delete(host)
+      for (const accept of waiting) accept()
+      for (const line of state.lines) if (joins(line, host, undefined)) line.wake()
     }
   }
 }
@@ -184,7 +220,7 @@ const listen = Effect.fnUntraced(function* (
   return {
     address,
     accept: Effect.uninterruptibleMask((restore) =>
-      Effect.tap(restore(Queue.take(backlog)), (connection) => {
+      Effect.tap(restore(Effect.tap(Queue.take(backlog), () => going(network, host))), (connection) => {
         accepted.add(connection)
         return Effect.addFinalizer(() => {
           accepted.delete(connection)
@@ -195,6 +231,14 @@ const listen = Effect.fnUntraced(function* (
     dropped: () => dropped
   }
 })
+
+/** When the process on the host does not stand still. */
+const going = ({ paused }: State, host: string): Effect.Effect<void> =>
+  Effect.callback((resume) => {
+    const waiting = paused.get(host)
+    if (waiting === undefined) return resume(Effect.void)
+    waiting.push(() => resume(Effect.void))
+  })
 
 const dial = Effect.fnUntraced(function* (
   network: State,
@@ -235,6 +279,8 @@ interface Pipe {
   /** When each of them arrives; in order. */
   dues: Array<number>
   bytes: number
+  /** What is written here goes nowhere, and neither does the end. */
+  lost: boolean
   state: "open" | "ended" | "broken"
   /** When the other side can see the state. */
   stateDue: number
@@ -251,6 +297,7 @@ const makePipe = (way: string, latencyMs: number): Pipe => ({
   chunks: [],
   dues: [],
   bytes: 0,
+  lost: false,
   state: "open",
   stateDue: 0,
   wakeReader: nobody,
@@ -308,6 +355,8 @@ const connect = (
       pipe.wakeWriter()
     }
   }
+  /** Hosts that found the connection reset, while the other was not told. */
+  const told = new Set<string>()
   const line: Line = {
     hosts: [from, host],
     wake: wakeAll,
@@ -316,6 +365,11 @@ const connect = (
         change(pipe, "broken", post)
         pipe.wakeWriter()
       }
+    },
+    forget: (host) => {
+      for (const pipe of [there, back]) pipe.lost = true
+      if (host !== undefined) told.add(host)
+      wakeAll()
     }
   }
   network.lines.add(line)
@@ -323,21 +377,25 @@ const connect = (
   const onClose = (): void => {
     if (--open === 0) network.lines.delete(line)
   }
-  const end = (remote: string, inbound: Pipe, outbound: Pipe): Connection =>
+  const end = (at: string, remote: string, inbound: Pipe, outbound: Pipe): Connection =>
     makeEnd({
       remote,
       inbound,
       outbound,
       post,
       limit: bufferBytes,
+      stands: () => network.paused.has(at),
       blocked: () => network.cuts.has(inbound.way),
+      isTorn: () => told.has(at),
       weather: network.weather,
+      onTorn: line.break,
       onClose
     })
-  return [end(address, back, there), end(`${from}:${network.nextPort++}`, there, back)]
+  return [end(from, address, back, there), end(host, `${from}:${network.nextPort++}`, there, back)]
 }
 
 const change = (pipe: Pipe, state: "ended" | "broken", { deliver, now }: Post): void => {
+  if (pipe.lost) return
   pipe.state = state
   // Not before what is ahead of it.
   pipe.stateDue = Math.max(now() + pipe.latencyMs, pipe.dues.at(-1) ?? 0)
@@ -350,19 +408,29 @@ interface Ends {
   readonly outbound: Pipe
   readonly post: Post
   readonly limit: number
+  /** The process at this end stands still. */
+  readonly stands: () => boolean
   /** Nothing comes from there now. */
   readonly blocked: () => boolean
-  readonly weather: ReadonlyMap<string, () => number>
+  /** This end alone finds it reset. */
+  readonly isTorn: () => boolean
+  readonly weather: ReadonlyMap<string, Weather>
+  /** Weather broke it. */
+  readonly onTorn: () => void
   readonly onClose: () => void
 }
 
-const makeEnd = ({ blocked, inbound, limit, onClose, outbound, post, remote, weather }: Ends): Connection => {
+const makeEnd = (ends: Ends): Connection => {
+  const { blocked, inbound, isTorn, limit, onClose, onTorn, outbound, post, remote, stands, weather } = ends
   let closed = false
+  let ended = false
 
   /** What a reader gets now; undefined if it has to wait. */
   const poll = (): Effect.Effect<ReadonlyArray<Uint8Array>, ConnectionClosed> | undefined => {
     if (closed) return Effect.fail(new ConnectionClosed({ reason: "local" }))
-    if (blocked()) return undefined
+    if (stands()) return undefined
+    if (isTorn()) return Effect.fail(new ConnectionClosed({ reason: "reset" }))
+    if (inbound.lost || blocked()) return undefined
     const time = inbound.timed ? post.now() : Infinity
     const isSeen = inbound.state !== "open" && inbound.stateDue <= time
     if (isSeen && inbound.state === "broken") return Effect.fail(new ConnectionClosed({ reason: "reset" }))
@@ -374,7 +442,9 @@ const makeEnd = ({ blocked, inbound, limit, onClose, outbound, post, remote, wea
 
   const room = (): Effect.Effect<void, ConnectionClosed> | undefined => {
     if (closed) return Effect.fail(new ConnectionClosed({ reason: "local" }))
-    if (outbound.state === "broken" && !blocked()) return Effect.fail(new ConnectionClosed({ reason: "reset" }))
+    if (stands()) return undefined
+    const isBroken = isTorn() || (outbound.state === "broken" && !blocked())
+    if (isBroken) return Effect.fail(new ConnectionClosed({ reason: "reset" }))
     return outbound.bytes <= limit ? Effect.void : undefined
   }
 
@@ -397,11 +467,14 @@ const makeEnd = ({ blocked, inbound, limit, onClose, outbound, post, remote, wea
     }),
     write: (bytes) =>
       Effect.callback((resume) => {
-        if (closed || outbound.state !== "open") {
-          const local = closed || outbound.state === "ended"
+        if (closed || ended || outbound.state !== "open" || isTorn()) {
+          const local = closed || ended
           return resume(Effect.fail(new ConnectionClosed({ reason: local ? "local" : "reset" })))
         }
-        post.deliver(outbound, enqueue(outbound, bytes, weather.get(outbound.way)?.() ?? 0, post.now))
+        const { isTorn: tears, lateMs } = weather.get(outbound.way) ?? fair
+        if (tears?.() === true) onTorn()
+        else if (outbound.lost) outbound.bytes += bytes.length
+        else post.deliver(outbound, enqueue(outbound, bytes, lateMs(), post.now))
         const attempt = (): void => {
           const result = room()
           if (result === undefined) return
@@ -415,8 +488,8 @@ const makeEnd = ({ blocked, inbound, limit, onClose, outbound, post, remote, wea
         })
       }),
     end: Effect.sync(() => {
-      if (outbound.state !== "open") return
-      change(outbound, "ended", post)
+      ended = true
+      if (outbound.state === "open") change(outbound, "ended", post)
     }),
     close: Effect.sync(() => {
       if (closed) return
@@ -424,7 +497,7 @@ const makeEnd = ({ blocked, inbound, limit, onClose, outbound, post, remote, wea
       // As TCP does: bytes that nobody here will read are answered with a reset.
       if (inbound.chunks.length > 0) change(outbound, "broken", post)
       else if (outbound.state === "open") change(outbound, "ended", post)
-      inbound.state = "broken"
+      if (!inbound.lost) inbound.state = "broken"
       inbound.wakeReader()
       inbound.wakeWriter()
       outbound.wakeWriter()
@@ -432,6 +505,8 @@ const makeEnd = ({ blocked, inbound, limit, onClose, outbound, post, remote, wea
     })
   }
 }
+
+const fair: Weather = { lateMs: () => 0 }
 
 /** When it arrives. */
 const enqueue = (pipe: Pipe, bytes: Uint8Array, lateMs: number, now: () => number): number => {

@@ -15,7 +15,7 @@ const connected = Effect.fnUntraced(function* (config: Partial<MemoryTransport.C
   const listener = yield* bob.listen("bob:7740")
   const dialing = yield* Effect.forkChild(alice.dial("bob:7740"))
   yield* TestClock.adjust(2 * latencyMs)
-  return { network, alice, near: yield* Fiber.join(dialing), far: yield* listener.accept }
+  return { network, alice, listener, near: yield* Fiber.join(dialing), far: yield* listener.accept }
 })
 
 const slow = { latencyMs: () => latencyMs }
@@ -65,7 +65,7 @@ describe("weather", () => {
       const { far, near, network } = yield* connected()
       yield* near.write(bytes(1))
       const lates = [50, 10, 0]
-      network.setWeather("alice", "bob", () => lates.shift() ?? 0)
+      network.setWeather("alice", "bob", { lateMs: () => lates.shift() ?? 0 })
       yield* near.write(bytes(2))
       yield* near.write(bytes(3))
       network.setWeather("alice", "bob", undefined)
@@ -88,7 +88,7 @@ describe("weather", () => {
   it.effect("blows one way, until it is cleared", () =>
     Effect.gen(function* () {
       const { far, near, network } = yield* connected(slow)
-      network.setWeather("alice", "bob", () => 100)
+      network.setWeather("alice", "bob", { lateMs: () => 100 })
       const [there, back] = [yield* read(far), yield* read(near)]
       yield* near.write(bytes(1))
       yield* far.write(bytes(2))
@@ -133,6 +133,91 @@ describe("a cut", () => {
       assert.deepStrictEqual([there.pollUnsafe(), back.pollUnsafe()], [undefined, undefined])
       network.healAll()
       for (const reading of [there, back]) assert.strictEqual(yield* Fiber.join(reading), "reset")
+    })
+  )
+})
+
+describe("torn by weather", () => {
+  it.effect("both ends find it reset, and what was written is gone", () =>
+    Effect.gen(function* () {
+      const { far, near, network } = yield* connected()
+      const torn = [false, true]
+      network.setWeather("alice", "bob", { lateMs: () => 0, isTorn: () => torn.shift() ?? false })
+      yield* near.write(bytes(1))
+      assert.deepStrictEqual(yield* Fiber.join(yield* read(far)), [[1]])
+      assert.strictEqual((yield* Effect.flip(near.write(bytes(2)))).reason, "reset")
+      assert.strictEqual(yield* Fiber.join(yield* read(far)), "reset")
+    })
+  )
+})
+
+describe("half-open", () => {
+  it.effect("told: one end finds it reset, the other writes on and hears nothing, and a new connection is whole", () =>
+    Effect.gen(function* () {
+      const { alice, far, near, network } = yield* connected()
+      const [there, back] = [yield* read(near), yield* read(far)]
+      network.halfOpen("alice", "bob", "told")
+      assert.strictEqual(yield* Fiber.join(there), "reset")
+      assert.strictEqual((yield* Effect.flip(near.write(bytes(1)))).reason, "reset")
+      yield* far.write(bytes(2))
+      yield* near.close
+      yield* TestClock.adjust(60_000)
+      yield* far.write(bytes(3))
+      assert.isUndefined(back.pollUnsafe())
+      yield* alice.dial("bob:7740")
+    })
+  )
+
+  it.effect("nobody: both write on, up to the bound, and neither hears of the other's end", () =>
+    Effect.gen(function* () {
+      const { far, near, network } = yield* connected({ bufferBytes: 2 })
+      network.halfOpen("bob", undefined, "nobody")
+      const [there, back] = [yield* read(near), yield* read(far)]
+      yield* near.write(bytes(1, 2))
+      const stalled = yield* Effect.forkChild(near.write(bytes(3)))
+      yield* TestClock.adjust(1)
+      assert.isUndefined(stalled.pollUnsafe())
+      yield* far.close
+      yield* TestClock.adjust(60_000)
+      assert.isUndefined(there.pollUnsafe())
+      assert.isUndefined(stalled.pollUnsafe())
+      assert.strictEqual(yield* Fiber.join(back), "local")
+      yield* near.close
+      assert.strictEqual(yield* Fiber.join(there), "local")
+    })
+  )
+})
+
+describe("a process that stands still", () => {
+  it.effect("reads, writes and accepts nothing; its system takes what fits, and it finds that when it goes on", () =>
+    Effect.gen(function* () {
+      const { alice, far, listener, near, network } = yield* connected({ bufferBytes: 2 })
+      const reading = yield* read(far)
+      network.pause("bob")
+      yield* near.write(bytes(1))
+      yield* near.write(bytes(2))
+      const stalled = yield* Effect.forkChild(near.write(bytes(3)))
+      const accepting = yield* Effect.forkChild(listener.accept)
+      yield* alice.dial("bob:7740")
+      yield* TestClock.adjust(60_000)
+      for (const fiber of [reading, stalled, accepting]) assert.isUndefined(fiber.pollUnsafe())
+      network.resume("bob")
+      assert.deepStrictEqual(yield* Fiber.join(reading), [[1], [2], [3]])
+      yield* Fiber.join(stalled)
+      yield* Fiber.join(accepting)
+    })
+  )
+
+  it.effect("hears of a reset when it goes on", () =>
+    Effect.gen(function* () {
+      const { far, near, network } = yield* connected()
+      const reading = yield* read(far)
+      network.pause("bob")
+      network.reset("alice", "bob")
+      assert.strictEqual(yield* Fiber.join(yield* read(near)), "reset")
+      assert.isUndefined(reading.pollUnsafe())
+      network.resume("bob")
+      assert.strictEqual(yield* Fiber.join(reading), "reset")
     })
   )
 })

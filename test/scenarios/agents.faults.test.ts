@@ -1,0 +1,225 @@
+/**
+ * Faults of the simulator as they befall whole agents: what a process that stands still, a link that a router forgot, a clock
+ * that drifts, an address that changed hands and a copied machine do to a small fleet, and that it is sound afterwards.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import type { Agent } from "@starling/agent"
+import { Fault } from "@starling/sim"
+import { AgentFaults, AgentFleet, AgentInvariants } from "@starling/testing"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import { joined, told } from "./stories.ts"
+
+/** A neighbour is given up after five seconds of silence. */
+const silenceMs = 5000
+
+const sound = Effect.fnUntraced(function* (fleet: AgentFleet.AgentFleet, withinMs: number) {
+  const agents = AgentFleet.running(fleet)
+  const broken = Effect.map(
+    Effect.all([AgentInvariants.overlay(agents), AgentInvariants.alive(agents), AgentInvariants.components(agents)]),
+    (lists) => lists.flat()
+  )
+  yield* AgentFleet.until(
+    Effect.map(broken, (found) => found.length === 0),
+    withinMs
+  )
+  assert.deepStrictEqual(yield* broken, [], `not sound after ${withinMs} ms`)
+})
+
+/** A broadcast of a member reaches all, once, within this. */
+const reaches = Effect.fnUntraced(function* (fleet: AgentFleet.AgentFleet, id: string, withinMs: number) {
+  yield* AgentFleet.until(
+    Effect.sync(() => fleet.members.every(({ delivered }) => delivered.has(id))),
+    withinMs
+  )
+  assert.deepStrictEqual(
+    fleet.members.map(({ delivered }) => delivered.get(id)),
+    fleet.members.map(() => 1)
+  )
+})
+
+const befall = (fleet: AgentFleet.AgentFleet, ...faults: ReadonlyArray<AgentFaults.AgentFault>) =>
+  Effect.forEach(faults, (fault) => AgentFaults.apply(fleet, fault), { discard: true })
+
+const counterOf = Effect.fnUntraced(function* (agent: Agent.Agent["Service"], name: string) {
+  const { [name]: value } = yield* agent.counters
+  assert.isDefined(value, name)
+  return value
+})
+
+describe("a process that stands still", () => {
+  it("takes no step, is asked in vain, and for less than a silence costs no link", () =>
+    told(5, (fleet) =>
+      Effect.gen(function* () {
+        yield* joined(fleet)
+        yield* Effect.sleep(silenceMs)
+        const givenUp = Effect.map(
+          Effect.forEach(AgentFleet.running(fleet), (agent) => counterOf(agent, "view_manager_silent")),
+          (counts) => counts.reduce((sum, count) => sum + count, 0)
+        )
+        const still = AgentFleet.agentOf(fleet, 1)
+        yield* befall(fleet, Fault.pause("n1"))
+        yield* Effect.sleep(1)
+        const [steps, before] = [yield* counterOf(still, "host_steps_total"), yield* givenUp]
+        const id = yield* AgentFleet.agentOf(fleet, 0).broadcast("to all")
+        const asked = yield* Effect.forkChild(still.broadcast("of one that stands still"))
+        yield* Effect.sleep(silenceMs - 2000)
+        assert.strictEqual(yield* counterOf(still, "host_steps_total"), steps)
+        assert.strictEqual(fleet.members[1]?.delivered.size, 0)
+        assert.isUndefined(asked.pollUnsafe())
+        yield* befall(fleet, Fault.resume("n1"))
+        yield* reaches(fleet, id, 500)
+        yield* reaches(fleet, yield* Fiber.join(asked), 500)
+        yield* sound(fleet, 1000)
+        assert.strictEqual(yield* givenUp, before)
+      })
+    ))
+
+  it("for longer is taken for lost, and is itself again when it goes on", () =>
+    told(5, (fleet) =>
+      Effect.gen(function* () {
+        yield* joined(fleet)
+        const { id: node } = AgentFleet.agentOf(fleet, 1).identity
+        yield* befall(fleet, Fault.pause("n1"), Fault.pause("n1"))
+        yield* Effect.sleep(2 * silenceMs)
+        assert.notStrictEqual(yield* AgentFleet.stateAt(AgentFleet.agentOf(fleet, 0), node), "alive")
+        const id = yield* AgentFleet.agentOf(fleet, 0).broadcast("missed")
+        yield* Effect.sleep(silenceMs)
+        yield* befall(fleet, Fault.resume("n1"))
+        yield* sound(fleet, 2 * silenceMs)
+        yield* reaches(fleet, id, 1000)
+        assert.strictEqual(AgentFleet.agentOf(fleet, 1).identity.id, node)
+      })
+    ))
+
+  it("can be ended, and started again", () =>
+    told(4, (fleet) =>
+      Effect.gen(function* () {
+        yield* joined(fleet)
+        yield* befall(fleet, Fault.pause("n1"), Fault.crash("n1"), Fault.pause("n2"), Fault.crash("n2", "silent"))
+        assert.strictEqual(AgentFleet.running(fleet).length, 2)
+        yield* Effect.sleep(1000)
+        yield* befall(fleet, Fault.restart("n1"), Fault.restart("n2", "lost"))
+        yield* Effect.sleep(2 * silenceMs)
+        yield* befall(fleet, Fault.resume("n1"))
+        const agents = AgentFleet.running(fleet)
+        assert.deepStrictEqual(yield* AgentInvariants.overlay(agents), [])
+      })
+    ))
+})
+
+describe("links", () => {
+  for (const who of ["told", "nobody"] as const) {
+    it(`that are half-open (${who}) are given up for others, and nothing is lost`, () =>
+      told(5, (fleet) =>
+        Effect.gen(function* () {
+          yield* joined(fleet)
+          yield* Effect.sleep(silenceMs)
+          yield* befall(fleet, Fault.halfOpen("n1", null, who))
+          const id = yield* AgentFleet.agentOf(fleet, 1).broadcast("through new links")
+          yield* reaches(fleet, id, 3 * silenceMs)
+          yield* sound(fleet, silenceMs)
+        })
+      ))
+  }
+
+  it("that weather tears are made anew, and nothing is lost", () =>
+    told(5, (fleet) =>
+      Effect.gen(function* () {
+        yield* joined(fleet)
+        const all = fleet.members.map(({ name }) => name)
+        yield* befall(fleet, Fault.setWeather(all, all, { resetShare: 0.05 }))
+        const ids: Array<string> = []
+        for (let n = 0; n < 20; n++) {
+          ids.push(yield* AgentFleet.agentOf(fleet, n % 5).broadcast(n))
+          yield* Effect.sleep(250)
+        }
+        yield* befall(fleet, Fault.clearAllWeather)
+        for (const id of ids) yield* reaches(fleet, id, 3 * silenceMs)
+        yield* sound(fleet, silenceMs)
+      })
+    ))
+})
+
+describe("clocks", () => {
+  it("a wall clock that drifts does not jump when it begins to, and gains what it should", () =>
+    told(1, (fleet) =>
+      Effect.gen(function* () {
+        yield* AgentFleet.start(fleet, 0)
+        const wall = AgentFleet.wall(fleet, 0)
+        const before = yield* wall
+        yield* befall(fleet, Fault.setDrift("n0", 100_000))
+        assert.strictEqual(yield* wall, before)
+        yield* Effect.sleep(10_000)
+        assert.strictEqual((yield* wall) - before, 11_000)
+        yield* befall(fleet, Fault.setDrift("n0", -1_000_000))
+        yield* Effect.sleep(10_000)
+        assert.strictEqual((yield* wall) - before, 11_000)
+      })
+    ))
+})
+
+describe("addresses", () => {
+  it("that two nodes have swapped while they were down lead to the other one, and all is sound", () =>
+    told(5, (fleet) =>
+      Effect.gen(function* () {
+        yield* joined(fleet)
+        const before = fleet.members.map(({ address }) => address)
+        const ids = AgentFleet.running(fleet).map(({ identity }) => identity.id)
+        yield* befall(fleet, Fault.swapAddresses("n1", "n2"))
+        assert.deepStrictEqual(
+          fleet.members.map(({ address }) => address),
+          before,
+          "nobody swaps while it runs"
+        )
+        yield* befall(fleet, Fault.crash("n1"), Fault.crash("n2", "silent"))
+        yield* Effect.sleep(500)
+        yield* befall(fleet, Fault.swapAddresses("n1", "n2"), Fault.restart("n1"), Fault.restart("n2"))
+        yield* sound(fleet, 3 * silenceMs)
+        assert.deepStrictEqual(
+          AgentFleet.running(fleet).map(({ identity }) => identity.id),
+          ids
+        )
+        assert.deepStrictEqual(
+          [1, 2].map((index) => fleet.members[index]?.address),
+          [before[2], before[1]]
+        )
+      })
+    ))
+})
+
+describe("a copied machine", () => {
+  it("is refused where the original is known, hands nothing out twice, and is forgotten when it ends", () =>
+    told(6, (fleet) =>
+      Effect.gen(function* () {
+        yield* joined(fleet)
+        yield* befall(fleet, Fault.twin("n1", { twin: "ghost", address: "10.9.9.9:7740" }))
+        const [ghost] = fleet.twins.values()
+        const { identity } = AgentFleet.agentOf(fleet, 1)
+        assert.deepInclude(ghost?.run?.agent.identity, { id: identity.id, incarnation: identity.incarnation })
+        const ids: Array<string> = []
+        for (let n = 0; n < 6; n++) {
+          ids.push(yield* AgentFleet.agentOf(fleet, n).broadcast(n))
+          yield* Effect.sleep(1000)
+        }
+        yield* befall(fleet, Fault.crash("ghost"), Fault.crash("ghost"))
+        yield* sound(fleet, 3 * silenceMs)
+        for (const id of ids) yield* reaches(fleet, id, 1000)
+      })
+    ))
+})
+
+describe("what cannot be", () => {
+  it("weather that brings frames twice, and members that there are not, are defects that say so", () =>
+    told(1, (fleet) =>
+      Effect.gen(function* () {
+        for (const [fault, message] of [
+          [Fault.setWeather(["n0"], ["n0"], { duplicateShare: 0.1 }), "duplicateShare"],
+          [Fault.crash("n7"), "there is no member n7; there are n0 to n0"]
+        ] as const) {
+          const exit = yield* Effect.exit(AgentFaults.apply(fleet, fault))
+          assert.include(String(exit), message)
+        }
+      })
+    ))
+})
