@@ -6,7 +6,11 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 
 /** Runs the story by a seed; it must end, succeed, and leave nobody asleep. */
-export const told = (size: number, story: (fleet: AgentFleet.AgentFleet) => Effect.Effect<void, unknown>, options = {}) => {
+export const told = (
+  size: number,
+  story: (fleet: AgentFleet.AgentFleet) => Effect.Effect<void, unknown>,
+  options = {}
+) => {
   const fleet = AgentFleet.make({ size, ...options })
   const outcome = SimRuntime.run(Effect.andThen(story(fleet), AgentFleet.stopAll(fleet)), { seed: size })
   if (outcome._tag !== "Done") assert.fail(`${outcome._tag} at ${outcome.virtualMs} ms`)

@@ -99,7 +99,9 @@ export const apply = (fleet: AgentFleet.AgentFleet, fault: AgentFault): Effect.E
         const { weather } = fault
         const { duplicateShare = 0, resetShare = 0 } = weather
         if (duplicateShare > 0) {
-          return Effect.die(new Error("weather that brings frames twice (duplicateShare) cannot befall a stream of bytes"))
+          return Effect.die(
+            new Error("weather that brings frames twice (duplicateShare) cannot befall a stream of bytes")
+          )
         }
         for (const [a, b] of pairs(fleet, fault.some, fault.others)) {
           for (const [from, to] of fault.direction === "both"
@@ -107,7 +109,11 @@ export const apply = (fleet: AgentFleet.AgentFleet, fault: AgentFault): Effect.E
             : [[a, b] as const]) {
             const latencyMs = network.state.config.latencyMs(from, to)
             const lateMs = () => Weather.latenessMs(weather, latencyMs, fleet.draw)
-            network.setWeather(from, to, resetShare > 0 ? { lateMs, isTorn: () => fleet.draw() < resetShare } : { lateMs })
+            network.setWeather(
+              from,
+              to,
+              resetShare > 0 ? { lateMs, isTorn: () => fleet.draw() < resetShare } : { lateMs }
+            )
           }
         }
         return Effect.void

@@ -44,8 +44,9 @@ const sharedKeys = 3
 /**
  * Agents with real supervisors, mailboxes, links and codec, in data centres with latency between them. Each second one
  * component of one agent crashes, at a point of its own step; data centres are severed, one way or both, flap, and come
- * together again; links are torn, disks hang, clocks are wrong, hosts lose their power and come back. All the while any
- * agent broadcasts, sets configuration and records events. Then all is quiet. Seen from outside:
+ * together again; links are torn, or forgotten by a router; processes stand still; disks hang, clocks are wrong and drift;
+ * hosts lose their power and come back, at another's address, or one without its disk. All the while any agent broadcasts,
+ * sets configuration and records events. Then all is quiet. Seen from outside:
  *
  * - No run of an agent is ever given a broadcast twice.
  * - A broadcast that was accepted is delivered to every agent that its origin could reach for long enough while it still
@@ -86,9 +87,9 @@ interface Stage {
   readonly draw: (bound: number) => number
   readonly broken: Array<string>
   readonly sent: Array<Sent>
-  /** Key and revision, and ids, of what was stored. */
-  readonly settings: Array<Agent.ConfigChange & { readonly revision: string }>
-  readonly events: Array<string>
+  /** Key and revision, and ids, of what was stored, by which member. */
+  readonly settings: Array<Agent.ConfigChange & { readonly revision: string; readonly origin: number }>
+  readonly events: Array<{ readonly id: string; readonly origin: number }>
   readonly counts: { requests: number; answered: number; refused: number; struck: number; missed: number }
   /** Runs of each member that have ended, and when the one under way began. */
   readonly lived: Array<Array<Lived>>
@@ -198,6 +199,7 @@ const befall = (stage: Stage, fault: AgentFaults.AgentFault): Effect.Effect<void
     const { broken, counts, fleet, lived, since } = stage
     const member = "node" in fault ? fleet.members[Number(String(fault.node).slice(1))] : undefined
     const before = member?.run
+    const pauses = before?.pauses
     const now = yield* Clock.currentTimeMillis
     if (fault._tag === "Crash" && member !== undefined && before !== undefined) {
       lived[member.index]?.push({ run: before, from: since[member.index] ?? now, to: now })
@@ -207,12 +209,19 @@ const befall = (stage: Stage, fault: AgentFaults.AgentFault): Effect.Effect<void
       since[member.index] = yield* Clock.currentTimeMillis
       yield* Effect.forkDetach(watch(stage, member.run.agent))
     }
+    const isSameRun = member?.run === before && before?.pauses === pauses
     if (fault._tag === "CrashComponent") {
-      // Where the whole agent is down, or has ended meanwhile, there is no component to crash.
-      if (before === undefined || member?.run !== before) counts.missed++
+      // Where the whole agent is down, stands still, or did either meanwhile, there is no component that crashes in time.
+      if (before === undefined || before.gate.isShut || !isSameRun) counts.missed++
       else if (Exit.isSuccess(exit)) counts.struck++
     }
-    if (Exit.isFailure(exit) && member?.run === before) {
+    if (fault._tag === "Restart" && fault.disk === "lost" && member !== undefined) {
+      // What it alone had is gone with its disk.
+      for (const list of [stage.events, stage.settings]) {
+        for (let n = list.length - 1; n >= 0; n--) if (list[n]?.origin === member.index) list.splice(n, 1)
+      }
+    }
+    if (Exit.isFailure(exit) && isSameRun) {
       broken.push(`${JSON.stringify(fault)}: ${String(exit.cause)}`)
     }
   })
@@ -233,19 +242,22 @@ const broadcast = (stage: Stage) =>
   )
 
 const record = (stage: Stage) =>
-  every(stage, eventMs, anybody, ({ agent }) =>
+  every(stage, eventMs, anybody, ({ agent }, origin) =>
     Effect.map(
       agent.sendEvent({ app: "scenario", severity: "info", body: `${stage.counts.requests}`, attributes: {} }),
-      ({ id }) => void stage.events.push(id)
+      ({ id }) => void stage.events.push({ id, origin })
     )
   )
 
 const set = (stage: Stage) =>
-  every(stage, settingMs, anybody, ({ agent }) => {
+  every(stage, settingMs, anybody, ({ agent }, origin) => {
     const number = stage.counts.requests
     const key = stage.draw(2) === 0 ? `shared/${stage.draw(sharedKeys)}` : `own/${number}`
     const change: Agent.ConfigChange = { key, value: `${number}`, selector: "", author: "scenario", note: "" }
-    return Effect.map(agent.setConfig(change), ({ revision }) => void stage.settings.push({ ...change, revision }))
+    return Effect.map(
+      agent.setConfig(change),
+      ({ revision }) => void stage.settings.push({ ...change, revision, origin })
+    )
   })
 
 const anybody = ({ draw, fleet }: Stage): number => draw(fleet.members.length)
@@ -374,7 +386,7 @@ const brokenStored = Effect.fnUntraced(function* ({ events, fleet, settings }: S
     if (agent === undefined) continue
     const { name } = agent.identity
     const ids = new Set((yield* Effect.orDie(agent.events({ limit: 20_000 }))).items.map(({ id }) => id))
-    for (const id of events) if (!ids.has(id)) out.push(`${name} lacks the event ${id}`)
+    for (const { id } of events) if (!ids.has(id)) out.push(`${name} lacks the event ${id}`)
     for (const { key, revision } of settings) {
       const { items } = yield* agent.configHistory(key)
       const isOld = items.length >= historyMax && items.every((entry) => entry.revision > revision)

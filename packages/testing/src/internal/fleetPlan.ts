@@ -47,7 +47,9 @@ export const make = (seed: number, size: number, endMs: number): Plan => {
       ...partitions(stage, endMs - mergeMs),
       ...briefCuts(stage, Math.max(calmMs, endMs - mergeMs), endMs),
       ...others(stage, endMs),
-      ...storms(stage, endMs - mergeMs)
+      ...storms(stage, endMs - mergeMs),
+      ...standstills(stage, endMs),
+      ...moves(stage, endMs - mergeMs - rejoinMs)
     ].toSorted((a, b) => a.atMs - b.atMs),
     endMs,
     datacenters,
@@ -64,14 +66,17 @@ const downMsMin = 200
 /** These faults instead of those that were drawn, with an end to what nobody ends: a part of a plan is a plan. */
 export const withFaults = (plan: Plan, faults: AgentFaults.Scenario): Plan => {
   const down = new Set<string>()
+  const still = new Set<string>()
   for (const { fault } of faults) {
     if (fault._tag === "Crash") down.add(fault.node)
     if (fault._tag === "Restart") down.delete(fault.node)
+    if (fault._tag === "Pause") still.add(fault.node)
   }
   const healed = AgentFaults.at(
     faults.reduce((last, { atMs }) => Math.max(last, atMs + downMsMin), Math.max(0, plan.endMs - mergeMs)),
     Fault.healAll,
     Fault.clearAllWeather,
+    ...[...still].map((name) => Fault.resume(name)),
     ...[...down].map((name) => Fault.restart(name))
   )
   return { ...plan, faults: [...faults, ...healed].toSorted((a, b) => a.atMs - b.atMs) }
@@ -194,8 +199,9 @@ const briefCuts = (stage: Stage, fromMs: number, endMs: number): AgentFaults.Sce
 }
 
 /** Torn links, slow disks, wrong clocks, and hosts that lose their power. */
-const others = ({ between, draw, names }: Stage, endMs: number): AgentFaults.Scenario => {
-  const any = (): string => names[draw(names.length)] as string
+const others = (stage: Stage, endMs: number): AgentFaults.Scenario => {
+  const { between, draw, names } = stage
+  const any = () => anybody(stage)
   const out: Array<AgentFaults.Scenario[number]> = []
   for (let at = calmMs; at < endMs; at += between(2000, 6000)) {
     const fault =
@@ -217,13 +223,69 @@ const others = ({ between, draw, names }: Stage, endMs: number): AgentFaults.Sce
   return out
 }
 
-/** Between data centres packets are late, lost and sent again for a while. */
+const anybody = ({ draw, names }: Stage): string => names[draw(names.length)] as string
+
+/** Processes that stand still, most of them too briefly to be missed; half-open links; clocks that drift. */
+const standstills = (stage: Stage, endMs: number): AgentFaults.Scenario => {
+  const { between, draw } = stage
+  const out: Array<AgentFaults.Scenario[number]> = []
+  for (let at = calmMs; at < endMs - briefMs; at += between(5000, 12_000)) {
+    const name = anybody(stage)
+    // As long as a cut, and so a partition of one.
+    const isLong = draw(4) === 0 && at < endMs - mergeMs - stillMsMax
+    const ms = isLong ? between(briefMs, stillMsMax) : between(50, briefMs - 500)
+    out.push(...AgentFaults.at(at, Fault.pause(name)), ...AgentFaults.at(at + ms, Fault.resume(name)))
+  }
+  for (let at = calmMs; at < endMs - rejoinMs; at += between(10_000, 30_000)) {
+    out.push(...AgentFaults.at(at, Fault.halfOpen(anybody(stage), null, draw(2) === 0 ? "told" : "nobody")))
+  }
+  for (let left = 3; left > 0; left--) {
+    out.push(...AgentFaults.at(between(0, endMs), Fault.setDrift(anybody(stage), between(-driftPpmMax, driftPpmMax))))
+  }
+  return out
+}
+
+const stillMsMax = 12_000
+
+/** Ten times what the quartz of a machine is off by. */
+const driftPpmMax = 1000
+
+/**
+ * Two nodes that come back each at the other's address, and one that comes back without its disk: as another node of the same
+ * name, and so not before the fleet takes the former one for lost. Small fleets are spared: what they know is in too few places.
+ */
+const moves = (stage: Stage, lastMs: number): AgentFaults.Scenario => {
+  const { between, draw, names } = stage
+  if (lastMs <= calmMs || names.length < movedSizeMin) return []
+  const [one, other, third] = Rng.sample(Rng.make(draw(2 ** 30)), names, 3)[0] as [string, string, string]
+  const [swapAt, lossAt] = [between(calmMs, lastMs), between(calmMs, lastMs)]
+  const back = swapAt + between(2 * downMsMin, rejoinMs)
+  return [
+    ...AgentFaults.at(swapAt, Fault.crash(one), Fault.crash(other)),
+    ...AgentFaults.at(swapAt + downMsMin, Fault.swapAddresses(one, other)),
+    ...AgentFaults.at(back, Fault.restart(one), Fault.restart(other)),
+    ...AgentFaults.at(lossAt, Fault.crash(third)),
+    ...AgentFaults.at(lossAt + between(lostMs, rejoinMs), Fault.restart(third, "lost"))
+  ]
+}
+
+const movedSizeMin = 12
+
+/** So long after it fell silent, everybody takes a node for lost. */
+const lostMs = 10_000
+
+/** Between data centres packets are late, lost and sent again, and links torn, for a while. */
 const storms = (stage: Stage, endMs: number): AgentFaults.Scenario => {
   const { between } = stage
   const out: Array<AgentFaults.Scenario[number]> = []
   for (let at = calmMs + between(0, 5000); at < endMs - stormMs; at += between(2 * stormMs, 4 * stormMs)) {
     const [some, other] = two(stage)
-    const weather = { jitterMs: between(0, 200), tailMs: between(0, 10), lossShare: between(0, 5) / 100 }
+    const weather = {
+      jitterMs: between(0, 200),
+      tailMs: between(0, 10),
+      lossShare: between(0, 5) / 100,
+      resetShare: stage.draw(3) === 0 ? between(1, 10) / 1000 : 0
+    }
     out.push(
       ...AgentFaults.at(at, Fault.setWeather(some, other, weather)),
       ...AgentFaults.at(at + between(1000, stormMs), Fault.clearWeather(some, other))

@@ -23,22 +23,36 @@ const heldMs = 60_000
 /** A link that is cut is given up after 5 s, its successor found and the broadcast asked for. Our choice. */
 const quickMs = 10_000
 
+/** What parts members, and what joins them. A process that ends stands still no longer. */
+const parting: ReadonlySet<AgentFaults.AgentFault["_tag"]> = new Set([
+  "Cut",
+  "Heal",
+  "HealAll",
+  "Pause",
+  "Resume",
+  "Crash"
+])
+
 /** From `from` on, when all were one; `faults` have happened at `from + atMs`. */
 export const make = (size: number, faults: AgentFaults.Scenario, from: number, to: number): Reach => {
   const cuts = new Set<number>()
+  /** Members whose process stands still: nothing leads there or away. */
+  const still = new Set<number>()
   const index = (name: string): number => Number(name.slice(1))
   /** For each stretch without a change: which component each member is in. */
   const stretches: Array<readonly [Interval, Int32Array]> = []
   let since = from - mergeMs
   const until = (time: number): void => {
-    if (time > since) stretches.push([{ from: since, to: time }, componentsOf(size, cuts)])
+    if (time > since) stretches.push([{ from: since, to: time }, componentsOf(size, cuts, still)])
     since = time
   }
   for (const { atMs, fault } of faults) {
-    if (fault._tag !== "Cut" && fault._tag !== "Heal" && fault._tag !== "HealAll") continue
+    if (!parting.has(fault._tag)) continue
     until(from + atMs)
     if (fault._tag === "HealAll") cuts.clear()
-    else {
+    else if (fault._tag === "Pause") still.add(index(fault.node))
+    else if (fault._tag === "Resume" || fault._tag === "Crash") still.delete(index(fault.node))
+    else if (fault._tag === "Cut" || fault._tag === "Heal") {
       for (const one of fault.some) {
         for (const other of fault.others) {
           const [a, b] = [index(one), index(other)]
@@ -116,15 +130,17 @@ export const both = (one: ReadonlyArray<Interval>, other: ReadonlyArray<Interval
   )
 
 /** The components of the members, by the ways that lead there and back. */
-const componentsOf = (size: number, cuts: ReadonlySet<number>): Int32Array => {
+const componentsOf = (size: number, cuts: ReadonlySet<number>, still: ReadonlySet<number>): Int32Array => {
   const component = new Int32Array(size).fill(-1)
   for (let start = 0; start < size; start++) {
     if (component[start] !== -1) continue
     component[start] = start
+    if (still.has(start)) continue
     const stack = [start]
     for (let one = stack.pop(); one !== undefined; one = stack.pop()) {
       for (let other = 0; other < size; other++) {
-        if (component[other] !== -1 || cuts.has(one * size + other) || cuts.has(other * size + one)) continue
+        if (component[other] !== -1 || still.has(other)) continue
+        if (cuts.has(one * size + other) || cuts.has(other * size + one)) continue
         component[other] = start
         stack.push(other)
       }
