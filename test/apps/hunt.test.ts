@@ -1,7 +1,14 @@
 /** What a hunt tries, and what it leaves behind. */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
-import { Scenarios } from "@starling/testing"
+import { Regression, Scenarios } from "@starling/testing"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Result from "effect/Result"
+import * as Keep from "../../apps/lab/src/hunt/Keep.ts"
 import * as Prey from "../../apps/lab/src/hunt/Prey.ts"
+import * as Thread from "../../apps/lab/src/hunt/Thread.ts"
+import type * as Runs from "../../apps/lab/src/Runs.ts"
 
 describe("a seed of a hunt", () => {
   it("stands for one scenario with one size, the same each time", () => {
@@ -24,4 +31,43 @@ describe("a seed of a hunt", () => {
     const added: Scenarios.Scenario = { ...Scenarios.members, name: "added", size: 17 }
     assert.deepStrictEqual(Prey.of(3, [added]), { scenario: "added", seed: 3, size: 17 })
   })
+})
+
+describe("what is found", () => {
+  /** A second of faults is too short for an event or a setting: of whole agents what is quickest to break. */
+  const order = { scenario: "fleet", seed: 1, size: 4, minutes: 0.01 }
+
+  it.live("is told at once, made small in a thread, and kept as a file that replays it", () =>
+    Effect.gen(function* () {
+      const thread = yield* Thread.make
+      const ran: Array<Runs.Run> = []
+      const small = yield* thread.run({ ...order, shrinkMs: 20_000 }, (run) => void ran.push(run))
+      assert.strictEqual(ran.length, 1)
+      assert.deepInclude(ran[0], { ...order, broken: ["neither an event nor a setting was stored"] })
+      assert.isDefined(small)
+      assert.isBelow(small.size, order.size)
+      const files = yield* FileSystem.FileSystem
+      const directory = `${yield* files.makeTempDirectoryScoped()}/`
+      const kept = yield* Keep.keep(directory, "lab run", order, small)
+      assert.include(kept.text, "lab replay test/regressions/fleet-1.json")
+      const read = Result.getOrThrow(Regression.parse(yield* files.readFileString(`${directory}${kept.name}`)))
+      assert.include(read.found, "lab run fleet --seed 1 --size 4 --minutes 0.01")
+      assert.deepStrictEqual(Regression.run(read).broken, read.broken)
+    }).pipe(Effect.scoped, Effect.provide(NodeFileSystem.layer))
+  )
+
+  it.live("in an order that no thread can run is that it cannot, and the next order is run all the same", () =>
+    Effect.gen(function* () {
+      const thread = yield* Thread.make
+      const ran: Array<Runs.Run> = []
+      const keep = (run: Runs.Run): void => void ran.push(run)
+      const lost = yield* thread.run({ ...order, scenario: "none", shrinkMs: 0 }, keep)
+      assert.include(lost?.broken[0], "there is no scenario none")
+      yield* thread.run({ scenario: "fleet", seed: 1, size: 2, minutes: 0.1, shrinkMs: 0 }, keep)
+      assert.deepStrictEqual(
+        ran.map(({ scenario }) => scenario),
+        ["none", "fleet"]
+      )
+    }).pipe(Effect.scoped)
+  )
 })

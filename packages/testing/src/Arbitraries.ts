@@ -190,7 +190,8 @@ export const misfortune = <N>(kind: Kind, around: Around<N>): fc.Arbitrary<Fault
         .tuple(node, within(0, 10_000), fc.integer({ min: -jumpMsMax, max: jumpMsMax }), fc.boolean())
         .map(([n, { forMs, fromMs }, byMs, isMended]) =>
           Fault.at(fromMs, Fault.shiftClock(n, byMs)).concat(
-            isMended ? Fault.at(fromMs + forMs, Fault.shiftClock(n, -byMs)) : []
+            // Not `-byMs`: no file keeps a negative zero.
+            isMended ? Fault.at(fromMs + forMs, Fault.shiftClock(n, 0 - byMs)) : []
           )
         )
     case "clockDrift":

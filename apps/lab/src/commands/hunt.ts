@@ -4,24 +4,23 @@
  *
  * @since 0.1.0
  */
-import { Regression, Scenarios } from "@starling/testing"
+import { Scenarios } from "@starling/testing"
 import * as Clock from "effect/Clock"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
 import process from "node:process"
-import { Worker } from "node:worker_threads"
 import { exitCodes, Failure } from "../Failure.ts"
+import * as Keep from "../hunt/Keep.ts"
 import * as Prey from "../hunt/Prey.ts"
-import type { Order, Report } from "../hunt/worker.ts"
+import * as Thread from "../hunt/Thread.ts"
 import * as Options from "../options.ts"
-import * as Runs from "../Runs.ts"
+import type * as Runs from "../Runs.ts"
 import * as SoakLog from "../SoakLog.ts"
 
 /** How long a hunt takes if nothing is said. Our choice. */
@@ -29,12 +28,6 @@ const minutesDefault = 5
 
 /** Progress is shown this often. Our choice: less than the five seconds that are promised. */
 const progressEvery = "4 seconds"
-
-/** A run, or the shrinking of one, that takes longer than this beyond its time has hung. Our choice. */
-const graceMs = 10 * 60_000
-
-/** At most so long is spent on making one finding small. Our choice: a hundred runs of a small fleet. */
-const shrinkMs = 120_000
 
 /** After so many findings a hunt ends: one mistake is found again and again. Our choice. */
 const findingsMax = 10
@@ -111,20 +104,23 @@ const search = Effect.fnUntraced(function* (bag: Bag, forMs: number, cores: numb
   yield* Effect.forkScoped(Effect.repeat(Effect.delay(showProgress(bag), progressEvery), Schedule.forever))
   yield* Effect.forEach(
     Array.from({ length: cores }),
-    () => Effect.scoped(Effect.flatMap(makeThread, (thread) => searchOn(thread, bag, forMs))),
+    () => Effect.scoped(Effect.flatMap(Thread.make, (thread) => searchOn(thread, bag, forMs))),
     { concurrency: "unbounded", discard: true }
   )
 })
 
-const searchOn = Effect.fnUntraced(function* (thread: Thread, bag: Bag, forMs: number) {
+const searchOn = Effect.fnUntraced(function* (thread: Thread.Thread, bag: Bag, forMs: number) {
   for (;;) {
     const now = yield* Clock.currentTimeMillis
     if (now - bag.begin >= forMs || bag.failing.length >= findingsMax) return
     const order = Prey.of(bag.next++)
     bag.underWay.set(order.seed, order.scenario)
-    const regression = yield* thread.run({ ...order, shrinkMs }, (run) => onRun(bag, run))
+    const regression = yield* thread.run({ ...order, shrinkMs: Thread.shrinkMs }, (run) => onRun(bag, run))
     bag.underWay.delete(order.seed)
-    if (regression !== undefined) yield* keep(bag, order, regression)
+    if (regression === undefined) continue
+    const kept = yield* Keep.keep(SoakLog.regressions, "lab hunt", order, regression)
+    bag.kept.push(kept.name)
+    yield* Console.error(kept.text)
   }
 })
 
@@ -136,87 +132,6 @@ const onRun = (bag: Bag, run: Runs.Run): void => {
   process.stderr.write(`found: ${run.broken[0]?.split("\n", 1)[0]}\n  replay: ${replay}\n`)
   bag.underWay.set(run.seed, `${run.scenario}, shrinking`)
 }
-
-const keep = Effect.fnUntraced(function* (
-  bag: Bag,
-  { scenario, seed, size }: Runs.Order,
-  small: Regression.Regression
-) {
-  const files = yield* FileSystem.FileSystem
-  const date = new Date(yield* Clock.currentTimeMillis).toISOString().slice(0, 10)
-  const name = `${scenario}-${seed}.json`
-  const found = `${date}, by lab hunt; before it was shrunk: ${Options.replay(scenario, seed, size)}`
-  yield* files.makeDirectory(SoakLog.regressions, { recursive: true })
-  yield* files.writeFileString(`${SoakLog.regressions}${name}`, Regression.toText({ ...small, found }))
-  bag.kept.push(name)
-  const { plan } = small
-  const left =
-    plan === null
-      ? `${small.size} members`
-      : `${plan.members.length} members, ${plan.faults.length} faults, ${plan.deeds.length} deeds`
-  yield* Console.error(`kept: ${left} in test/regressions/${name}\n  replay: ${Options.replayFile(name)}`)
-})
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Threads
-// ---------------------------------------------------------------------------------------------------------------------
-
-interface Thread {
-  /** Undefined if nothing is broken. */
-  readonly run: (order: Order, onRun: (run: Runs.Run) => void) => Effect.Effect<Regression.Regression | undefined>
-}
-
-/** A thread that dies or hangs makes its order a finding, and the next order gets a new thread. */
-const makeThread = Effect.gen(function* () {
-  let worker: Worker | undefined
-  const end = Effect.sync(() => {
-    void worker?.terminate()
-    worker = undefined
-  })
-  yield* Effect.addFinalizer(() => end)
-  const run: Thread["run"] = (order, onRun) => {
-    let isRun = false
-    const ran = (run: Runs.Run): void => {
-      isRun = true
-      onRun(run)
-    }
-    const lose = (why: string): Regression.Regression | undefined => {
-      // What was lost while it was made small is kept as it was.
-      if (!isRun) ran(Runs.lost(order, why, 0))
-      return Regression.of({ ...order, broken: [why] })
-    }
-    const answer = Effect.callback<Regression.Regression | undefined>((resume) => {
-      const thread =
-        worker ?? new Worker(new URL("../hunt/worker.ts", import.meta.url), { resourceLimits: Options.resourceLimits })
-      worker = thread
-      const finish = (regression: Regression.Regression | undefined): void => {
-        thread.off("message", heard).off("error", failed).off("exit", ended)
-        resume(Effect.succeed(regression))
-      }
-      const heard = (report: Report): void => {
-        if (report._tag === "Shrunk") return finish(report.regression)
-        ran(report.run)
-        if (report.run.broken.length === 0) finish(undefined)
-      }
-      const dead = (why: string): void => {
-        worker = undefined
-        finish(lose(why))
-      }
-      const failed = (error: unknown): void =>
-        dead(`the thread ended: ${error instanceof Error ? error.message : String(error)}`)
-      const ended = (code: number): void => dead(`the thread ended with code ${code}`)
-      thread.on("message", heard).on("error", failed).on("exit", ended)
-      thread.postMessage(order)
-      return end
-    })
-    return Effect.flatMap(Effect.timeoutOption(answer, shrinkMs + graceMs), (answer) =>
-      Option.isSome(answer)
-        ? Effect.succeed(answer.value)
-        : Effect.sync(() => lose(`did not end within ${(shrinkMs + graceMs) / 1000} s`))
-    )
-  }
-  return { run }
-})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What is said

@@ -1,5 +1,6 @@
 /**
- * `lab run`: one seed of one scenario, with what is broken and what was measured.
+ * `lab run`: one seed of one scenario, with what is broken and what was measured. What is broken is made small and kept as a
+ * file of `test/regressions/`.
  *
  * @since 0.1.0
  */
@@ -12,11 +13,16 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { exitCodes, Failure } from "../Failure.ts"
 import * as Options from "../options.ts"
-import * as Runner from "../Runner.ts"
+import * as Keep from "../hunt/Keep.ts"
+import * as Thread from "../hunt/Thread.ts"
 import type * as Runs from "../Runs.ts"
+import * as SoakLog from "../SoakLog.ts"
 
 /** More does not end within a night. Our choice. */
 const minutesMax = 1000
+
+/** In minutes. */
+const shrinkDefault = Thread.shrinkMs / 60_000
 
 /** @since 0.1.0 @category commands */
 export const run = Command.make(
@@ -38,9 +44,20 @@ export const run = Command.make(
       ),
       Flag.optional
     ),
+    shrink: Flag.Finite("shrink").pipe(
+      Flag.withMetavar("M"),
+      Flag.withDescription(
+        `Minutes that are spent on making small what fails, to be kept in test/regressions/; 0 for none. Default ${shrinkDefault}`
+      ),
+      Flag.filter(
+        (minutes) => minutes >= 0 && minutes <= minutesMax,
+        (minutes) => `Expected --shrink from 0 to ${minutesMax}, such as 0.5 or 10, got ${minutes}`
+      ),
+      Flag.withDefault(shrinkDefault)
+    ),
     json: Options.json
   },
-  Effect.fnUntraced(function* ({ json, minutes, scenario, seed, size }) {
+  Effect.fnUntraced(function* ({ json, minutes, scenario, seed, shrink, size }) {
     if (Option.isSome(minutes) && scenario.minutes === undefined) {
       const open = Scenarios.all.filter((other) => other.minutes !== undefined).map(({ name }) => name)
       const message = `${scenario.name} has a length of its own; --minutes is for ${open.join(", ")}`
@@ -52,37 +69,53 @@ export const run = Command.make(
       size: Option.getOrElse(size, () => scenario.size),
       ...(Option.isSome(minutes) ? { minutes: minutes.value } : {})
     }
-    const result = yield* Effect.scoped(
-      Effect.gen(function* () {
-        const runner = yield* Runner.make
-        yield* Effect.forkScoped(waiting(order))
-        return yield* runner.run(order)
-      })
-    )
+    const replay = Options.replay(order.scenario, seed, order.size, order.minutes)
+    const { regression, result } = yield* Effect.scoped(runOf(order, shrink * 60_000, replay))
     const failing = result.broken.length > 0
-    const replay = Options.replay(result.scenario, seed, result.size, order.minutes)
+    const kept =
+      regression === undefined || shrink === 0
+        ? undefined
+        : yield* Keep.keep(SoakLog.regressions, "lab run", order, regression)
     yield* Console.log(
-      json ? JSON.stringify({ ...result, ...(failing ? { replay } : {}) }, undefined, 2) : textOf(result, replay)
+      json
+        ? JSON.stringify({ ...result, ...(failing ? { replay } : {}), ...(kept && { kept: kept.name }) }, undefined, 2)
+        : [textOf(result), ...(failing ? [`replay: ${replay}`] : []), ...(kept ? [kept.text] : [])].join("\n")
     )
     if (failing) return yield* new Failure({ code: exitCodes.findings, message: "" })
   })
-).pipe(Command.withDescription("One seed: what is broken, and what was measured"))
+).pipe(Command.withDescription("One seed: what is broken, made small, and what was measured"))
+
+const runOf = Effect.fnUntraced(function* (order: Runs.Order, shrinkMs: number, replay: string) {
+  const thread = yield* Thread.make
+  const progress = { doing: "under way" }
+  yield* Effect.forkScoped(waiting(order, progress))
+  const ran: Array<Runs.Run> = []
+  const regression = yield* thread.run({ ...order, shrinkMs }, (run) => {
+    ran.push(run)
+    if (run.broken.length === 0) return
+    // Said at once: making it small takes its time.
+    progress.doing = `broken, shrinking for up to ${shrinkMs / 60_000} min; replay: ${replay}`
+  })
+  const [result] = ran
+  if (result === undefined) return yield* Effect.die(new Error("a thread answers each order"))
+  return { regression, result }
+})
 
 /** A run says nothing of itself before its end: that it goes on, every so often. */
-const waiting = ({ scenario, seed, size }: Runs.Order): Effect.Effect<never> =>
+const waiting = ({ scenario, seed, size }: Runs.Order, progress: { readonly doing: string }): Effect.Effect<never> =>
   Effect.gen(function* () {
     const begin = yield* Clock.currentTimeMillis
     while (true) {
       yield* Effect.sleep(waitingEvery)
       const seconds = ((yield* Clock.currentTimeMillis) - begin) / 1000
-      yield* Console.error(`${seconds.toFixed(0)} s · ${scenario} · seed ${seed} · ${size} members · under way`)
+      yield* Console.error(`${seconds.toFixed(0)} s · ${scenario} · seed ${seed} · ${size} members · ${progress.doing}`)
     }
   })
 
 /** Our choice, as of a soak: less than the five seconds that are promised. */
 const waitingEvery = "4 seconds"
 
-const textOf = (run: Runs.Run, replay: string): string => {
+const textOf = (run: Runs.Run): string => {
   const failing = run.broken.length > 0
   const values: ReadonlyArray<readonly [string, string]> = [
     ["virtual time", `${run.virtualMs / 1000} s`],
@@ -95,7 +128,6 @@ const textOf = (run: Runs.Run, replay: string): string => {
   return [
     `${run.scenario} · seed ${run.seed} · ${run.size} members: ${failing ? `${run.broken.length} broken` : "nothing broken"}`,
     ...run.broken.map((broken) => `  broken: ${broken}`),
-    ...values.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`),
-    ...(failing ? [`replay: ${replay}`] : [])
+    ...values.map(([name, value]) => `  ${name.padEnd(width)}  ${value}`)
   ].join("\n")
 }

@@ -1,4 +1,4 @@
-/** A thread of `lab hunt`: runs what it is given, and makes what fails small. */
+/** A thread of `lab hunt` and `lab run`: runs what it is given, and makes what fails small. */
 import { Regression, Scenarios } from "@starling/testing"
 import { performance } from "node:perf_hooks"
 import { parentPort } from "node:worker_threads"
@@ -17,8 +17,8 @@ export type Report =
 
 const report = (one: Report): void => parentPort?.postMessage(one)
 
-parentPort?.on("message", ({ scenario, seed, shrinkMs, size }: Order) => {
-  const run = runOf({ scenario, seed, size })
+parentPort?.on("message", ({ shrinkMs, ...order }: Order) => {
+  const run = runOf(order)
   report({ _tag: "Ran", run })
   if (run.broken.length === 0) return
   const until = performance.now() + shrinkMs
