@@ -33,6 +33,28 @@ describe("which members could reach which", () => {
     )
   })
 
+  it("nothing leads to a process that stands still, until it goes on or ends", () => {
+    for (const end of [Fault.resume("n1"), Fault.crash("n1")]) {
+      const still = [...Fault.at(10_000, Fault.pause("n1")), ...Fault.at(20_000, end)]
+      const reach = Reach.make(3, still, 0, minute)
+      assert.deepStrictEqual(
+        reach.intervals(0, 1).map(({ from, to }) => [Math.max(0, from), to]),
+        [
+          [0, 10_000],
+          [20_000, minute]
+        ]
+      )
+      assert.strictEqual(reach.intervals(0, 2).length, 1)
+    }
+  })
+
+  it("what was shared with somebody for ten seconds outlives its origin's disk", () => {
+    const before = [{ from: -minute, to: 10_000 }]
+    assert.isTrue(Reach.isShared(before, 0, minute))
+    assert.isFalse(Reach.isShared(before, 1, minute))
+    assert.isFalse(Reach.isShared(before, 0, 9999))
+  })
+
   it("what costs no link is overlooked", () => {
     const cut = [...Fault.at(10_000, Fault.cut(["n0"], ["n1"])), ...Fault.at(12_900, Fault.heal(["n0"], ["n1"]))]
     assert.strictEqual(Reach.make(2, cut, 0, minute).intervals(0, 1).length, 1)

@@ -116,16 +116,15 @@ export const carrier = (roots: Roots, root: NodeId.NodeId, now: Machine.Instant,
   return best
 }
 
-/** Forgets links that are no neighbours' any more. */
-export const without = (roots: Roots, links: ReadonlyArray<Machine.LinkId>): Roots =>
-  links.length === 0
-    ? roots
-    : HashMap.map(roots, (tree) =>
-        tree.lazy.some((link) => links.includes(link)) || (tree.parent !== null && links.includes(tree.parent))
-          ? {
-              ...tree,
-              lazy: tree.lazy.filter((link) => !links.includes(link)),
-              parent: tree.parent !== null && links.includes(tree.parent) ? null : tree.parent
-            }
-          : tree
-      )
+/** Forgets links that are no neighbours' any more. Few trees have one of them: the others stay as they are. */
+export const without = (roots: Roots, links: ReadonlyArray<Machine.LinkId>): Roots => {
+  let left = roots
+  if (links.length === 0) return left
+  for (const [root, tree] of roots) {
+    const isOrphan = tree.parent !== null && links.includes(tree.parent)
+    const lazy = tree.lazy.filter((link) => !links.includes(link))
+    if (!isOrphan && lazy.length === tree.lazy.length) continue
+    left = HashMap.set(left, root, { ...tree, lazy, parent: isOrphan ? null : tree.parent })
+  }
+  return left
+}

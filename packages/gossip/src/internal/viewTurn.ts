@@ -317,6 +317,8 @@ const without = (peers: ReadonlyArray<Peer.Peer>, id: NodeId.NodeId): ReadonlyAr
 /** False for ourselves, and for runs of a node that left or were superseded. */
 export const isAcceptable = (state: State, peer: Peer.Peer): boolean => {
   if (peer.id === state.config.self.id) return false
+  // Asked of every peer that anybody tells of, and seldom is anybody barred.
+  if (HashMap.size(state.floors) === 0) return true
   const floor = HashMap.get(state.floors, peer.id)
   return Option.isNone(floor) || peer.incarnation >= floor.value.incarnation
 }

@@ -194,8 +194,9 @@ const grow = <Task>(agenda: Agenda<Task>): void => {
   for (let slot = size - 1; slot >= at.length; slot--) {
     agenda.next[slot] = agenda.free
     agenda.free = slot
-    agenda.tasks[slot] = undefined
   }
+  // From the first to the last: an array that is written far behind its end becomes a hash table, and stays one.
+  for (let slot = at.length; slot < size; slot++) agenda.tasks.push(undefined)
 }
 
 // --- the front -------------------------------------------------------------------------------------------------------

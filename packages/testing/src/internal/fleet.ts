@@ -75,6 +75,12 @@ interface Sent {
   readonly at: number
 }
 
+/** By which member, and when. */
+interface Stored {
+  readonly origin: number
+  readonly at: number
+}
+
 /** One run of a member, as the scenario has begun and ended it. */
 interface Lived extends Reach.Interval {
   readonly run: AgentFleet.Run
@@ -87,9 +93,11 @@ interface Stage {
   readonly draw: (bound: number) => number
   readonly broken: Array<string>
   readonly sent: Array<Sent>
-  /** Key and revision, and ids, of what was stored, by which member. */
-  readonly settings: Array<Agent.ConfigChange & { readonly revision: string; readonly origin: number }>
-  readonly events: Array<{ readonly id: string; readonly origin: number }>
+  /** Key and revision, and ids, of what was stored. */
+  readonly settings: Array<Stored & { readonly key: string; readonly revision: string }>
+  readonly events: Array<Stored & { readonly id: string }>
+  /** Members whose disk was lost, with when they had crashed. */
+  readonly losses: Array<Stored>
   readonly counts: { requests: number; answered: number; refused: number; struck: number; missed: number }
   /** Runs of each member that have ended, and when the one under way began. */
   readonly lived: Array<Array<Lived>>
@@ -112,6 +120,7 @@ const run = ({ faults, minutes = minutesDefault, seed, size }: Input): Outcome =
     sent: [],
     settings: [],
     events: [],
+    losses: [],
     counts: { requests: 0, answered: 0, refused: 0, struck: 0, missed: 0 },
     lived: Array.from({ length: size }, () => []),
     since: Array.from({ length: size }, () => Number.NEGATIVE_INFINITY)
@@ -160,7 +169,8 @@ const story = Effect.fnUntraced(function* (stage: Stage, measured: Record<string
   if (!isSound) broken.push(...(yield* brokenNow(stage)).map((what) => `${quietMs} ms after the last fault: ${what}`))
   yield* Effect.sleep(quiet + quietMs + 1 - (yield* Clock.currentTimeMillis))
   const end = yield* Clock.currentTimeMillis
-  broken.push(...brokenDelivery(stage, begin, quiet, end, measured), ...(yield* brokenStored(stage)))
+  const reach = Reach.make(fleet.members.length, plan.faults, begin, end)
+  broken.push(...brokenDelivery(stage, reach, begin, quiet, end, measured), ...(yield* brokenStored(stage, reach)))
   yield* Effect.sleep(afterMs)
   // Views may change once more for reasons of their own, for as long as a handshake takes.
   if (!(yield* AgentFleet.until(sound, afterMs, 250))) {
@@ -216,10 +226,8 @@ const befall = (stage: Stage, fault: AgentFaults.AgentFault): Effect.Effect<void
       else if (Exit.isSuccess(exit)) counts.struck++
     }
     if (fault._tag === "Restart" && fault.disk === "lost" && member !== undefined) {
-      // What it alone had is gone with its disk.
-      for (const list of [stage.events, stage.settings]) {
-        for (let n = list.length - 1; n >= 0; n--) if (list[n]?.origin === member.index) list.splice(n, 1)
-      }
+      const crashed = lived[member.index]?.at(-1)?.to
+      if (crashed !== undefined) stage.losses.push({ origin: member.index, at: crashed })
     }
     if (Exit.isFailure(exit) && isSameRun) {
       broken.push(`${JSON.stringify(fault)}: ${String(exit.cause)}`)
@@ -243,9 +251,9 @@ const broadcast = (stage: Stage) =>
 
 const record = (stage: Stage) =>
   every(stage, eventMs, anybody, ({ agent }, origin) =>
-    Effect.map(
+    Effect.flatMap(
       agent.sendEvent({ app: "scenario", severity: "info", body: `${stage.counts.requests}`, attributes: {} }),
-      ({ id }) => void stage.events.push({ id, origin })
+      ({ id }) => Effect.map(Clock.currentTimeMillis, (at) => void stage.events.push({ id, origin, at }))
     )
   )
 
@@ -254,9 +262,8 @@ const set = (stage: Stage) =>
     const number = stage.counts.requests
     const key = stage.draw(2) === 0 ? `shared/${stage.draw(sharedKeys)}` : `own/${number}`
     const change: Agent.ConfigChange = { key, value: `${number}`, selector: "", author: "scenario", note: "" }
-    return Effect.map(
-      agent.setConfig(change),
-      ({ revision }) => void stage.settings.push({ ...change, revision, origin })
+    return Effect.flatMap(agent.setConfig(change), ({ revision }) =>
+      Effect.map(Clock.currentTimeMillis, (at) => void stage.settings.push({ key, revision, origin, at }))
     )
   })
 
@@ -317,13 +324,13 @@ const brokenNow = Effect.fnUntraced(function* ({ fleet }: Stage) {
 /** What was delivered twice, and what was due and did not come. */
 const brokenDelivery = (
   { counts, fleet, lived, plan, sent, since }: Stage,
+  reach: Reach.Reach,
   begin: number,
   quiet: number,
   end: number,
   measured: Record<string, number>
 ): ReadonlyArray<string> => {
   const out: Array<string> = []
-  const reach = Reach.make(fleet.members.length, plan.faults, begin, end)
   const rebuilds = Reach.rebuilds(plan.faults, begin)
   const runs = fleet.members.map(({ index, run }): ReadonlyArray<Lived> => [
     ...(lived[index] ?? []),
@@ -376,8 +383,18 @@ const toldMax = 10
 const excusedShareMax = 0.25
 const struckShareMin = 0.8
 
-/** Configuration and events have no term: they are everywhere, whatever was cut and for how long. */
-const brokenStored = Effect.fnUntraced(function* ({ events, fleet, settings }: Stage) {
+/**
+ * Configuration and events have no term: they are everywhere, whatever was cut and for how long, unless the disk of the member
+ * that wrote them was lost before anybody else could have them.
+ */
+const brokenStored = Effect.fnUntraced(function* ({ events, fleet, losses, settings }: Stage, reach: Reach.Reach) {
+  const isOwed = ({ at, origin }: Stored): boolean => {
+    const loss = losses.find((loss) => loss.origin === origin && loss.at >= at)
+    if (loss === undefined) return true
+    return fleet.members.some(
+      ({ index }) => index !== origin && Reach.isShared(reach.intervals(origin, index), at, loss.at)
+    )
+  }
   const out: Array<string> = []
   if (events.length === 0 && settings.length === 0) out.push("neither an event nor a setting was stored")
   const agents = AgentFleet.running(fleet)
@@ -386,11 +403,15 @@ const brokenStored = Effect.fnUntraced(function* ({ events, fleet, settings }: S
     if (agent === undefined) continue
     const { name } = agent.identity
     const ids = new Set((yield* Effect.orDie(agent.events({ limit: 20_000 }))).items.map(({ id }) => id))
-    for (const { id } of events) if (!ids.has(id)) out.push(`${name} lacks the event ${id}`)
-    for (const { key, revision } of settings) {
+    for (const event of events) {
+      if (!ids.has(event.id) && isOwed(event)) out.push(`${name} lacks the event ${event.id}`)
+    }
+    for (const setting of settings) {
+      const { key, revision } = setting
       const { items } = yield* agent.configHistory(key)
       const isOld = items.length >= historyMax && items.every((entry) => entry.revision > revision)
-      if (!isOld && !items.some((entry) => entry.revision === revision)) out.push(`${name} lacks ${key} of ${revision}`)
+      const isThere = isOld || items.some((entry) => entry.revision === revision)
+      if (!isThere && isOwed(setting)) out.push(`${name} lacks ${key} of ${revision}`)
     }
     out.push(...(yield* AgentInvariants.rolledOut(agent, agents.length)))
   }

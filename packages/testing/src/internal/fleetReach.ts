@@ -95,6 +95,10 @@ export const isDue = (intervals: ReadonlyArray<Interval>, at: number, quietAt: n
     return end - ready >= quickMs || (interval.to >= to && ready <= quietAt && at + heldMs > to)
   })
 
+/** True if two members could reach each other, in one of these intervals, for long enough between two times. */
+export const isShared = (intervals: ReadonlyArray<Interval>, from: number, to: number): boolean =>
+  intervals.some((interval) => Math.min(interval.to, to) - Math.max(interval.from, from) >= quickMs)
+
 /** A crash strikes at a point of a step, which may be so much later than it was asked for. */
 const strikeMs = 3000
 
