@@ -42,27 +42,47 @@ describe("bench sim", () => {
     assert.isBelow(Math.abs(a - b), 0.2 * a)
   })
 
+  const load = {
+    name: "idle",
+    nodes: 1000,
+    virtualSeconds: 10,
+    events: 2_000_000,
+    seconds: 3,
+    processorSeconds: 2,
+    allocatedBytes: 4e9
+  }
+
   it("makes a page of what was measured", () => {
-    const load = {
-      name: "idle",
-      nodes: 1000,
-      virtualSeconds: 10,
-      events: 2_000_000,
-      seconds: 3,
-      processorSeconds: 2,
-      allocatedBytes: 4e9
-    }
     const page = Worlds.page({
-      date: "2024-06-14 13:40",
-      commit: "c1",
+      when: "2024-06-14 13:40, c1",
       machine: "a machine",
       load: { before: 0.5, after: 1.2 },
       fleets: [{ size: 1000, loads: [load], heapBytesOfNode: 20_480, residentMib: 300, history: "0" }],
       talks: [{ size: 1000, seconds: 10, starling: [900, 1000, 1200], simjs: [500, 480, 700] }]
     })
+    assert.include(page, "2024-06-14 13:40, c1; a machine; load 0.5 before, 1.2 after.")
+    assert.notInclude(page, "Goal")
     assert.include(page, "| 1,000 | idle | 2,000,000 | 1,000,000 | 1,000 | 1,500 | 2,000 | 0.20 |")
     assert.include(page, "| 1,000 | 20.0 | 300 | 200 |")
     assert.include(page, "| 1,000 | 1,000 | 900–1,200 | 500 | 480–700 | 2.00 × |")
+  })
+
+  it("says whether the goal for ten thousand nodes was reached", () => {
+    const pageOf = (events: number): string =>
+      Worlds.page({
+        when: "",
+        machine: "",
+        load: { before: 0, after: 0 },
+        fleets: [
+          { size: 10_000, loads: [{ ...load, events }], heapBytesOfNode: 10_240, residentMib: 300, history: "0" }
+        ],
+        talks: [{ size: 10_000, seconds: 10, starling: [1000], simjs: [500] }]
+      })
+    assert.include(pageOf(2_000_000), "Idle it is 1,000,000: reached.")
+    const missed = pageOf(500_000)
+    assert.include(missed, "Idle it is 250,000: missed by a factor of 4.0.")
+    assert.include(missed, "Of the 4,000 ns of such an event the world itself takes some 1,000")
+    assert.include(missed, "98 MiB of states")
   })
 })
 

@@ -8,6 +8,7 @@
  * @since 0.1.0
  */
 import type { Scenarios } from "@starling/testing"
+import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -147,6 +148,12 @@ export const commit: Effect.Effect<string, never, Spawner> = Effect.gen(function
   const changed = yield* git("status", "--porcelain", "--", "packages", "apps/lab", "pnpm-lock.yaml")
   return changed === "" ? head : `${head}-dirty`
 }).pipe(Effect.orElseSucceed(() => "unknown"))
+
+/** Date, time and commit, for pages of what was measured. @since 0.1.0 */
+export const when: Effect.Effect<string, never, Spawner> = Effect.gen(function* () {
+  const now = yield* Clock.currentTimeMillis
+  return `${new Date(now).toISOString().slice(0, 16).replace("T", " ")}, ${yield* commit}`
+})
 
 type Spawner = ChildProcessSpawner.ChildProcessSpawner
 

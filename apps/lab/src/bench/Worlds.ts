@@ -35,8 +35,8 @@ export const Talk = Schema.Struct({
 
 /** @since 0.1.0 @category models */
 export interface Report {
-  readonly date: string
-  readonly commit: string
+  /** Date and commit. */
+  readonly when: string
   readonly machine: string
   readonly load: { readonly before: number; readonly after: number }
   readonly fleets: ReadonlyArray<typeof Fleet.Type>
@@ -48,15 +48,15 @@ const intro = `# The simulator, measured
 Written by \`npx -y pnpm@12 bench sim\`; do not edit. What is measured stands in [apps/lab/bench/sim](../../apps/lab/bench/sim). An
 **event** is one step of a node's machine, with all that the world does for it: the agenda, the network, the digest of the
 history. Time is that of the processor, of all threads, so garbage collection counts with its own; the wall's is beside it. A
-process for each size, with room for 64 MiB of young objects, as the threads of \`lab\` have.
+process for each size, with room for young objects that grows with it, from 64 MiB on.
 `
 
 /** @since 0.1.0 */
 export const page = (report: Report): string => {
-  const { commit, date, fleets, load, machine, talks } = report
+  const { fleets, load, machine, talks, when } = report
   return [
     intro,
-    `${date}, ${commit}; ${machine}; load ${load.before.toFixed(1)} before, ${load.after.toFixed(1)} after.`,
+    `${when}; ${machine}; load ${load.before.toFixed(1)} before, ${load.after.toFixed(1)} after.`,
     "",
     "## The overlay",
     "",
@@ -68,6 +68,7 @@ export const page = (report: Report): string => {
     "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ...fleets.flatMap(({ loads, size }) => loads.map((load) => row(size, load))),
     "",
+    ...goalOf(fleets, talks),
     "What a node takes, once all have joined and rest:",
     "",
     "| nodes | heap of a node, KiB | process at its largest, MiB | processor, µs for a virtual second of an idle node |",
@@ -94,6 +95,30 @@ export const page = (report: Report): string => {
     ""
   ].join("\n")
 }
+
+/** What was hoped for, and what there is to say of it. */
+const goalOf = (
+  fleets: ReadonlyArray<typeof Fleet.Type>,
+  talks: ReadonlyArray<typeof Talk.Type>
+): ReadonlyArray<string> => {
+  const fleet = fleets.find(({ size }) => size === goal.size)
+  const idle = fleet?.loads.find(({ name }) => name.startsWith("idle"))
+  const talk = talks.find(({ size }) => size === goal.size)
+  if (fleet === undefined || idle === undefined || talk === undefined) return []
+  const reached = idle.events / idle.processorSeconds
+  const heapMib = (fleet.heapBytesOfNode * goal.size) / 2 ** 20
+  return [
+    `**Goal: ${whole(goal.rate)} events a second at ${whole(goal.size)} nodes. Idle it is ${whole(reached)}: ` +
+      `${reached >= goal.rate ? "reached" : `missed by a factor of ${(goal.rate / reached).toFixed(1)}`}.** ` +
+      `Of the ${whole(1e9 / reached)} ns of such an event the world itself takes some ${whole(spread(talk.starling).median)} ` +
+      `(below), and a ping or a pong a few hundred where the state of its node is in the cache ([gossip.md](gossip.md)). But ` +
+      `${whole(heapMib)} MiB of states fit into no cache, and each step goes to another node: the rest is waiting for memory. ` +
+      "A profile has no peak; what is left to win would cost states that are values, which forks, replays and properties live on.",
+    ""
+  ]
+}
+
+const goal = { size: 10_000, rate: 1_000_000 }
 
 const whole = (value: number): string => Math.round(value).toLocaleString("en")
 

@@ -12,6 +12,7 @@ import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { exitCodes, Failure } from "../Failure.ts"
+import * as SoakLog from "../SoakLog.ts"
 
 const path = (name: string): string => fileURLToPath(new URL(`../../../../${name}`, import.meta.url))
 
@@ -37,7 +38,7 @@ export const stamps = Command.make(
     )
     // What went wrong was said on standard error.
     if (!table.includes("## ")) return yield* new Failure({ code: exitCodes.findings, message: "" })
-    yield* files.writeFileString(path("docs/benchmarks/clock.md"), intro + table)
+    yield* files.writeFileString(path("docs/benchmarks/clock.md"), `${intro}${yield* SoakLog.when}.\n\n${table}`)
     yield* Console.log(table)
   })
 ).pipe(Command.withDescription("Stamps beside Date.now() and the clocks of the registry"))

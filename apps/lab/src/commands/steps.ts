@@ -12,6 +12,7 @@ import * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import process from "node:process"
 import { fileURLToPath } from "node:url"
 import { exitCodes, Failure } from "../Failure.ts"
+import * as SoakLog from "../SoakLog.ts"
 
 const path = (name: string): string => fileURLToPath(new URL(`../../../../${name}`, import.meta.url))
 
@@ -40,7 +41,7 @@ export const steps = Command.make(
     )
     // What went wrong was said on standard error.
     if (!table.includes("## What a machine keeps")) return yield* new Failure({ code: exitCodes.findings, message: "" })
-    yield* files.writeFileString(path("docs/benchmarks/gossip.md"), intro + table)
+    yield* files.writeFileString(path("docs/benchmarks/gossip.md"), `${intro}${yield* SoakLog.when}.\n\n${table}`)
     yield* Console.log(table)
   })
 ).pipe(Command.withDescription("Steps of the membership and broadcast machines, in a fleet of 10,000"))

@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
@@ -37,6 +36,15 @@ const pagePath = fileURLToPath(new URL("../../../../docs/benchmarks/sim.md", imp
 /** A third of this machine's memory would not hold more, and a hundred thousand nodes take less. */
 const heapMib = 12_000
 
+/**
+ * Room for young objects. Each step makes a state anew, and the one before dies: where a node's turn comes again only after
+ * there was more to make than fits, all states grow old, and dead ones are found only by a walk over the whole heap.
+ */
+const youngMib = (size: number): number => Math.max(64, 2 ** Math.ceil(Math.log2((size * youngBytesOfNode) / 2 ** 20)))
+
+/** What a hundred thousand nodes were measured to need (768 MiB in all), and a little more. */
+const youngBytesOfNode = 8192
+
 /** @since 0.1.0 @category commands */
 export const worlds = Command.make(
   "sim",
@@ -56,16 +64,14 @@ export const worlds = Command.make(
     const before = Machine.load()
     const fleets: Array<typeof Worlds.Fleet.Type> = []
     for (const size of Option.getOrElse(sizes, () => sizesOfPage))
-      fleets.push(yield* ask(Worlds.Fleet, ["fleet", "--size", String(size)]))
+      fleets.push(yield* ask(Worlds.Fleet, size, ["fleet", "--size", String(size)]))
     const talks: Array<typeof Worlds.Talk.Type> = []
     for (const size of Option.isSome(sizes) ? sizes.value : talkSizes) {
       yield* Console.error(`${size} nodes that greet each other, and the same by simjs`)
-      talks.push(yield* ask(Worlds.Talk, ["talk", "--size", String(size), "--seconds", String(talkSeconds)]))
+      talks.push(yield* ask(Worlds.Talk, size, ["talk", "--size", String(size), "--seconds", String(talkSeconds)]))
     }
-    const now = yield* Clock.currentTimeMillis
     const report: Worlds.Report = {
-      date: new Date(now).toISOString().slice(0, 16).replace("T", " "),
-      commit: yield* SoakLog.commit,
+      when: yield* SoakLog.when,
       machine: `${SoakLog.machine.cpu}, ${SoakLog.machine.cores} cores, Node ${SoakLog.machine.node}`,
       load: { before, after: Machine.load() },
       fleets,
@@ -95,10 +101,11 @@ function sizesOf(text: string): Option.Option<ReadonlyArray<number>> {
 }
 
 /** Starts the program and reads its answer. */
-const ask = <A>(schema: Schema.Codec<A, unknown>, args: ReadonlyArray<string>) =>
+const ask = <A>(schema: Schema.Codec<A, unknown>, size: number, args: ReadonlyArray<string>) =>
   Effect.gen(function* () {
     const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
-    const node = ["--expose-gc", "--max-semi-space-size=64", `--max-old-space-size=${heapMib}`, program]
+    const room = [`--max-semi-space-size=${youngMib(size)}`, `--max-old-space-size=${heapMib}`]
+    const node = ["--expose-gc", ...room, program]
     const text = yield* spawner.string(ChildProcess.make(process.execPath, [...node, ...args], { stderr: "inherit" }))
     return yield* Schema.decodeEffect(Schema.fromJsonString(schema))(text)
   }).pipe(
