@@ -1,6 +1,6 @@
 /**
  * Sixteen whole agents in several data centres, a component crash every second, and partitions. The odd ones of three
- * seeds; the even one stands in a second file, so that two cores share them. Ten
+ * seeds; the even one stands in a second file, so that two cores share them. Twenty
  * seeds of a hundred agents (`npx -y pnpm@12 lab run fleet`) run in `.ci/run seeds`; each takes minutes.
  */
 import { assert, describe, it } from "@effect/vitest"
