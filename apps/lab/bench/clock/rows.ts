@@ -7,7 +7,7 @@
  */
 import { makeClock, setClock, Timestamp } from "@actual-app/crdt"
 import ConsentoClock from "@consento/hlc"
-import { EffectiveTime, Guard, Hlc, HlcCell, Stamp } from "@starling/clock"
+import { EffectiveTime, Guard, Hlc, HlcCell, NodeClock, Stamp } from "@starling/clock"
 import { type Arm, over, type Row } from "../measure.ts"
 
 const node = "a1b2c3d4e5f6"
@@ -20,6 +20,22 @@ const inBand = (): EffectiveTime.TimeCell => {
   EffectiveTime.tell(cell, Date.now() - performance.now(), false)
   return cell
 }
+
+/** The clock of a node as an agent has it, once the fleet's time is known and a lease covers what comes. */
+const nodeClock = (): NodeClock.NodeClock => {
+  const config = { node, guard: Guard.defaults, time: EffectiveTime.defaults }
+  const at = moment()
+  const told = NodeClock.hear(
+    NodeClock.make(config, Hlc.make(far)),
+    { _tag: "FleetTime", offset: at.wall - at.now, alone: false, condition: "ok" },
+    at
+  )
+  const clock = NodeClock.release(told, at)
+  if (clock.phase !== "open") throw new Error(`the clock should be open, and is in ${clock.phase}`)
+  return clock
+}
+
+const moment = () => ({ now: performance.now(), wall: Date.now() })
 
 /** Stamps of another node, spread over the last second: mostly older than what the cell holds, as on a busy link. */
 const received = (): ReadonlyArray<Stamp.Stamp> => {
@@ -112,6 +128,17 @@ export const rows: ReadonlyArray<Row> = [
           return stamping(() => {
             const [next, stamp] = Hlc.stamp(reading, Date.now(), node)
             reading = next
+            return stamp
+          })
+        }
+      },
+      {
+        name: "Starling, a node's clock with both clocks of the machine",
+        start: () => {
+          let clock = nodeClock()
+          return stamping(() => {
+            const [next, stamp] = NodeClock.stamp(clock, moment())
+            clock = next
             return stamp
           })
         }
