@@ -223,3 +223,40 @@ describe("what cannot be", () => {
       })
     ))
 })
+
+describe("a peer that takes no more", () => {
+  /** Below what a broadcast may carry. */
+  const large = "x".repeat(200_000)
+
+  const total = (fleet: AgentFleet.AgentFleet, name: string): Effect.Effect<number> =>
+    Effect.map(
+      Effect.forEach(AgentFleet.running(fleet), (agent) => counterOf(agent, name)),
+      (counts) => counts.reduce((sum, count) => sum + count, 0)
+    )
+
+  const burst = Effect.fnUntraced(function* (fleet: AgentFleet.AgentFleet, count: number) {
+    const ids: Array<string> = []
+    for (let n = 0; n < count; n++) {
+      ids.push(yield* AgentFleet.agentOf(fleet, 0).broadcast(large))
+      yield* Effect.sleep(50)
+    }
+    return ids
+  })
+
+  it("is sent announcements in place of payloads, costs no link, and asks for what it missed", () =>
+    told(4, (fleet) =>
+      Effect.gen(function* () {
+        yield* joined(fleet)
+        yield* Effect.sleep(silenceMs)
+        const [shed, silent] = [yield* total(fleet, "link_shed_total"), yield* total(fleet, "view_manager_silent")]
+        yield* befall(fleet, Fault.pause("n1"))
+        const ids = yield* burst(fleet, 30)
+        assert.isAbove(yield* total(fleet, "link_shed_total"), shed)
+        yield* befall(fleet, Fault.resume("n1"))
+        for (const id of ids) yield* reaches(fleet, id, silenceMs)
+        yield* sound(fleet, silenceMs)
+        assert.strictEqual(yield* total(fleet, "wire_overflows"), 0)
+        assert.strictEqual(yield* total(fleet, "view_manager_silent"), silent)
+      })
+    ))
+})

@@ -449,8 +449,11 @@ const onGraft = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId.
     const entry = Cache.get(turn.state.cache, id)
     Shape.serve(turn, link, id.origin, entry)
     if (entry === undefined) missed.push(id)
-    else if (bytes > 0 && bytes + entry.bytes > turn.state.config.graftBytesMax) count(turn, "graftsShed")
-    else {
+    else if (bytes > 0 && bytes + entry.bytes > turn.state.config.graftBytesMax) {
+      count(turn, "graftsShed")
+      // Told again, or whoever asks would take it for one that we cannot give, and run out of neighbours to ask.
+      announce(turn, entry, [link])
+    } else {
       bytes += entry.bytes
       push(turn, link, onward({ ...entry, mended: true }))
     }

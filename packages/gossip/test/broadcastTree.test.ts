@@ -348,11 +348,16 @@ describe("Prune, Graft, Adopt", () => {
     assert.deepStrictEqual(last(withNeighbors(1, 2), [gossip(1), graft]), [mended(2)])
   })
 
-  it("a graft is answered with at most 256 KiB, but always with one payload", () => {
+  it("a graft is answered with at most 256 KiB, but always with one payload, and the rest is announced again", () => {
     const payload = "x".repeat(200 * 1024)
     const big = (seq: number): Event => received(1, { _tag: "Gossip", id: id(seq), round: 1, topic: 1, payload })
     const graft = received(2, { _tag: "Graft", ids: [id(1), id(2), id(3)] })
-    const [state, actions] = run(withNeighbors(1, 2), [big(1), big(2), big(3), graft])
+    const [before] = run(withNeighbors(1, 2), [big(1), big(2), big(3)])
+    const [state, actions] = run(before, [graft])
+    assert.deepStrictEqual(
+      actions.filter(({ _tag }) => _tag === "Emit"),
+      [2, 3].map((seq) => emit({ _tag: "Announce", id: id(seq), round: 2, links: [2] }))
+    )
     assert.strictEqual(actions.filter(({ _tag }) => _tag === "Send").length, 1)
     assert.strictEqual(state.counters.graftsShed, 2)
   })
