@@ -39,7 +39,7 @@ describe("what is found", () => {
 
   it.live("is told at once, made small in a thread, and kept as a file that replays it", () =>
     Effect.gen(function* () {
-      const thread = yield* Thread.make
+      const thread = yield* Thread.make(Infinity)
       const ran: Array<Runs.Run> = []
       const small = yield* thread.run({ ...order, shrinkMs: 20_000 }, (run) => void ran.push(run))
       assert.strictEqual(ran.length, 1)
@@ -53,12 +53,35 @@ describe("what is found", () => {
       const read = Result.getOrThrow(Regression.parse(yield* files.readFileString(`${directory}${kept.name}`)))
       assert.include(read.found, "lab run fleet --seed 1 --size 4 --minutes 0.01")
       assert.deepStrictEqual(Regression.run(read).broken, read.broken)
+      // The same again takes its place, and what another run found does not.
+      const names = []
+      for (const other of [order, { ...order, size: 3 }, { ...order, size: 3 }]) {
+        names.push((yield* Keep.keep(directory, "lab run", other, small)).name)
+      }
+      assert.deepStrictEqual(names, ["fleet-1.json", "fleet-1-2.json", "fleet-1-2.json"])
     }).pipe(Effect.scoped, Effect.provide(NodeFileSystem.layer))
+  )
+
+  it.live("in a run that hangs is that it does, and the next order is run all the same", () =>
+    Effect.gen(function* () {
+      const thread = yield* Thread.make(5000)
+      const ran: Array<Runs.Run> = []
+      const lost = yield* thread.run(
+        { scenario: "fleet", seed: 1, size: 100, shrinkMs: 0 },
+        (run) => void ran.push(run)
+      )
+      assert.deepStrictEqual(lost?.broken, ["did not end within 5 s"])
+      yield* thread.run({ ...order, size: 2, shrinkMs: 0 }, (run) => void ran.push(run))
+      assert.deepStrictEqual(
+        ran.map(({ size }) => size),
+        [100, 2]
+      )
+    }).pipe(Effect.scoped)
   )
 
   it.live("in an order that no thread can run is that it cannot, and the next order is run all the same", () =>
     Effect.gen(function* () {
-      const thread = yield* Thread.make
+      const thread = yield* Thread.make(Infinity)
       const ran: Array<Runs.Run> = []
       const keep = (run: Runs.Run): void => void ran.push(run)
       const lost = yield* thread.run({ ...order, scenario: "none", shrinkMs: 0 }, keep)

@@ -1,8 +1,9 @@
 /**
  * The faults of the simulator, as they befall whole agents: the same data drives both levels.
  *
- * Nodes are named as members are (`n7`). One thing is for machines only: weather that brings a frame twice
- * (`duplicateShare`), which a stream of bytes cannot. In return a component of an agent can crash at a point of its own step.
+ * Nodes are named as members are (`n7`). For machines only are weather that brings a frame twice (`duplicateShare`), which a
+ * stream of bytes cannot, and links that are reset in the middle of a frame. Of a twin there is only its end. In return a
+ * component of an agent can crash at a point of its own step.
  *
  * @since 0.1.0
  */
@@ -20,7 +21,7 @@ import * as AgentFleet from "./AgentFleet.ts"
  * - `SetWeather`: of writes, of which one may hold several frames.
  * - `SetSkew`: from now on its wall clock is so far ahead of true time. `ShiftClock`: by so much further than it was.
  * - `Pause`: see `AgentFleet.pause`; it ends with the process. `Twin`: see `AgentFleet.twin`; `Crash` of its name ends it.
- * - `SwapAddresses`: with the places go what is cut and late there, and the latency.
+ * - `SwapAddresses`: see `AgentFleet.swapAddresses`.
  * - `CrashComponent`: where it is said, or anywhere; nothing in a process that stands still.
  *
  * @since 0.1.0
@@ -172,8 +173,8 @@ export const apply = (fleet: AgentFleet.AgentFleet, fault: AgentFault): Effect.E
   })
 
 /** Nothing of it reaches anybody any more. */
-const silence = ({ members, network }: AgentFleet.AgentFleet, member: AgentFleet.Member): void => {
-  member.silenced = members.flatMap(({ host }) =>
+const silence = ({ members, network, twins }: AgentFleet.AgentFleet, member: AgentFleet.Member): void => {
+  member.silenced = [...members, ...twins.values()].flatMap(({ host }) =>
     host === member.host || network.isCut(member.host, host) ? [] : [[member.host, host] as const]
   )
   for (const [from, to] of member.silenced) network.cut(from, to, "there")

@@ -64,10 +64,22 @@ export interface Member {
   readonly delivered: Map<string, number>
   /** How far its wall clock is ahead of true time, beside what it has drifted. */
   skewMs: number
-  /** By so many millionths its wall clock runs too fast. */
-  driftPpm: number
+  /** How its wall clock drifts. */
+  drift: Drift
   /** Ways that are cut since it crashed in silence. */
   silenced: ReadonlyArray<readonly [from: string, to: string]>
+}
+
+/**
+ * A clock that runs too fast by so many millionths, since a moment of the monotonic clock; until then it had gained so much.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Drift {
+  readonly ppm: number
+  readonly sinceMs: number
+  readonly gainedMs: number
 }
 
 /** @since 0.1.0 @category models */
@@ -120,7 +132,7 @@ const newMember = (index: number, address: string, tables: Disk["tables"]): Memb
   run: undefined,
   delivered: new Map(),
   skewMs: 0,
-  driftPpm: 0,
+  drift: { ppm: 0, sinceMs: 0, gainedMs: 0 },
   silenced: []
 })
 
@@ -159,6 +171,7 @@ const startMember = Effect.fnUntraced(function* (
   const scope = yield* Scope.make()
   const gate = new Gate()
   const { contacts = 3, size } = fleet.options
+  const network = yield* Layer.buildWithScope(MemoryTransport.layer(fleet.network, member.host), scope)
   const layer = Node.layer({
     name: member.name,
     datacenter: datacenterOf(fleet, index),
@@ -173,9 +186,9 @@ const startMember = Effect.fnUntraced(function* (
     ...fleet.options.node?.(index),
     ...options
   }).pipe(
-    Layer.provide(
-      Layer.merge(MemoryTransport.layer(fleet.network, member.host), diskLayer(member, fleet.options.diskMsMax ?? 20))
-    )
+    Layer.provide(diskLayer(member, fleet.options.diskMsMax ?? 20)),
+    // The network goes on while a process stands still: it is built outside of the gate.
+    Layer.provide(Layer.succeedContext(network))
   )
   const agent = yield* Layer.buildWithScope(layer, scope).pipe(
     Effect.provideService(Clock.Clock, ownClock(member, gate.clock(yield* Clock.Clock))),
@@ -204,7 +217,7 @@ const stopMember = (fleet: AgentFleet, member: Member): Effect.Effect<void> =>
     const { run } = member
     if (run === undefined) return Effect.void
     if (run.gate.isShut) {
-      // It is told to end while it stands still: its fibers must run to end, and nothing that they do gets out.
+      // Its fibers must run to end. Its links are broken first, so that they have nobody to tell.
       fleet.network.reset(member.host)
       goOn(fleet, member, run)
     }
@@ -250,11 +263,17 @@ const goOn = (fleet: AgentFleet, { host }: Member, { gate }: Run): void => {
   fleet.network.resume(host)
 }
 
-/** Two members that are down swap their places: each will be started at the other's address. @since 0.1.0 */
+/**
+ * Two members that are down swap their places: each will be started at the other's address. What is cut or in bad weather goes
+ * with the member; the latency is the place's.
+ *
+ * @since 0.1.0
+ */
 export const swapAddresses = (fleet: AgentFleet, index: number, other: number): void => {
   const [one, two] = [at(fleet, index), at(fleet, other)]
   if (one.run !== undefined || two.run !== undefined) return
   const { address, host } = one
+  fleet.network.exchange(host, two.host)
   Object.assign(one, { host: two.host, address: two.address })
   Object.assign(two, { host, address })
 }
@@ -273,11 +292,12 @@ export const twin = (
   as: { readonly name: string; readonly address: string }
 ): Effect.Effect<void, Agent.StartError> =>
   Effect.suspend(() => {
-    const { disk, run } = at(fleet, index)
+    const { disk, drift, run, skewMs } = at(fleet, index)
     if (run === undefined || fleet.twins.has(as.name)) return Effect.void
     const tables = copyOf(disk.tables)
     tables.get("meta")?.set("incarnation", run.agent.identity.incarnation - 1)
     const member = newMember(index, as.address, tables)
+    Object.assign(member, { drift, skewMs })
     fleet.twins.set(as.name, member)
     return Effect.flatMap(startMember(fleet, member, {}), ({ died }) =>
       Effect.asVoid(Effect.forkDetach(Effect.catch(died, () => stopTwin(fleet, as.name))))
@@ -295,8 +315,7 @@ export const stopTwin = (fleet: AgentFleet, name: string): Effect.Effect<void> =
 export const setDrift = (fleet: AgentFleet, index: number, driftPpm: number): Effect.Effect<void> =>
   Effect.map(Clock.Clock, (clock) => {
     const member = at(fleet, index)
-    member.skewMs += (elapsedMs(clock) * (member.driftPpm - driftPpm)) / 1_000_000
-    member.driftPpm = driftPpm
+    member.drift = { ppm: driftPpm, sinceMs: elapsedMs(clock), gainedMs: driftedMs(member, clock) }
   })
 
 /** What the wall clock of a member shows, in whole milliseconds, as of systems. @since 0.1.0 */
@@ -306,10 +325,12 @@ export const wall = (fleet: AgentFleet, index: number): Effect.Effect<number> =>
 const wallOf = (member: Member, clock: Clock.Clock): number =>
   clock.currentTimeMillisUnsafe() + Math.round(aheadMs(member, clock))
 
-const aheadMs = ({ driftPpm, skewMs }: Member, clock: Clock.Clock): number =>
-  driftPpm === 0 ? skewMs : skewMs + (elapsedMs(clock) * driftPpm) / 1_000_000
+const aheadMs = (member: Member, clock: Clock.Clock): number => member.skewMs + driftedMs(member, clock)
 
-/** What drift is counted over: a clock that nobody sets. */
+const driftedMs = ({ drift: { gainedMs, ppm, sinceMs } }: Member, clock: Clock.Clock): number =>
+  ppm === 0 ? gainedMs : gainedMs + ((elapsedMs(clock) - sinceMs) * ppm) / 1_000_000
+
+/** By the clock that nobody sets. */
 const elapsedMs = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n)
 
 /** @since 0.1.0 @category running */

@@ -143,4 +143,59 @@ describe("the plan", () => {
       })
     )
   })
+
+  const small = (seed: number): Plan.Plan => Plan.make(seed, 16, 2 * minute)
+
+  it("parts nobody for long in the end", () => {
+    fc.assert(
+      fc.property(fc.nat(100_000), (seed) => {
+        const plan = small(seed)
+        const reach = Reach.make(16, plan.faults, 0, plan.endMs)
+        for (let one = 0; one < 16; one++) {
+          for (let other = 0; other < one; other++) {
+            assert.isAtMost(reach.intervals(one, other).at(-1)?.from ?? Infinity, plan.endMs - Plan.mergeMs)
+          }
+        }
+      }),
+      { numRuns: 30 }
+    )
+  })
+
+  it("is itself with all of its faults, and sound with any part of them: what that leaves open ends in time", () => {
+    fc.assert(
+      fc.property(fc.nat(100_000), fc.infiniteStream(fc.boolean()), (seed, kept) => {
+        const plan = small(seed)
+        assert.deepStrictEqual(Plan.withFaults(plan, plan.faults), plan)
+        const part = Plan.withFaults(
+          plan,
+          plan.faults.filter(() => kept.next().value === true)
+        )
+        assert.isAtLeast(part.endMs, plan.endMs)
+        // Nothing is left to be mended.
+        assert.deepStrictEqual(Plan.withFaults(part, part.faults), part)
+        const reach = Reach.make(16, part.faults, 0, part.endMs)
+        for (let one = 1; one < 16; one++) {
+          assert.isAtMost(reach.intervals(0, one).at(-1)?.from ?? Infinity, part.endMs - Plan.mergeMs)
+        }
+      })
+    )
+  })
+
+  it("of a part ends a pause, a copy, a storm and a crash that nobody ends", () => {
+    const left = [
+      ...Fault.at(
+        1000,
+        Fault.pause("n1"),
+        Fault.twin("n2", { twin: "ghost", address: "a:1" }),
+        Fault.setWeather(["n0"], ["n1"], { tailMs: 1 }),
+        Fault.crash("n3")
+      )
+    ]
+    const plan = Plan.withFaults({ ...small(1), endMs: 10_000 }, left)
+    assert.deepStrictEqual(
+      plan.faults.slice(left.length).map(({ fault }) => fault),
+      [Fault.clearAllWeather, Fault.resume("n1"), Fault.crash("ghost"), Fault.restart("n3")]
+    )
+    assert.strictEqual(plan.endMs, (plan.faults.at(-1)?.atMs ?? 0) + Plan.mergeMs)
+  })
 })

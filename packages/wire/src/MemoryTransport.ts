@@ -32,10 +32,12 @@ import {
  * - `isCut`: from the first to the second.
  * - `setWeather`: of what goes from the first to the second. Undefined ends it, `clearWeather` ends all.
  * - `reset`: breaks every open connection between two hosts, at both ends; without a second host, every one of the first.
- * - `halfOpen`: through every open connection between them nothing passes any more, as when a router has forgotten it; new ones
- *   are as ever. `told`: the first host finds it reset; the other, and with `nobody` both, never hear of it.
+ * - `halfOpen`: through every open connection between them nothing passes any more, as when a router has forgotten it: what has
+ *   arrived is there, what is under way is lost, and so is the end. New ones are as ever. `told`: the first host finds it reset;
+ *   the other, and with `nobody` both, never hear of it.
  * - `pause`: the process on a host stands still. Connections to it are opened and bytes are taken, as its system does that, up
- *   to the bounds; it reads, writes and accepts nothing until `resume`.
+ *   to the bounds; until `resume` it reads and accepts nothing, and no write of it returns.
+ * - `exchange`: of two hosts that nobody uses, what is cut or in bad weather at one of them is so at the other.
  *
  * @since 0.1.0
  * @category models
@@ -51,6 +53,7 @@ export interface Network {
   readonly halfOpen: (a: string, b: string | undefined, who: "told" | "nobody") => void
   readonly pause: (host: string) => void
   readonly resume: (host: string) => void
+  readonly exchange: (a: string, b: string) => void
   readonly state: State
 }
 
@@ -154,6 +157,18 @@ export const makeNetwork = (config: Partial<Config> = {}): Network => {
       state.paused.delete(host)
       for (const accept of waiting) accept()
       for (const line of state.lines) if (joins(line, host, undefined)) line.wake()
+    },
+    exchange: (a, b) => {
+      const other = (host: string): string => (host === a ? b : host === b ? a : host)
+      const moved = (key: string): string => {
+        const [from, to] = key.split(" ") as [string, string]
+        return way(other(from), other(to))
+      }
+      const [cuts, weather] = [[...state.cuts], [...state.weather]]
+      state.cuts.clear()
+      for (const key of cuts) state.cuts.add(moved(key))
+      state.weather.clear()
+      for (const [key, value] of weather) state.weather.set(moved(key), value)
     }
   }
 }
@@ -165,13 +180,18 @@ export const makeNetwork = (config: Partial<Config> = {}): Network => {
  * @category layers
  */
 export const layer = (network: Network, host: string = "127.0.0.1"): Layer.Layer<Transport> =>
-  Layer.sync(Transport, () => {
-    network.state.hosts.add(host)
-    return {
-      listen: (address) => listen(network.state, host, address),
-      dial: (address) => dial(network.state, host, address)
-    }
-  })
+  Layer.effect(
+    Transport,
+    Effect.gen(function* () {
+      network.state.hosts.add(host)
+      // What arrives does so by the clock that this layer is built with, whoever dials by whatever clock.
+      const post = yield* postOf(network.state)
+      return {
+        listen: (address) => listen(network.state, host, address),
+        dial: (address) => dial(network.state, post, host, address)
+      }
+    })
+  )
 
 const way = (from: string, to: string): string => `${from} ${to}`
 
@@ -220,13 +240,20 @@ const listen = Effect.fnUntraced(function* (
   return {
     address,
     accept: Effect.uninterruptibleMask((restore) =>
-      Effect.tap(restore(Effect.tap(Queue.take(backlog), () => going(network, host))), (connection) => {
-        accepted.add(connection)
-        return Effect.addFinalizer(() => {
-          accepted.delete(connection)
-          return connection.close
-        })
-      })
+      Effect.tap(
+        restore(
+          Effect.tap(Queue.take(backlog), (connection) =>
+            Effect.onInterrupt(going(network, host), () => connection.close)
+          )
+        ),
+        (connection) => {
+          accepted.add(connection)
+          return Effect.addFinalizer(() => {
+            accepted.delete(connection)
+            return connection.close
+          })
+        }
+      )
     ),
     dropped: () => dropped
   }
@@ -242,6 +269,7 @@ const going = ({ paused }: State, host: string): Effect.Effect<void> =>
 
 const dial = Effect.fnUntraced(function* (
   network: State,
+  post: Post,
   host: string,
   text: string
 ): Effect.fn.Return<Connection, DialError, Scope.Scope> {
@@ -261,7 +289,7 @@ const dial = Effect.fnUntraced(function* (
   // The first packet goes there and its answer comes back.
   const roundTripMs = network.config.latencyMs(host, there) + network.config.latencyMs(there, host)
   if (roundTripMs > 0) yield* Effect.sleep(roundTripMs)
-  const connection = network.listeners.get(address)?.(host, yield* postOf(network))
+  const connection = network.listeners.get(address)?.(host, post)
   if (connection === undefined) {
     return yield* new DialError({ reason: "Refused", address: text, message: `nobody listens on ${address}` })
   }
@@ -279,11 +307,11 @@ interface Pipe {
   /** When each of them arrives; in order. */
   dues: Array<number>
   bytes: number
-  /** What is written here goes nowhere, and neither does the end. */
+  /** What is written here goes nowhere. */
   lost: boolean
   state: "open" | "ended" | "broken"
-  /** When the other side can see the state. */
-  stateDue: number
+  /** When the other side can see the state; undefined if never. */
+  stateDue: number | undefined
   wakeReader: () => void
   wakeWriter: () => void
 }
@@ -367,7 +395,7 @@ const connect = (
       }
     },
     forget: (host) => {
-      for (const pipe of [there, back]) pipe.lost = true
+      for (const pipe of [there, back]) lose(pipe, network.cuts.has(pipe.way) ? undefined : post.now())
       if (host !== undefined) told.add(host)
       wakeAll()
     }
@@ -402,6 +430,18 @@ const change = (pipe: Pipe, state: "ended" | "broken", { deliver, now }: Post): 
   deliver(pipe, pipe.stateDue)
 }
 
+/** What has not arrived by then (undefined: nothing has) never will, and neither will anything else. */
+const lose = (pipe: Pipe, time: number | undefined): void => {
+  const hasArrived = (due: number): boolean => time !== undefined && (!pipe.timed || due <= time)
+  const late = pipe.chunks.findIndex((_, index) => !hasArrived(pipe.dues[index] ?? 0))
+  if (late >= 0) {
+    pipe.chunks = pipe.chunks.slice(0, late)
+    pipe.dues = pipe.dues.slice(0, late)
+  }
+  if (pipe.stateDue !== undefined && !hasArrived(pipe.stateDue)) pipe.stateDue = undefined
+  pipe.lost = true
+}
+
 interface Ends {
   readonly remote: string
   readonly inbound: Pipe
@@ -430,9 +470,9 @@ const makeEnd = (ends: Ends): Connection => {
     if (closed) return Effect.fail(new ConnectionClosed({ reason: "local" }))
     if (stands()) return undefined
     if (isTorn()) return Effect.fail(new ConnectionClosed({ reason: "reset" }))
-    if (inbound.lost || blocked()) return undefined
+    if (blocked()) return undefined
     const time = inbound.timed ? post.now() : Infinity
-    const isSeen = inbound.state !== "open" && inbound.stateDue <= time
+    const isSeen = inbound.state !== "open" && inbound.stateDue !== undefined && inbound.stateDue <= time
     if (isSeen && inbound.state === "broken") return Effect.fail(new ConnectionClosed({ reason: "reset" }))
     const chunks = arrived(inbound, time)
     if (chunks.length > 0) return Effect.succeed(chunks)
@@ -529,6 +569,8 @@ const arrived = (pipe: Pipe, time: number): ReadonlyArray<Uint8Array> => {
   const chunks = late === -1 ? pipe.chunks : pipe.chunks.slice(0, late)
   pipe.chunks = late === -1 ? [] : pipe.chunks.slice(late)
   pipe.dues = late === -1 ? [] : pipe.dues.slice(late)
-  pipe.bytes = late === -1 ? 0 : pipe.bytes - chunks.reduce((sum, { length }) => sum + length, 0)
+  // What went nowhere stays in the buffer of who wrote it, as what nobody acknowledges.
+  const isAll = late === -1 && !pipe.lost
+  pipe.bytes = isAll ? 0 : pipe.bytes - chunks.reduce((sum, { length }) => sum + length, 0)
   return chunks
 }

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { MemoryTransport, Transport } from "@starling/wire"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as TestClock from "effect/testing/TestClock"
@@ -55,6 +56,31 @@ describe("latency", () => {
       yield* TestClock.adjust(latencyMs + 4)
       assert.deepStrictEqual(yield* Fiber.join(reading), [[1]])
       assert.strictEqual(yield* Fiber.join(yield* read(far)), "eof")
+    })
+  )
+})
+
+describe("the clock of who dials", () => {
+  it.effect("may stop: what is under way arrives by that of the network", () =>
+    Effect.gen(function* () {
+      const network = MemoryTransport.makeNetwork(slow)
+      const transport = (host: string) =>
+        Effect.provide(Effect.service(Transport.Transport), MemoryTransport.layer(network, host))
+      const [alice, bob] = [yield* transport("alice"), yield* transport("bob")]
+      const listener = yield* bob.listen("bob:7740")
+      const clock = yield* Clock.Clock
+      let isStopped = false
+      const own: Clock.Clock = { ...clock, sleep: (ms) => (isStopped ? Effect.never : clock.sleep(ms)) }
+      const dialing = yield* Effect.forkChild(Effect.provideService(alice.dial("bob:7740"), Clock.Clock, own))
+      yield* TestClock.adjust(2 * latencyMs)
+      const [near, far] = [yield* Fiber.join(dialing), yield* listener.accept]
+      isStopped = true
+      const [there, back] = [yield* read(far), yield* read(near)]
+      yield* near.write(bytes(1))
+      yield* far.write(bytes(2))
+      yield* TestClock.adjust(latencyMs + 4)
+      assert.deepStrictEqual(yield* Fiber.join(there), [[1]])
+      assert.deepStrictEqual(yield* Fiber.join(back), [[2]])
     })
   )
 })
@@ -188,7 +214,65 @@ describe("half-open", () => {
   )
 })
 
+describe("a connection that a router forgets", () => {
+  it.effect("still has what had arrived, and nothing of what was under way", () =>
+    Effect.gen(function* () {
+      const { far, near, network } = yield* connected(slow)
+      yield* near.write(bytes(1))
+      yield* TestClock.adjust(latencyMs + 4)
+      yield* near.write(bytes(2))
+      network.halfOpen("alice", "bob", "nobody")
+      yield* near.end
+      assert.deepStrictEqual(yield* Fiber.join(yield* read(far)), [[1]])
+      const reading = yield* read(far)
+      yield* TestClock.adjust(60_000)
+      assert.isUndefined(reading.pollUnsafe())
+    })
+  )
+
+  it.effect("still has the end, if that had arrived", () =>
+    Effect.gen(function* () {
+      const { far, near, network } = yield* connected(slow)
+      yield* near.end
+      yield* TestClock.adjust(latencyMs + 4)
+      network.halfOpen("alice", "bob", "nobody")
+      assert.strictEqual(yield* Fiber.join(yield* read(far)), "eof")
+    })
+  )
+})
+
+describe("hosts that change places", () => {
+  it.effect("take along what is cut and late", () =>
+    Effect.gen(function* () {
+      const network = MemoryTransport.makeNetwork()
+      network.cut("alice", "carol", "there")
+      network.exchange("alice", "bob")
+      assert.deepStrictEqual(
+        [network.isCut("alice", "carol"), network.isCut("bob", "carol"), network.isCut("carol", "bob")],
+        [false, true, false]
+      )
+      const stormy = { lateMs: () => 5 }
+      network.setWeather("carol", "bob", stormy)
+      network.exchange("alice", "bob")
+      assert.strictEqual(network.state.weather.get("carol alice"), stormy)
+      assert.isTrue(network.isCut("alice", "carol"))
+    })
+  )
+})
+
 describe("a process that stands still", () => {
+  it.effect("that is interrupted while it accepts closes what it would have accepted", () =>
+    Effect.gen(function* () {
+      const { alice, listener, network } = yield* connected()
+      network.pause("bob")
+      const accepting = yield* Effect.forkChild(listener.accept)
+      const near = yield* alice.dial("bob:7740")
+      yield* TestClock.adjust(1)
+      yield* Fiber.interrupt(accepting)
+      assert.strictEqual(yield* Fiber.join(yield* read(near)), "eof")
+    })
+  )
+
   it.effect("reads, writes and accepts nothing; its system takes what fits, and it finds that when it goes on", () =>
     Effect.gen(function* () {
       const { alice, far, listener, near, network } = yield* connected({ bufferBytes: 2 })

@@ -104,7 +104,7 @@ const search = Effect.fnUntraced(function* (bag: Bag, forMs: number, cores: numb
   yield* Effect.forkScoped(Effect.repeat(Effect.delay(showProgress(bag), progressEvery), Schedule.forever))
   yield* Effect.forEach(
     Array.from({ length: cores }),
-    () => Effect.scoped(Effect.flatMap(Thread.make, (thread) => searchOn(thread, bag, forMs))),
+    () => Effect.scoped(Effect.flatMap(Thread.make(Thread.graceMs), (thread) => searchOn(thread, bag, forMs))),
     { concurrency: "unbounded", discard: true }
   )
 })

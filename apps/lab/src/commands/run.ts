@@ -72,21 +72,22 @@ export const run = Command.make(
     const replay = Options.replay(order.scenario, seed, order.size, order.minutes)
     const { regression, result } = yield* Effect.scoped(runOf(order, shrink * 60_000, replay))
     const failing = result.broken.length > 0
-    const kept =
-      regression === undefined || shrink === 0
-        ? undefined
-        : yield* Keep.keep(SoakLog.regressions, "lab run", order, regression)
     yield* Console.log(
       json
-        ? JSON.stringify({ ...result, ...(failing ? { replay } : {}), ...(kept && { kept: kept.name }) }, undefined, 2)
-        : [textOf(result), ...(failing ? [`replay: ${replay}`] : []), ...(kept ? [kept.text] : [])].join("\n")
+        ? JSON.stringify({ ...result, ...(failing ? { replay } : {}) }, undefined, 2)
+        : [textOf(result), ...(failing ? [`replay: ${replay}`] : [])].join("\n")
     )
+    if (regression !== undefined && shrink > 0) {
+      const kept = yield* Keep.keep(SoakLog.regressions, "lab run", order, regression)
+      yield* Console.error(kept.text)
+    }
     if (failing) return yield* new Failure({ code: exitCodes.findings, message: "" })
   })
 ).pipe(Command.withDescription("One seed: what is broken, made small, and what was measured"))
 
 const runOf = Effect.fnUntraced(function* (order: Runs.Order, shrinkMs: number, replay: string) {
-  const thread = yield* Thread.make
+  // Two hundred agents for ten minutes take an hour.
+  const thread = yield* Thread.make(Infinity)
   const progress = { doing: "under way" }
   yield* Effect.forkScoped(waiting(order, progress))
   const ran: Array<Runs.Run> = []

@@ -5,8 +5,9 @@
  * @since 0.1.0
  */
 import { Regression } from "@starling/testing"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import { Worker } from "node:worker_threads"
 import * as Options from "../options.ts"
@@ -16,8 +17,8 @@ import type { Order, Report } from "./worker.ts"
 /** At most so long is spent on making one finding small. Our choice: a hundred runs of a small fleet. @since 0.1.0 */
 export const shrinkMs = 120_000
 
-/** A run, or the shrinking of one, that takes longer than this beyond its time has hung. Our choice. */
-const graceMs = 10 * 60_000
+/** A run of a hunt, or the last try to make one small, that takes longer than this has hung. Our choice. @since 0.1.0 */
+export const graceMs = 10 * 60_000
 
 /** @since 0.1.0 @category models */
 export interface Thread {
@@ -25,8 +26,8 @@ export interface Thread {
   readonly run: (order: Order, onRun: (run: Runs.Run) => void) => Effect.Effect<Regression.Regression | undefined>
 }
 
-/** @since 0.1.0 @category constructors */
-export const make: Effect.Effect<Thread, never, Scope.Scope> = Effect.gen(function* () {
+/** A run that does not end within `runMs` has hung; Infinity if it may take its time. @since 0.1.0 @category constructors */
+export const make = Effect.fnUntraced(function* (runMs: number): Effect.fn.Return<Thread, never, Scope.Scope> {
   let worker: Worker | undefined
   const end = Effect.sync(() => {
     void worker?.terminate()
@@ -34,22 +35,23 @@ export const make: Effect.Effect<Thread, never, Scope.Scope> = Effect.gen(functi
   })
   yield* Effect.addFinalizer(() => end)
   const run: Thread["run"] = (order, onRun) => {
-    let isRun = false
-    const ran = (run: Runs.Run): void => {
-      isRun = true
+    const hasRun = Deferred.makeUnsafe<void>()
+    let outcome: Runs.Run | undefined
+    const ran = (run: Runs.Run): Runs.Run => {
+      outcome = run
       onRun(run)
+      Deferred.doneUnsafe(hasRun, Exit.void)
+      return run
     }
-    const lose = (why: string): Regression.Regression | undefined => {
-      // What was lost while it was made small is kept as it was.
-      if (!isRun) ran(Runs.lost(order, why, 0))
-      return Regression.of({ ...order, broken: [why] })
-    }
+    // What was lost while it was made small is kept as it was.
+    const lose = (why: string): Regression.Regression => Regression.of(outcome ?? ran(Runs.lost(order, why, 0)))
     const answer = Effect.callback<Regression.Regression | undefined>((resume) => {
       const thread =
         worker ?? new Worker(new URL("./worker.ts", import.meta.url), { resourceLimits: Options.resourceLimits })
       worker = thread
+      const deafen = (): void => void thread.off("message", heard).off("error", failed).off("exit", ended)
       const finish = (regression: Regression.Regression | undefined): void => {
-        thread.off("message", heard).off("error", failed).off("exit", ended)
+        deafen()
         resume(Effect.succeed(regression))
       }
       const heard = (report: Report): void => {
@@ -66,13 +68,17 @@ export const make: Effect.Effect<Thread, never, Scope.Scope> = Effect.gen(functi
       const ended = (code: number): void => dead(`the thread ended with code ${code}`)
       thread.on("message", heard).on("error", failed).on("exit", ended)
       thread.postMessage(order)
-      return end
+      // Its end is no news for the thread that comes after it.
+      return Effect.andThen(Effect.sync(deafen), end)
     })
-    return Effect.flatMap(Effect.timeoutOption(answer, order.shrinkMs + graceMs), (answer) =>
-      Option.isSome(answer)
-        ? Effect.succeed(answer.value)
-        : Effect.sync(() => lose(`did not end within ${(order.shrinkMs + graceMs) / 1000} s`))
+    const hung = (ms: number) => Effect.as(Effect.sleep(ms), `did not end within ${ms / 1000} s`)
+    const overdue = Effect.raceFirst(
+      runMs === Infinity
+        ? Effect.never
+        : Effect.tap(hung(runMs), () => (outcome === undefined ? Effect.void : Effect.never)),
+      Effect.andThen(Deferred.await(hasRun), hung(order.shrinkMs + graceMs))
     )
+    return Effect.raceFirst(answer, Effect.map(overdue, lose))
   }
   return { run }
 })

@@ -170,7 +170,11 @@ const story = Effect.fnUntraced(function* (stage: Stage, measured: Record<string
   yield* Effect.sleep(quiet + quietMs + 1 - (yield* Clock.currentTimeMillis))
   const end = yield* Clock.currentTimeMillis
   const reach = Reach.make(fleet.members.length, plan.faults, begin, end)
-  broken.push(...brokenDelivery(stage, reach, begin, quiet, end, measured), ...(yield* brokenStored(stage, reach)))
+  const runs = runsOf(stage, begin, end)
+  broken.push(
+    ...brokenDelivery(stage, reach, runs, begin, quiet, end, measured),
+    ...(yield* brokenStored(stage, reach, runs))
+  )
   yield* Effect.sleep(afterMs)
   // Views may change once more for reasons of their own, for as long as a handshake takes.
   if (!(yield* AgentFleet.until(sound, afterMs, 250))) {
@@ -225,7 +229,8 @@ const befall = (stage: Stage, fault: AgentFaults.AgentFault): Effect.Effect<void
       if (before === undefined || before.gate.isShut || !isSameRun) counts.missed++
       else if (Exit.isSuccess(exit)) counts.struck++
     }
-    if (fault._tag === "Restart" && fault.disk === "lost" && member !== undefined) {
+    const hasBegun = fault._tag === "Restart" && before === undefined && Exit.isSuccess(exit)
+    if (hasBegun && fault.disk === "lost" && member !== undefined) {
       const crashed = lived[member.index]?.at(-1)?.to
       if (crashed !== undefined) stage.losses.push({ origin: member.index, at: crashed })
     }
@@ -321,10 +326,18 @@ const brokenNow = Effect.fnUntraced(function* ({ fleet }: Stage) {
   return []
 })
 
+/** All runs of each member; the last goes on. */
+const runsOf = ({ fleet, lived, since }: Stage, begin: number, end: number): ReadonlyArray<ReadonlyArray<Lived>> =>
+  fleet.members.map(({ index, run }) => [
+    ...(lived[index] ?? []),
+    ...(run === undefined ? [] : [{ run, from: since[index] ?? begin, to: end }])
+  ])
+
 /** What was delivered twice, and what was due and did not come. */
 const brokenDelivery = (
-  { counts, fleet, lived, plan, sent, since }: Stage,
+  { counts, fleet, plan, sent }: Stage,
   reach: Reach.Reach,
+  runs: ReadonlyArray<ReadonlyArray<Lived>>,
   begin: number,
   quiet: number,
   end: number,
@@ -332,10 +345,6 @@ const brokenDelivery = (
 ): ReadonlyArray<string> => {
   const out: Array<string> = []
   const rebuilds = Reach.rebuilds(plan.faults, begin)
-  const runs = fleet.members.map(({ index, run }): ReadonlyArray<Lived> => [
-    ...(lived[index] ?? []),
-    ...(run === undefined ? [] : [{ run, from: since[index] ?? begin, to: end }])
-  ])
   for (const [index, list] of runs.entries()) {
     for (const { run } of list) {
       for (const [id, count] of run.delivered) if (count > 1) out.push(`n${index} was given ${id} ${count} times`)
@@ -387,13 +396,18 @@ const struckShareMin = 0.8
  * Configuration and events have no term: they are everywhere, whatever was cut and for how long, unless the disk of the member
  * that wrote them was lost before anybody else could have them.
  */
-const brokenStored = Effect.fnUntraced(function* ({ events, fleet, losses, settings }: Stage, reach: Reach.Reach) {
+const brokenStored = Effect.fnUntraced(function* (
+  { events, fleet, losses, settings }: Stage,
+  reach: Reach.Reach,
+  runs: ReadonlyArray<ReadonlyArray<Lived>>
+) {
   const isOwed = ({ at, origin }: Stored): boolean => {
     const loss = losses.find((loss) => loss.origin === origin && loss.at >= at)
     if (loss === undefined) return true
-    return fleet.members.some(
-      ({ index }) => index !== origin && Reach.isShared(reach.intervals(origin, index), at, loss.at)
-    )
+    return fleet.members.some(({ index }) => {
+      const way = Reach.both(reach.intervals(origin, index), Reach.both(runs[origin] ?? [], runs[index] ?? []))
+      return index !== origin && Reach.isShared(way, at, loss.at)
+    })
   }
   const out: Array<string> = []
   if (events.length === 0 && settings.length === 0) out.push("neither an event nor a setting was stored")

@@ -63,24 +63,81 @@ export const make = (seed: number, size: number, endMs: number): Plan => {
 /** Before a member is started again its sockets must be closed. */
 const downMsMin = 200
 
-/** These faults instead of those that were drawn, with an end to what nobody ends: a part of a plan is a plan. */
+/**
+ * These faults instead of those that were drawn: a part of a plan is a plan. What they leave open is mended after the last of
+ * them, and the fleet gets the time to come together that a whole plan gives it.
+ */
 export const withFaults = (plan: Plan, faults: AgentFaults.Scenario): Plan => {
-  const down = new Set<string>()
-  const still = new Set<string>()
-  for (const { fault } of faults) {
-    if (fault._tag === "Crash") down.add(fault.node)
-    if (fault._tag === "Restart") down.delete(fault.node)
-    if (fault._tag === "Pause") still.add(fault.node)
+  const mends = openOf(faults)
+  if (mends.length === 0) return { ...plan, faults }
+  const mendedMs = faults.reduce((last, { atMs }) => Math.max(last, atMs + downMsMin), 0)
+  return {
+    ...plan,
+    faults: [...faults, ...AgentFaults.at(mendedMs, ...mends)].toSorted((a, b) => a.atMs - b.atMs),
+    endMs: Math.max(plan.endMs, mendedMs + mergeMs)
   }
-  const healed = AgentFaults.at(
-    faults.reduce((last, { atMs }) => Math.max(last, atMs + downMsMin), Math.max(0, plan.endMs - mergeMs)),
-    Fault.healAll,
-    Fault.clearAllWeather,
-    ...[...still].map((name) => Fault.resume(name)),
-    ...[...down].map((name) => Fault.restart(name))
-  )
-  return { ...plan, faults: [...faults, ...healed].toSorted((a, b) => a.atMs - b.atMs) }
 }
+
+/** What ends what these faults begin and do not end. Wrong clocks stay wrong, as in a whole plan. */
+const openOf = (faults: AgentFaults.Scenario): ReadonlyArray<AgentFaults.AgentFault> => {
+  const [cuts, storms] = [new Set<string>(), new Set<string>()]
+  const [down, still, twins] = [new Set<string>(), new Set<string>(), new Set<string>()]
+  for (const { fault } of faults) {
+    switch (fault._tag) {
+      case "Cut":
+        for (const pair of pairsOf(fault)) cuts.add(pair)
+        break
+      case "Heal":
+        for (const pair of pairsOf(fault)) cuts.delete(pair)
+        break
+      case "HealAll":
+        cuts.clear()
+        break
+      case "SetWeather":
+        for (const pair of pairsOf(fault)) storms.add(pair)
+        break
+      case "ClearWeather":
+        for (const pair of pairsOf(fault)) storms.delete(pair)
+        break
+      case "ClearAllWeather":
+        storms.clear()
+        break
+      case "Pause":
+        still.add(fault.node)
+        break
+      case "Resume":
+        still.delete(fault.node)
+        break
+      case "Crash":
+        still.delete(fault.node)
+        if (!twins.delete(fault.node)) down.add(fault.node)
+        break
+      case "Restart":
+        down.delete(fault.node)
+        break
+      case "Twin":
+        twins.add(fault.twin)
+        break
+    }
+  }
+  return [
+    ...(cuts.size > 0 ? [Fault.healAll] : []),
+    ...(storms.size > 0 ? [Fault.clearAllWeather] : []),
+    ...[...still].map((name) => Fault.resume(name)),
+    ...[...twins].map((name) => Fault.crash(name)),
+    ...[...down].map((name) => Fault.restart(name))
+  ]
+}
+
+/** In whatever direction. */
+const pairsOf = ({
+  others,
+  some
+}: {
+  readonly some: ReadonlyArray<string>
+  readonly others: ReadonlyArray<string>
+}): ReadonlyArray<string> =>
+  some.flatMap((one) => others.map((other) => (one < other ? `${one} ${other}` : `${other} ${one}`)))
 
 interface Stage {
   readonly draw: (bound: number) => number
@@ -233,7 +290,9 @@ const standstills = (stage: Stage, endMs: number): AgentFaults.Scenario => {
     const name = anybody(stage)
     // As long as a cut, and so a partition of one.
     const isLong = draw(4) === 0 && at < endMs - mergeMs - stillMsMax
-    const ms = isLong ? between(briefMs, stillMsMax) : between(50, briefMs - 500)
+    // In the end, together with a cut right before or after it, still brief.
+    const isLate = at >= endMs - mergeMs - briefMs
+    const ms = isLong ? between(briefMs, stillMsMax) : between(50, isLate ? 400 : briefMs - 500)
     out.push(...AgentFaults.at(at, Fault.pause(name)), ...AgentFaults.at(at + ms, Fault.resume(name)))
   }
   for (let at = calmMs; at < endMs - rejoinMs; at += between(10_000, 30_000)) {
