@@ -9,21 +9,14 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Address from "./Address.ts"
-import {
-  backlogMax,
-  type Connection,
-  ConnectionClosed,
-  DialError,
-  ListenError,
-  type Listener,
-  Transport
-} from "./Transport.ts"
+import * as Line from "./internal/memoryLine.ts"
+import * as Pipe from "./internal/memoryPipe.ts"
+import { backlogMax, type Connection, DialError, ListenError, type Listener, Transport } from "./Transport.ts"
 
 /**
  * - `cut`: nothing passes between two hosts until `heal`; open connections stay, their bytes wait. `there`: only from the
@@ -47,7 +40,7 @@ export interface Network {
   readonly heal: (a: string, b: string, direction?: "both" | "there") => void
   readonly healAll: () => void
   readonly isCut: (from: string, to: string) => boolean
-  readonly setWeather: (from: string, to: string, weather: Weather | undefined) => void
+  readonly setWeather: (from: string, to: string, weather: Line.Weather | undefined) => void
   readonly clearWeather: () => void
   readonly reset: (a: string, b?: string) => void
   readonly halfOpen: (a: string, b: string | undefined, who: "told" | "nobody") => void
@@ -57,17 +50,7 @@ export interface Network {
   readonly state: State
 }
 
-/**
- * Asked for each write. `lateMs`: it arrives so many milliseconds later than the latency has it; order stays. `isTorn`: it
- * never arrives, since the connection breaks on its way.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Weather {
-  readonly lateMs: () => number
-  readonly isTorn?: () => boolean
-}
+export type { Weather } from "./internal/memoryLine.ts"
 
 /** @since 0.1.0 @category models */
 export interface Config {
@@ -86,26 +69,17 @@ export const defaults: Config = { bufferBytes: 256 * 1024, connectTimeoutMs: 300
 export interface State {
   readonly config: Config
   readonly hosts: Set<string>
-  readonly listeners: Map<string, (from: string, post: Post) => Connection | undefined>
+  readonly listeners: Map<string, (from: string, post: Pipe.Post) => Connection | undefined>
   /** Ways that are cut. */
   readonly cuts: Set<string>
   /** By way. */
-  readonly weather: Map<string, Weather>
+  readonly weather: Map<string, Line.Weather>
   /** Hosts whose process stands still, with what it will accept when it goes on. */
   readonly paused: Map<string, Array<() => void>>
-  readonly lines: Set<Line>
+  readonly lines: Set<Line.Line>
   /** Readers to be woken, by the time at which something arrives. */
-  readonly arrivals: Map<number, Array<Pipe>>
+  readonly arrivals: Map<number, Array<Pipe.Pipe>>
   nextPort: number
-}
-
-/** @since 0.1.0 @category models */
-export interface Line {
-  readonly hosts: readonly [string, string]
-  readonly wake: () => void
-  readonly break: () => void
-  /** Nothing passes any more; `told` is the host that finds it reset. */
-  readonly forget: (told: string | undefined) => void
 }
 
 /** @since 0.1.0 @category constructors */
@@ -125,22 +99,22 @@ export const makeNetwork = (config: Partial<Config> = {}): Network => {
   return {
     state,
     cut: (a, b, direction = "both") => {
-      state.cuts.add(way(a, b))
-      if (direction === "both") state.cuts.add(way(b, a))
+      state.cuts.add(Line.way(a, b))
+      if (direction === "both") state.cuts.add(Line.way(b, a))
     },
     heal: (a, b, direction = "both") => {
-      const there = state.cuts.delete(way(a, b))
-      const back = direction === "both" && state.cuts.delete(way(b, a))
+      const there = state.cuts.delete(Line.way(a, b))
+      const back = direction === "both" && state.cuts.delete(Line.way(b, a))
       if (there || back) for (const line of state.lines) if (joins(line, a, b)) line.wake()
     },
     healAll: () => {
       state.cuts.clear()
       for (const line of state.lines) line.wake()
     },
-    isCut: (from, to) => state.cuts.has(way(from, to)),
+    isCut: (from, to) => state.cuts.has(Line.way(from, to)),
     setWeather: (from, to, weather) => {
-      if (weather === undefined) state.weather.delete(way(from, to))
-      else state.weather.set(way(from, to), weather)
+      if (weather === undefined) state.weather.delete(Line.way(from, to))
+      else state.weather.set(Line.way(from, to), weather)
     },
     clearWeather: () => state.weather.clear(),
     reset: (a, b) => {
@@ -162,7 +136,7 @@ export const makeNetwork = (config: Partial<Config> = {}): Network => {
       const other = (host: string): string => (host === a ? b : host === b ? a : host)
       const moved = (key: string): string => {
         const [from, to] = key.split(" ") as [string, string]
-        return way(other(from), other(to))
+        return Line.way(other(from), other(to))
       }
       const [cuts, weather] = [[...state.cuts], [...state.weather]]
       state.cuts.clear()
@@ -185,7 +159,7 @@ export const layer = (network: Network, host: string = "127.0.0.1"): Layer.Layer
     Effect.gen(function* () {
       network.state.hosts.add(host)
       // What arrives does so by the clock that this layer is built with, whoever dials by whatever clock.
-      const post = yield* postOf(network.state)
+      const post = yield* Pipe.postOf(network.state.arrivals)
       return {
         listen: (address) => listen(network.state, host, address),
         dial: (address) => dial(network.state, post, host, address)
@@ -193,9 +167,7 @@ export const layer = (network: Network, host: string = "127.0.0.1"): Layer.Layer
     })
   )
 
-const way = (from: string, to: string): string => `${from} ${to}`
-
-const joins = ({ hosts: [one, other] }: Line, a: string, b: string | undefined): boolean =>
+const joins = ({ hosts: [one, other] }: Line.Line, a: string, b: string | undefined): boolean =>
   (one === a && (b === undefined || other === b)) || (other === a && (b === undefined || one === b))
 
 const listen = Effect.fnUntraced(function* (
@@ -224,7 +196,7 @@ const listen = Effect.fnUntraced(function* (
   yield* Effect.acquireRelease(
     Effect.sync(() => {
       network.listeners.set(address, (from, post) => {
-        const [near, far] = connect(network, from, host, address, post)
+        const [near, far] = Line.connect(network, from, host, address, post)
         if (Queue.offerUnsafe(backlog, far)) return near
         dropped++
         return undefined
@@ -269,7 +241,7 @@ const going = ({ paused }: State, host: string): Effect.Effect<void> =>
 
 const dial = Effect.fnUntraced(function* (
   network: State,
-  post: Post,
+  post: Pipe.Post,
   host: string,
   text: string
 ): Effect.fn.Return<Connection, DialError, Scope.Scope> {
@@ -277,7 +249,7 @@ const dial = Effect.fnUntraced(function* (
   if (!parsed.ok) return yield* new DialError({ reason: "InvalidAddress", address: text, message: parsed.reason })
   const address = Address.format(parsed.value)
   const there = parsed.value.host
-  if (network.cuts.has(way(host, there)) || network.cuts.has(way(there, host))) {
+  if (network.cuts.has(Line.way(host, there)) || network.cuts.has(Line.way(there, host))) {
     yield* Effect.sleep(network.config.connectTimeoutMs)
     const message = `${address} did not answer within ${network.config.connectTimeoutMs} ms`
     return yield* new DialError({ reason: "Unreachable", address: text, message })
@@ -296,281 +268,3 @@ const dial = Effect.fnUntraced(function* (
   yield* Effect.addFinalizer(() => connection.close)
   return connection
 })
-
-/** One direction. `wakeReader` and `wakeWriter` try again what waits. */
-interface Pipe {
-  readonly way: string
-  readonly latencyMs: number
-  /** False where everything has arrived as soon as it is written. */
-  timed: boolean
-  chunks: Array<Uint8Array>
-  /** When each of them arrives; in order. */
-  dues: Array<number>
-  bytes: number
-  /** What is written here goes nowhere. */
-  lost: boolean
-  state: "open" | "ended" | "broken"
-  /** When the other side can see the state; undefined if never. */
-  stateDue: number | undefined
-  wakeReader: () => void
-  wakeWriter: () => void
-}
-
-const nobody = (): void => {}
-
-const makePipe = (way: string, latencyMs: number): Pipe => ({
-  way,
-  latencyMs,
-  timed: latencyMs > 0,
-  chunks: [],
-  dues: [],
-  bytes: 0,
-  lost: false,
-  state: "open",
-  stateDue: 0,
-  wakeReader: nobody,
-  wakeWriter: nobody
-})
-
-/** What brings things to readers when it is time. */
-interface Post {
-  readonly now: () => number
-  /** Wakes the reader of a pipe at that time. */
-  readonly deliver: (pipe: Pipe, due: number) => void
-}
-
-/** Arrivals are gathered over so many milliseconds, since timers cost more than what they wait for. */
-const grainMs = 4
-
-const postOf = Effect.fnUntraced(function* ({ arrivals }: State) {
-  const context = yield* Effect.context<never>()
-  const clock = yield* Clock.Clock
-  // Only differences count, and nobody sets this clock.
-  const now = (): number => Number(clock.monotonicTimeNanosUnsafe() / 1000n) / 1000
-  const post: Post = {
-    now,
-    deliver: (pipe, due) => {
-      if (!pipe.timed) return pipe.wakeReader()
-      const at = Math.ceil(due / grainMs) * grainMs
-      const others = arrivals.get(at)
-      if (others !== undefined) return void others.push(pipe)
-      const pipes = [pipe]
-      arrivals.set(at, pipes)
-      const arrive = Effect.sync(() => {
-        arrivals.delete(at)
-        for (const { wakeReader } of pipes) wakeReader()
-      })
-      Effect.runForkWith(context)(Effect.andThen(Effect.sleep(Math.max(1, Math.ceil(at - now()))), arrive))
-    }
-  }
-  return post
-})
-
-/** From `from`, which dials, to `host`. */
-const connect = (
-  network: State,
-  from: string,
-  host: string,
-  address: string,
-  post: Post
-): readonly [near: Connection, far: Connection] => {
-  const { bufferBytes, latencyMs } = network.config
-  const there = makePipe(way(from, host), latencyMs(from, host))
-  const back = makePipe(way(host, from), latencyMs(host, from))
-  const wakeAll = (): void => {
-    for (const pipe of [there, back]) {
-      pipe.wakeReader()
-      pipe.wakeWriter()
-    }
-  }
-  /** Hosts that found the connection reset, while the other was not told. */
-  const told = new Set<string>()
-  const line: Line = {
-    hosts: [from, host],
-    wake: wakeAll,
-    break: () => {
-      for (const pipe of [there, back]) {
-        change(pipe, "broken", post)
-        pipe.wakeWriter()
-      }
-    },
-    forget: (host) => {
-      for (const pipe of [there, back]) lose(pipe, network.cuts.has(pipe.way) ? undefined : post.now())
-      if (host !== undefined) told.add(host)
-      wakeAll()
-    }
-  }
-  network.lines.add(line)
-  let open = 2
-  const onClose = (): void => {
-    if (--open === 0) network.lines.delete(line)
-  }
-  const end = (at: string, remote: string, inbound: Pipe, outbound: Pipe): Connection =>
-    makeEnd({
-      remote,
-      inbound,
-      outbound,
-      post,
-      limit: bufferBytes,
-      stands: () => network.paused.has(at),
-      blocked: () => network.cuts.has(inbound.way),
-      isTorn: () => told.has(at),
-      weather: network.weather,
-      onTorn: line.break,
-      onClose
-    })
-  return [end(from, address, back, there), end(host, `${from}:${network.nextPort++}`, there, back)]
-}
-
-const change = (pipe: Pipe, state: "ended" | "broken", { deliver, now }: Post): void => {
-  if (pipe.lost) return
-  pipe.state = state
-  // Not before what is ahead of it.
-  pipe.stateDue = Math.max(now() + pipe.latencyMs, pipe.dues.at(-1) ?? 0)
-  deliver(pipe, pipe.stateDue)
-}
-
-/** What has not arrived by then (undefined: nothing has) never will, and neither will anything else. */
-const lose = (pipe: Pipe, time: number | undefined): void => {
-  const hasArrived = (due: number): boolean => time !== undefined && (!pipe.timed || due <= time)
-  const late = pipe.chunks.findIndex((_, index) => !hasArrived(pipe.dues[index] ?? 0))
-  if (late >= 0) {
-    pipe.chunks = pipe.chunks.slice(0, late)
-    pipe.dues = pipe.dues.slice(0, late)
-  }
-  if (pipe.stateDue !== undefined && !hasArrived(pipe.stateDue)) pipe.stateDue = undefined
-  pipe.lost = true
-}
-
-interface Ends {
-  readonly remote: string
-  readonly inbound: Pipe
-  readonly outbound: Pipe
-  readonly post: Post
-  readonly limit: number
-  /** The process at this end stands still. */
-  readonly stands: () => boolean
-  /** Nothing comes from there now. */
-  readonly blocked: () => boolean
-  /** This end alone finds it reset. */
-  readonly isTorn: () => boolean
-  readonly weather: ReadonlyMap<string, Weather>
-  /** Weather broke it. */
-  readonly onTorn: () => void
-  readonly onClose: () => void
-}
-
-const makeEnd = (ends: Ends): Connection => {
-  const { blocked, inbound, isTorn, limit, onClose, onTorn, outbound, post, remote, stands, weather } = ends
-  let closed = false
-  let ended = false
-
-  /** What a reader gets now; undefined if it has to wait. */
-  const poll = (): Effect.Effect<ReadonlyArray<Uint8Array>, ConnectionClosed> | undefined => {
-    if (closed) return Effect.fail(new ConnectionClosed({ reason: "local" }))
-    if (stands()) return undefined
-    if (isTorn()) return Effect.fail(new ConnectionClosed({ reason: "reset" }))
-    if (blocked()) return undefined
-    const time = inbound.timed ? post.now() : Infinity
-    const isSeen = inbound.state !== "open" && inbound.stateDue !== undefined && inbound.stateDue <= time
-    if (isSeen && inbound.state === "broken") return Effect.fail(new ConnectionClosed({ reason: "reset" }))
-    const chunks = arrived(inbound, time)
-    if (chunks.length > 0) return Effect.succeed(chunks)
-    const isDone = isSeen && inbound.chunks.length === 0
-    return isDone ? Effect.fail(new ConnectionClosed({ reason: "eof" })) : undefined
-  }
-
-  const room = (): Effect.Effect<void, ConnectionClosed> | undefined => {
-    if (closed) return Effect.fail(new ConnectionClosed({ reason: "local" }))
-    if (stands()) return undefined
-    const isBroken = isTorn() || (outbound.state === "broken" && !blocked())
-    if (isBroken) return Effect.fail(new ConnectionClosed({ reason: "reset" }))
-    return outbound.bytes <= limit ? Effect.void : undefined
-  }
-
-  return {
-    remote,
-    pull: Effect.callback((resume) => {
-      const attempt = (): void => {
-        const result = poll()
-        if (result === undefined) return
-        inbound.wakeReader = nobody
-        resume(result)
-        // Last: a writer that goes on would find the reader still waiting, and hand its bytes out first.
-        inbound.wakeWriter()
-      }
-      inbound.wakeReader = attempt
-      attempt()
-      return Effect.sync(() => {
-        inbound.wakeReader = nobody
-      })
-    }),
-    write: (bytes) =>
-      Effect.callback((resume) => {
-        if (closed || ended || outbound.state !== "open" || isTorn()) {
-          const local = closed || ended
-          return resume(Effect.fail(new ConnectionClosed({ reason: local ? "local" : "reset" })))
-        }
-        const { isTorn: tears, lateMs } = weather.get(outbound.way) ?? fair
-        if (tears?.() === true) onTorn()
-        else if (outbound.lost) outbound.bytes += bytes.length
-        else post.deliver(outbound, enqueue(outbound, bytes, lateMs(), post.now))
-        const attempt = (): void => {
-          const result = room()
-          if (result === undefined) return
-          outbound.wakeWriter = nobody
-          resume(result)
-        }
-        outbound.wakeWriter = attempt
-        attempt()
-        return Effect.sync(() => {
-          outbound.wakeWriter = nobody
-        })
-      }),
-    end: Effect.sync(() => {
-      ended = true
-      if (outbound.state === "open") change(outbound, "ended", post)
-    }),
-    close: Effect.sync(() => {
-      if (closed) return
-      closed = true
-      // As TCP does: bytes that nobody here will read are answered with a reset.
-      if (inbound.chunks.length > 0) change(outbound, "broken", post)
-      else if (outbound.state === "open") change(outbound, "ended", post)
-      if (!inbound.lost) inbound.state = "broken"
-      inbound.wakeReader()
-      inbound.wakeWriter()
-      outbound.wakeWriter()
-      onClose()
-    })
-  }
-}
-
-const fair: Weather = { lateMs: () => 0 }
-
-/** When it arrives. */
-const enqueue = (pipe: Pipe, bytes: Uint8Array, lateMs: number, now: () => number): number => {
-  if (lateMs > 0 && !pipe.timed) {
-    pipe.timed = true
-    pipe.dues = pipe.chunks.map(() => 0)
-  }
-  pipe.chunks.push(bytes)
-  pipe.bytes += bytes.length
-  if (!pipe.timed) return 0
-  const due = Math.max(now() + pipe.latencyMs + lateMs, pipe.dues.at(-1) ?? 0)
-  pipe.dues.push(due)
-  return due
-}
-
-/** Takes what has arrived by then. */
-const arrived = (pipe: Pipe, time: number): ReadonlyArray<Uint8Array> => {
-  const late = pipe.dues.findIndex((due) => due > time)
-  if (late === 0) return []
-  const chunks = late === -1 ? pipe.chunks : pipe.chunks.slice(0, late)
-  pipe.chunks = late === -1 ? [] : pipe.chunks.slice(late)
-  pipe.dues = late === -1 ? [] : pipe.dues.slice(late)
-  // What went nowhere stays in the buffer of who wrote it, as what nobody acknowledges.
-  const isAll = late === -1 && !pipe.lost
-  pipe.bytes = isAll ? 0 : pipe.bytes - chunks.reduce((sum, { length }) => sum + length, 0)
-  return chunks
-}
