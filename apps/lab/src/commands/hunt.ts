@@ -29,6 +29,8 @@ const minutesDefault = 5
 /** Progress is shown this often. Our choice: less than the five seconds that are promised. */
 const progressEvery = "4 seconds"
 
+const limits: Thread.Limits = { runMs: Thread.graceMs, shrinkMs: Thread.shrinkMs }
+
 /** After so many findings a hunt ends: one mistake is found again and again. Our choice. */
 const findingsMax = 10
 
@@ -104,7 +106,7 @@ const search = Effect.fnUntraced(function* (bag: Bag, forMs: number, cores: numb
   yield* Effect.forkScoped(Effect.repeat(Effect.delay(showProgress(bag), progressEvery), Schedule.forever))
   yield* Effect.forEach(
     Array.from({ length: cores }),
-    () => Effect.scoped(Effect.flatMap(Thread.make(Thread.graceMs), (thread) => searchOn(thread, bag, forMs))),
+    () => Effect.scoped(Effect.flatMap(Thread.make, (thread) => searchOn(thread, bag, forMs))),
     { concurrency: "unbounded", discard: true }
   )
 })
@@ -115,7 +117,7 @@ const searchOn = Effect.fnUntraced(function* (thread: Thread.Thread, bag: Bag, f
     if (now - bag.begin >= forMs || bag.failing.length >= findingsMax) return
     const order = Prey.of(bag.next++)
     bag.underWay.set(order.seed, order.scenario)
-    const regression = yield* thread.run({ ...order, shrinkMs: Thread.shrinkMs }, (run) => onRun(bag, run))
+    const regression = yield* thread.run(order, limits, (run) => onRun(bag, run))
     bag.underWay.delete(order.seed)
     if (regression === undefined) continue
     const kept = yield* Keep.keep(SoakLog.regressions, "lab hunt", order, regression)

@@ -86,12 +86,12 @@ export const run = Command.make(
 ).pipe(Command.withDescription("One seed: what is broken, made small, and what was measured"))
 
 const runOf = Effect.fnUntraced(function* (order: Runs.Order, shrinkMs: number, replay: string) {
-  // Two hundred agents for ten minutes take an hour.
-  const thread = yield* Thread.make(Infinity)
+  const thread = yield* Thread.make
   const progress = { doing: "under way" }
   yield* Effect.forkScoped(waiting(order, progress))
   const ran: Array<Runs.Run> = []
-  const regression = yield* thread.run({ ...order, shrinkMs }, (run) => {
+  // Two hundred agents for ten minutes take an hour.
+  const regression = yield* thread.run(order, { runMs: Infinity, shrinkMs }, (run) => {
     ran.push(run)
     if (run.broken.length === 0) return
     // Said at once: making it small takes its time.

@@ -20,21 +20,37 @@ export const shrinkMs = 120_000
 /** A run of a hunt, or the last try to make one small, that takes longer than this has hung. Our choice. @since 0.1.0 */
 export const graceMs = 10 * 60_000
 
-/** @since 0.1.0 @category models */
-export interface Thread {
-  /** Undefined if nothing is broken. */
-  readonly run: (order: Order, onRun: (run: Runs.Run) => void) => Effect.Effect<Regression.Regression | undefined>
+/**
+ * A run that does not end within `runMs` has hung; Infinity if it may take its time. At most `shrinkMs` are spent on making
+ * it small.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits {
+  readonly runMs: number
+  readonly shrinkMs: number
 }
 
-/** A run that does not end within `runMs` has hung; Infinity if it may take its time. @since 0.1.0 @category constructors */
-export const make = Effect.fnUntraced(function* (runMs: number): Effect.fn.Return<Thread, never, Scope.Scope> {
+/** @since 0.1.0 @category models */
+export interface Thread {
+  /** `onRun` is called before anything is made small. Undefined if nothing is broken. */
+  readonly run: (
+    order: Runs.Order,
+    limits: Limits,
+    onRun: (run: Runs.Run) => void
+  ) => Effect.Effect<Regression.Regression | undefined>
+}
+
+/** @since 0.1.0 @category constructors */
+export const make: Effect.Effect<Thread, never, Scope.Scope> = Effect.gen(function* () {
   let worker: Worker | undefined
   const end = Effect.sync(() => {
     void worker?.terminate()
     worker = undefined
   })
   yield* Effect.addFinalizer(() => end)
-  const run: Thread["run"] = (order, onRun) => {
+  const run: Thread["run"] = (order, { runMs, shrinkMs }, onRun) => {
     const hasRun = Deferred.makeUnsafe<void>()
     let outcome: Runs.Run | undefined
     const ran = (run: Runs.Run): Runs.Run => {
@@ -67,7 +83,7 @@ export const make = Effect.fnUntraced(function* (runMs: number): Effect.fn.Retur
         dead(`the thread ended: ${error instanceof Error ? error.message : String(error)}`)
       const ended = (code: number): void => dead(`the thread ended with code ${code}`)
       thread.on("message", heard).on("error", failed).on("exit", ended)
-      thread.postMessage(order)
+      thread.postMessage({ ...order, shrinkMs } satisfies Order)
       // Its end is no news for the thread that comes after it.
       return Effect.andThen(Effect.sync(deafen), end)
     })
@@ -76,7 +92,7 @@ export const make = Effect.fnUntraced(function* (runMs: number): Effect.fn.Retur
       runMs === Infinity
         ? Effect.never
         : Effect.tap(hung(runMs), () => (outcome === undefined ? Effect.void : Effect.never)),
-      Effect.andThen(Deferred.await(hasRun), hung(order.shrinkMs + graceMs))
+      Effect.andThen(Deferred.await(hasRun), hung(shrinkMs + graceMs))
     )
     return Effect.raceFirst(answer, Effect.map(overdue, lose))
   }
