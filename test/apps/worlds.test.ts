@@ -68,12 +68,14 @@ describe("bench sim", () => {
   })
 
   it("says whether the goal for ten thousand nodes was reached", () => {
+    const small = { size: 1000, loads: [load], heapBytesOfNode: 10_240, residentMib: 300, history: "0" }
     const pageOf = (events: number): string =>
       Worlds.page({
         when: "",
         machine: "",
         load: { before: 0, after: 0 },
         fleets: [
+          small,
           { size: 10_000, loads: [{ ...load, events }], heapBytesOfNode: 10_240, residentMib: 300, history: "0" }
         ],
         talks: [{ size: 10_000, seconds: 10, starling: [1000], simjs: [500] }]
@@ -82,6 +84,7 @@ describe("bench sim", () => {
     const missed = pageOf(500_000)
     assert.include(missed, "Idle it is 250,000: missed by a factor of 4.0.")
     assert.include(missed, "Of the 4,000 ns of such an event the world itself takes some 1,000")
+    assert.include(missed, "With 1,000 nodes, whose states all but fit into a cache, it takes 1,000 in all.")
     assert.include(missed, "98 MiB of states")
   })
 })

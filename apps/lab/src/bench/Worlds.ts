@@ -102,23 +102,31 @@ const goalOf = (
   fleets: ReadonlyArray<typeof Fleet.Type>,
   talks: ReadonlyArray<typeof Talk.Type>
 ): ReadonlyArray<string> => {
+  const [least] = fleets
   const fleet = fleets.find(({ size }) => size === goal.size)
-  const idle = fleet?.loads.find(({ name }) => name.startsWith("idle"))
+  const idle = fleet === undefined ? undefined : idleIn(fleet)
   const talk = talks.find(({ size }) => size === goal.size)
   if (fleet === undefined || idle === undefined || talk === undefined) return []
   const reached = idle.events / idle.processorSeconds
   const said = `Goal: ${whole(goal.rate)} events a second at ${whole(goal.size)} nodes. Idle it is ${whole(reached)}`
   if (reached >= goal.rate) return [`**${said}: reached.**`, ""]
   const heapMib = (fleet.heapBytesOfNode * goal.size) / 2 ** 20
+  const small = least === undefined || least === fleet ? undefined : idleIn(least)
+  const cached =
+    least === undefined || small === undefined
+      ? ""
+      : ` With ${whole(least.size)} nodes, whose states all but fit into a cache, it takes ` +
+        `${whole((1e9 * small.processorSeconds) / small.events)} in all.`
   return [
     `**${said}: missed by a factor of ${(goal.rate / reached).toFixed(1)}.** ` +
       `Of the ${whole(1e9 / reached)} ns of such an event the world itself takes some ${whole(spread(talk.starling).median)} ` +
-      `(below), and a ping or a pong a few hundred where the state of its node is in the cache ([gossip.md](gossip.md)). The ` +
-      `rest is ${whole(heapMib)} MiB of states of which each step needs another part: it waits for memory. What is left to ` +
-      "win would cost states that are values, which forks, replays and properties live on.",
+      `(below), and the machines their steps ([gossip.md](gossip.md)).${cached} The rest is waiting for memory: ` +
+      `${whole(heapMib)} MiB of states, of which each step needs another part.`,
     ""
   ]
 }
+
+const idleIn = ({ loads }: Pick<typeof Fleet.Type, "loads">) => loads.find(({ name }) => name.startsWith("idle"))
 
 const goal = { size: 10_000, rate: 1_000_000 }
 
@@ -140,7 +148,7 @@ const row = (size: number, load: typeof Load.Type): string => {
 }
 
 const idleOf = (loads: ReadonlyArray<typeof Load.Type>): string => {
-  const idle = loads.find(({ name }) => name.startsWith("idle"))
+  const idle = idleIn({ loads })
   return idle === undefined ? "" : whole((1e6 * idle.processorSeconds) / idle.virtualSeconds / idle.nodes)
 }
 
