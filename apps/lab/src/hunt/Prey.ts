@@ -17,7 +17,7 @@ const rations: Readonly<Record<string, { readonly weight: number; readonly sizes
   crashes: { weight: 1, sizes: [3, 5] },
   members: { weight: 1, sizes: [50, 100] },
   agents: { weight: 1, sizes: [3, 5] },
-  fleet: { weight: 1, sizes: [6, 9, 12] },
+  fleet: { weight: 1, sizes: [6, 9, 12, 16] },
   tree: { weight: 1, sizes: [2, 3] }
 }
 
