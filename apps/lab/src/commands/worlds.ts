@@ -47,7 +47,7 @@ const youngBytesOfNode = 8192
 
 /**
  * V8 takes what outlives a collection for what lives long, and makes its like among old objects from then on. Of states that
- * is wrong: each lives as long as its node waits for its turn. A wave of 100,000 joins takes six minutes of the processor this
+ * is wrong: each lives as long as its node waits for its turn. A wave of 100,000 joins takes seven minutes of the processor this
  * way; with the 64 MiB of the smaller ones and V8's own choice it was not over after twenty.
  */
 const young = "--no-allocation-site-pretenuring"
