@@ -218,6 +218,24 @@ describe("addresses", () => {
     ))
 })
 
+describe("a node that starts", () => {
+  it("is not started a second time while its disk hangs", () =>
+    told(4, (fleet) =>
+      Effect.gen(function* () {
+        yield* joined(fleet)
+        yield* befall(fleet, Fault.crash("n1"))
+        yield* Effect.sleep(500)
+        yield* befall(fleet, Fault.stallDisk("n1", 1000))
+        const starting = yield* Effect.forkChild(befall(fleet, Fault.restart("n1")))
+        yield* Effect.sleep(300)
+        assert.isUndefined(starting.pollUnsafe())
+        yield* befall(fleet, Fault.restart("n1"), Fault.swapAddresses("n1", "n2"))
+        yield* Fiber.join(starting)
+        yield* sound(fleet, 3 * silenceMs)
+      })
+    ))
+})
+
 describe("cuts", () => {
   it("go with a node that moves, and end where they began", () =>
     told(4, (fleet) =>

@@ -71,7 +71,7 @@ export const apply = (fleet: AgentFleet.AgentFleet, fault: AgentFault): Effect.E
       }
       case "Restart": {
         const member = memberOf(fleet, fault.node)
-        if (member.run !== undefined) return Effect.void
+        if (!AgentFleet.isDown(member)) return Effect.void
         if (fault.disk === "lost") member.disk.tables = new Map()
         unsilence(fleet, member)
         return Effect.asVoid(AgentFleet.start(fleet, member.index))
@@ -156,7 +156,7 @@ export const apply = (fleet: AgentFleet.AgentFleet, fault: AgentFault): Effect.E
         return AgentFleet.setDrift(fleet, memberOf(fleet, fault.node).index, fault.driftPpm)
       case "SwapAddresses": {
         const [one, two] = [memberOf(fleet, fault.node), memberOf(fleet, fault.other)]
-        if (one.run !== undefined || two.run !== undefined) return Effect.void
+        if (!AgentFleet.isDown(one) || !AgentFleet.isDown(two)) return Effect.void
         // Somebody else will answer there.
         for (const member of [one, two]) unsilence(fleet, member)
         AgentFleet.swapAddresses(fleet, one.index, two.index)

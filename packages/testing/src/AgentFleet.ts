@@ -60,6 +60,8 @@ export interface Member {
   readonly disk: Disk
   /** Of the run under way. */
   run: Run | undefined
+  /** A run begins, which takes as long as its disk. */
+  isStarting: boolean
   /** Broadcast id to how often the application was given it, over all runs. */
   readonly delivered: Map<string, number>
   /** How far its wall clock is ahead of true time, beside what it has drifted. */
@@ -130,6 +132,7 @@ const newMember = (index: number, address: string, tables: Disk["tables"]): Memb
   address,
   disk: { tables, failing: undefined, defect: undefined, delayMs: 0, writes: 0 },
   run: undefined,
+  isStarting: false,
   delivered: new Map(),
   skewMs: 0,
   drift: { ppm: 0, sinceMs: 0, gainedMs: 0 },
@@ -162,7 +165,18 @@ export const start = (
 ): Effect.Effect<Agent.Agent["Service"], Agent.StartError> =>
   Effect.suspend(() => startMember(fleet, at(fleet, index), options))
 
-const startMember = Effect.fnUntraced(function* (
+const startMember = (fleet: AgentFleet, member: Member, options: Partial<Node.Options>) =>
+  Effect.suspend(() => {
+    member.isStarting = true
+    return Effect.ensuring(
+      beginRun(fleet, member, options),
+      Effect.sync(() => {
+        member.isStarting = false
+      })
+    )
+  })
+
+const beginRun = Effect.fnUntraced(function* (
   fleet: AgentFleet,
   member: Member,
   options: Partial<Node.Options>
@@ -271,7 +285,7 @@ const goOn = (fleet: AgentFleet, { host }: Member, { gate }: Run): void => {
  */
 export const swapAddresses = (fleet: AgentFleet, index: number, other: number): void => {
   const [one, two] = [at(fleet, index), at(fleet, other)]
-  if (one.run !== undefined || two.run !== undefined) return
+  if (!isDown(one) || !isDown(two)) return
   const { address, host } = one
   fleet.network.exchange(host, two.host)
   Object.assign(one, { host: two.host, address: two.address })
@@ -351,6 +365,9 @@ export const heal = (fleet: AgentFleet, index: number): void => {
   const { host } = at(fleet, index)
   for (const other of fleet.members) if (other.index !== index) fleet.network.heal(host, other.host)
 }
+
+/** Neither running nor about to. @since 0.1.0 */
+export const isDown = ({ isStarting, run }: Member): boolean => run === undefined && !isStarting
 
 /** The agent of a member that runs. @since 0.1.0 */
 export const agentOf = (fleet: AgentFleet, index: number): Agent.Agent["Service"] => {

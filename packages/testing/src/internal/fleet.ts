@@ -90,6 +90,8 @@ interface Lived extends Reach.Interval {
 interface Stage {
   readonly fleet: AgentFleet.AgentFleet
   readonly plan: Plan.Plan
+  /** Not the whole plan of its seed: what is left of it may be little. */
+  readonly isPart: boolean
   readonly draw: (bound: number) => number
   readonly broken: Array<string>
   readonly sent: Array<Sent>
@@ -111,6 +113,7 @@ const run = ({ faults, minutes = minutesDefault, seed, size }: Input): Outcome =
   const stage: Stage = {
     fleet: AgentFleet.make({ size, seed, datacenters: plan.datacenters, latencyMs: plan.latencyMs }),
     plan,
+    isPart: faults !== undefined,
     draw: (bound) => {
       const [value, next] = Rng.nextInt(rng, bound)
       rng = next
@@ -335,7 +338,7 @@ const runsOf = ({ fleet, lived, since }: Stage, begin: number, end: number): Rea
 
 /** What was delivered twice, and what was due and did not come. */
 const brokenDelivery = (
-  { counts, fleet, plan, sent }: Stage,
+  { counts, fleet, isPart, plan, sent }: Stage,
   reach: Reach.Reach,
   runs: ReadonlyArray<ReadonlyArray<Lived>>,
   begin: number,
@@ -381,7 +384,8 @@ const brokenDelivery = (
   if (sent.length === 0) out.push("nothing was broadcast")
   if (excused > arrived * excusedShareMax) out.push(`${excused} deliveries were excused, and ${arrived} arrived`)
   const crashes = plan.faults.filter(({ fault }) => fault._tag === "CrashComponent").length
-  if (counts.struck < crashes * struckShareMin) out.push(`${counts.struck} of ${crashes} crashes of components struck`)
+  if (!isPart && counts.struck < crashes * struckShareMin)
+    out.push(`${counts.struck} of ${crashes} crashes of components struck`)
   Object.assign(measured, { arrived, excused })
   return out
 }
