@@ -112,16 +112,16 @@ const goalOf = (
   if (reached >= goal.rate) return [`**${said}: reached.**`, ""]
   const heapMib = (fleet.heapBytesOfNode * goal.size) / 2 ** 20
   const small = least === undefined || least === fleet ? undefined : idleIn(least)
-  const cached =
+  const less =
     least === undefined || small === undefined
       ? ""
-      : ` With ${whole(least.size)} nodes, whose states all but fit into a cache, it takes ` +
-        `${whole((1e9 * small.processorSeconds) / small.events)} in all.`
+      : ` With ${whole(least.size)} nodes it takes ${whole((1e9 * small.processorSeconds) / small.events)} in all.`
   return [
     `**${said}: missed by a factor of ${(goal.rate / reached).toFixed(1)}.** ` +
       `Of the ${whole(1e9 / reached)} ns of such an event the world itself takes some ${whole(spread(talk.starling).median)} ` +
-      `(below), and the machines their steps ([gossip.md](gossip.md)).${cached} The rest is waiting for memory: ` +
-      `${whole(heapMib)} MiB of states, of which each step needs another part.`,
+      `(below), and the machines their steps ([gossip.md](gossip.md)).${less} What comes ` +
+      `on top grows with the states, ${whole(heapMib)} MiB here, of which each step needs another part: it is taken for waiting ` +
+      "for memory, which nobody measured.",
     ""
   ]
 }

@@ -13,8 +13,8 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import { exitCodes, Failure } from "../Failure.ts"
+import * as Thread from "../hunt/Thread.ts"
 import * as Options from "../options.ts"
-import * as Runner from "../Runner.ts"
 import type * as Runs from "../Runs.ts"
 import * as SoakLog from "../SoakLog.ts"
 
@@ -146,7 +146,7 @@ const runSeeds = Effect.fnUntraced(function* (tally: Tally, forMs: number) {
   yield* Effect.forkScoped(Effect.repeat(Effect.delay(showProgress(tally), progressEvery), Schedule.forever))
   const workers = Effect.forEach(
     Array.from({ length: Math.min(SoakLog.machine.cores, tally.last - tally.first + 1) }),
-    () => Effect.scoped(Effect.flatMap(Runner.make, (runner) => runOn(runner, tally, forMs))),
+    () => Effect.scoped(Effect.flatMap(Thread.make, (thread) => runOn(thread, tally, forMs))),
     { concurrency: "unbounded", discard: true }
   )
   if (forMs === Infinity) return yield* workers
@@ -162,14 +162,17 @@ const runSeeds = Effect.fnUntraced(function* (tally: Tally, forMs: number) {
 
 const orderOf = (tally: Tally, seed: number): Runs.Order => ({ scenario: tally.scenario.name, seed, size: tally.size })
 
+/** The whole soak has a time; what fails is made small by `lab run`. */
+const limits: Thread.Limits = { runMs: Infinity, shrinkMs: 0 }
+
 /** Takes the next seed as long as it should end in time, going by the mean of those that ended. */
-const runOn = Effect.fnUntraced(function* (runner: Runner.Runner, tally: Tally, forMs: number) {
+const runOn = Effect.fnUntraced(function* (thread: Thread.Thread, tally: Tally, forMs: number) {
   while (tally.next <= tally.last) {
     const now = yield* Clock.currentTimeMillis
     if (tally.ended.size > 0 && now - tally.begin + meanMs(tally) > forMs) return
     const seed = tally.next++
     tally.underWay.set(seed, now)
-    keep(tally, yield* runner.run(orderOf(tally, seed)))
+    yield* thread.run(orderOf(tally, seed), limits, (run) => keep(tally, run))
   }
 })
 

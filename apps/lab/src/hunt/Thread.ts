@@ -9,6 +9,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
+import { performance } from "node:perf_hooks"
 import { Worker } from "node:worker_threads"
 import * as Options from "../options.ts"
 import * as Runs from "../Runs.ts"
@@ -51,6 +52,7 @@ export const make: Effect.Effect<Thread, never, Scope.Scope> = Effect.gen(functi
   })
   yield* Effect.addFinalizer(() => end)
   const run: Thread["run"] = (order, { runMs, shrinkMs }, onRun) => {
+    const begin = performance.now()
     const hasRun = Deferred.makeUnsafe<void>()
     let outcome: Runs.Run | undefined
     const ran = (run: Runs.Run): Runs.Run => {
@@ -60,7 +62,8 @@ export const make: Effect.Effect<Thread, never, Scope.Scope> = Effect.gen(functi
       return run
     }
     // What was lost while it was made small is kept as it was.
-    const lose = (why: string): Regression.Regression => Regression.of(outcome ?? ran(Runs.lost(order, why, 0)))
+    const lose = (why: string): Regression.Regression =>
+      Regression.of(outcome ?? ran(Runs.lost(order, why, Math.round(performance.now() - begin))))
     const answer = Effect.callback<Regression.Regression | undefined>((resume) => {
       const thread =
         worker ?? new Worker(new URL("./worker.ts", import.meta.url), { resourceLimits: Options.resourceLimits })

@@ -1,4 +1,4 @@
-/** A thread of `lab hunt` and `lab run`: runs what it is given, and makes what fails small. */
+/** A thread of `lab run`, `lab soak` and `lab hunt`: runs what it is given, and makes what fails small. */
 import { Regression, Scenarios } from "@starling/testing"
 import { performance } from "node:perf_hooks"
 import { parentPort } from "node:worker_threads"

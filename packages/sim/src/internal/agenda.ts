@@ -195,7 +195,8 @@ const grow = <Task>(agenda: Agenda<Task>): void => {
     agenda.next[slot] = agenda.free
     agenda.free = slot
   }
-  // From the first to the last: an array that is written far behind its end becomes a hash table, and stays one.
+  // From the first to the last: an array that is written far behind its end becomes a hash table for a while. A million
+  // tasks took five times as long to enter.
   for (let slot = at.length; slot < size; slot++) agenda.tasks.push(undefined)
 }
 

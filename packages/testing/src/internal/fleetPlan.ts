@@ -81,7 +81,9 @@ export const withFaults = (plan: Plan, faults: AgentFaults.Scenario): Plan => {
 /** What ends what these faults begin and do not end. Wrong clocks stay wrong, as in a whole plan. */
 const openOf = (faults: AgentFaults.Scenario): ReadonlyArray<AgentFaults.AgentFault> => {
   const [cuts, storms] = [new Set<string>(), new Set<string>()]
-  const [down, still, twins] = [new Set<string>(), new Set<string>(), new Set<string>()]
+  const [down, still] = [new Set<string>(), new Set<string>()]
+  /** By name, whether it runs: its end is no member's. */
+  const twins = new Map<string, boolean>()
   for (const { fault } of faults) {
     switch (fault._tag) {
       case "Cut":
@@ -110,13 +112,14 @@ const openOf = (faults: AgentFaults.Scenario): ReadonlyArray<AgentFaults.AgentFa
         break
       case "Crash":
         still.delete(fault.node)
-        if (!twins.delete(fault.node)) down.add(fault.node)
+        if (twins.has(fault.node)) twins.set(fault.node, false)
+        else down.add(fault.node)
         break
       case "Restart":
         down.delete(fault.node)
         break
       case "Twin":
-        twins.add(fault.twin)
+        if (!twins.has(fault.twin)) twins.set(fault.twin, true)
         break
     }
   }
@@ -124,7 +127,7 @@ const openOf = (faults: AgentFaults.Scenario): ReadonlyArray<AgentFaults.AgentFa
     ...(cuts.size > 0 ? [Fault.healAll] : []),
     ...(storms.size > 0 ? [Fault.clearAllWeather] : []),
     ...[...still].map((name) => Fault.resume(name)),
-    ...[...twins].map((name) => Fault.crash(name)),
+    ...[...twins].flatMap(([name, runs]) => (runs ? [Fault.crash(name)] : [])),
     ...[...down].map((name) => Fault.restart(name))
   ]
 }
