@@ -190,6 +190,13 @@ const monitors = Effect.fnUntraced(function* (lives: Lives, run: Run) {
   return (life: Life): void => void monitored.set(self.monitorUnsafe(life.ref), life)
 })
 
+/** From outside of its supervisor: what becomes of it then is no mistake of its own. */
+export const tellToEnd = (life: Life, reason: ExitReason.ExitReason): void => {
+  life.isStruck = true
+  if (reason._tag === "Killed") life.isKilled = true
+  Actor.exitUnsafe(life.ref, reason)
+}
+
 /** Incarnations that have not ended, as far as their own Scope or phase tells. */
 export const living = (run: Run): ReadonlyArray<Life> => [...run.latest.values()].filter(isAlive)
 
@@ -317,7 +324,10 @@ const sprung = (life: Life, trap: Trap): Effect.Effect<void> => {
     case "Wait":
       return Effect.sleep(trap.ms)
     case "Exit":
-      return Effect.andThen(Actor.exit(life.ref, trap.reason), Effect.yieldNow)
+      return Effect.andThen(
+        Effect.sync(() => tellToEnd(life, trap.reason)),
+        Effect.yieldNow
+      )
   }
 }
 

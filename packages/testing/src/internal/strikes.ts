@@ -1,5 +1,5 @@
 /** What befalls the supervision trees of whole agents in the scenario `tree`: one strike at a time, by the seed. */
-import { Actor, ExitReason } from "@starling/actor"
+import { ExitReason } from "@starling/actor"
 import { Agent, Store } from "@starling/agent"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -197,10 +197,7 @@ const any = (stage: Stage, lives: ReadonlyArray<Lives.Life>): Lives.Life | undef
 
 const hit = (stage: Stage, life: Lives.Life | undefined): void => {
   const reason = reasonOf(stage)
-  if (life === undefined) return
-  life.isStruck = true
-  if (reason._tag === "Killed") life.isKilled = true
-  Actor.exitUnsafe(life.ref, reason)
+  if (life !== undefined) Lives.tellToEnd(life, reason)
 }
 
 const reasonOf = ({ draw }: Stage): ExitReason.ExitReason => {
