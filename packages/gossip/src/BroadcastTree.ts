@@ -35,10 +35,11 @@ import * as InOrder from "./internal/treeInOrder.ts"
 import * as Invariants from "./internal/treeInvariants.ts"
 import * as Model from "./internal/treeModel.ts"
 import * as Order from "./internal/treeOrder.ts"
+import * as Origins from "./internal/treeOrigins.ts"
 import * as Queue from "./internal/treeQueue.ts"
 import * as Roots from "./internal/treeRoots.ts"
 import * as Shape from "./internal/treeShape.ts"
-import { count, emit, isNeighbor, push, send, setTree, type Turn, treeOf } from "./internal/treeTurn.ts"
+import { count, emit, isNeighbor, push, send, setTree, type Turn, treeOf, write } from "./internal/treeTurn.ts"
 import * as Win from "./internal/treeWindows.ts"
 import type * as LazyPushRepair from "./LazyPushRepair.ts"
 import * as MessageId from "./MessageId.ts"
@@ -157,7 +158,7 @@ export type Windows = Win.Windows
 export type Stored = Win.Stored
 
 /**
- * How often something happened. `rootsEvicted`, `rootsRefused`, `cacheCrowded`, `gapsClosed`, `originsRefused`,
+ * How often something happened. `rootsEvicted`, `rootsRefused`, `cacheCrowded`, `gapsClosed`, `originsForgotten`, `originsRefused`,
  * `graftsShed`, `payloadsShed` and `rejected` count bounds that were reached; `shared` own broadcasts that travelled along another root's
  * tree; `optimized` parents taken for fewer hops; `orderGivenUp` broadcasts handed out without the one before them; `entriesLeft` how often this node ceased to be an entry; `impostors`
  * broadcasts under this node's name that it never sent; `storedRefused` rows of the store that could not be read.
@@ -345,9 +346,7 @@ const onGossip = (turn: Turn, link: Machine.LinkId, message: Model.Gossip): void
   if (Win.has(windows, id)) return Shape.onDuplicate(turn, link, message)
   // What this run has sent it has seen. A number that waits for the store has not left yet.
   if (id.origin === config.self.id && id.incarnation >= config.self.incarnation) return count(turn, "impostors")
-  if (HashMap.size(windows) >= config.originsMax && !HashMap.has(windows, id.origin)) {
-    return count(turn, "originsRefused")
-  }
+  if (!Origins.admit(turn, id.origin)) return count(turn, "originsRefused")
   const along = message.along ?? id.origin
   const isSettled = treeOf(turn, along).parent === link && message.loose !== true
   Shape.onGiver(turn, link, id, along)
@@ -610,14 +609,6 @@ const rowsMax = 1000
 
 const earliest = (a: Machine.Instant | undefined, b: Machine.Instant | undefined): Machine.Instant | undefined =>
   a === undefined ? b : b === undefined ? a : Math.min(a, b)
-
-const write = (turn: Turn, rows: ReadonlyArray<Machine.StoreRow>): number => {
-  const [first, last] = turn.state.tokens
-  const token = last + 1
-  turn.state = { ...turn.state, tokens: [first, token] }
-  turn.actions.push({ _tag: "Write", token, rows })
-  return token
-}
 
 const writeSequence = (turn: Turn): number => {
   const { config, sequence } = turn.state

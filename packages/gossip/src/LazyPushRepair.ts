@@ -175,6 +175,7 @@ export const invariants = (state: State): ReadonlyArray<string> => {
   const laws: ReadonlyArray<readonly [string, boolean]> = [
     ["what is seen is not missing", wanted.every(({ id }) => !Win.has(seen, id))],
     ["missing within missingMax", wanted.length <= config.missingMax],
+    ["origins, beside this node, within originsMax", Win.countBeside(seen, config.self.id) <= config.originsMax],
     ["announcers within announcersMax", wanted.every(({ announcers }) => announcers.length <= Missing.announcersMax)],
     ["own broadcasts are not missing", wanted.every(({ id }) => id.origin !== config.self.id)],
     ["what is missing waits for a timer", wanted.length === 0 || alarms.Repair.dueAt !== null],
@@ -268,7 +269,9 @@ const measure = (
   const { config, depths, spread } = turn.state
   // What somebody had to ask for says nothing of the tree.
   const sampleMs = wanted !== undefined && wanted.asked === null ? turn.now - wanted.since : 0
-  const isDeep = round > config.optimizeHops
+  // Beyond the bound a way is left as long as it is.
+  const hasRoom = HashMap.size(depths) < config.originsMax || HashMap.has(depths, id.origin)
+  const isDeep = round > config.optimizeHops && hasRoom
   turn.state = {
     ...turn.state,
     spread: mended ? spread : lengthened(spread, turn.now, sampleMs),
@@ -285,21 +288,21 @@ const measure = (
 const onSeen = (turn: Turn, event: Extract<Event, { readonly _tag: "Seen" }>): void => {
   const { id, link } = event
   if (link !== null && !Win.has(turn.state.seen, id)) measure(turn, event, Missing.get(turn.state.missing, id))
-  const before = Win.seenOf(turn.state.seen, id.origin, id.incarnation) ?? SeqSet.empty
+  const { config, held, missing } = turn.state
+  turn.state = { ...turn.state, missing: Missing.remove(missing, id) }
+  const isHeld = (origin: NodeId.NodeId): boolean => HashMap.has(held, origin)
+  const [known] = Win.withRoom(turn.state.seen, id.origin, config.originsMax, isHeld) ?? []
+  if (known === undefined) return count(turn, "originsRefused")
+  const before = Win.seenOf(known, id.origin, id.incarnation) ?? SeqSet.empty
   const newest = SeqSet.max(before)
-  const [seen, closed] = Win.add(turn.state.seen, id)
-  turn.state = {
-    ...turn.state,
-    seen,
-    held: Held.add(turn.state.held, id),
-    missing: Missing.remove(turn.state.missing, id)
-  }
+  const [seen, closed] = Win.add(known, id)
+  turn.state = { ...turn.state, seen, held: Held.add(held, id) }
   // Gaps have closed, or a new run may have ended an older one: what was missing there counts as seen.
   const isNewRun = newest === 0 && Win.of(seen, id.origin).length === Win.incarnationsMax
   if (closed > 0 || isNewRun) giveUpSeen(turn, id.origin)
   // Before the first broadcast of an origin nothing is a gap: it was not meant for us.
   if (link === null || newest === 0 || id.seq <= newest + 1) return
-  for (let seq = Math.max(newest + 1, id.seq - turn.state.config.gapMax); seq < id.seq; seq++) {
+  for (let seq = Math.max(newest + 1, id.seq - config.gapMax); seq < id.seq; seq++) {
     const gap = { origin: id.origin, incarnation: id.incarnation, seq }
     if (Win.has(seen, gap)) continue
     count(turn, "gaps")
@@ -486,6 +489,7 @@ const zero: Counters = {
   shorter: 0,
   summariesSent: 0,
   summariesReceived: 0,
+  originsRefused: 0,
   storedRefused: 0
 }
 

@@ -177,7 +177,23 @@ describe("A new broadcast", () => {
     }
   })
 
-  it("of one origin too many is refused and counted, while known origins go on", () => {
+  it("of one origin too many takes the place of one of which nothing is cached, whose row is deleted", () => {
+    const other = "000000000009"
+    const small = run(BroadcastTree.make({ ...config, originsMax: 1 }, none, 1), [neighbors(1, 1, 2), gossip(1)])[0]
+    const late = BroadcastTree.defaults.cacheAgeMs + 1
+    const [aged] = run(small, [{ _tag: "TimerFired", timer: { _tag: "Tick", number: small.tick.number } }], late)
+    const [state, actions] = run(aged, [gossip(1, id(1, other))], late)
+    assert.deepInclude(actions, delivered(id(1, other)))
+    const rows = actions.flatMap((action) => (action._tag === "Write" ? action.rows : []))
+    assert.deepStrictEqual(rows, [{ table: "windows", key: root, value: null }])
+    assert.deepStrictEqual([state.counters.originsForgotten, state.counters.originsRefused], [1, 0])
+    assert.deepStrictEqual(
+      [BroadcastTree.hasSeen(state, id(1)), BroadcastTree.hasSeen(state, id(1, other))],
+      [false, true]
+    )
+  })
+
+  it("of one origin too many is refused and counted while all others are cached; known origins go on", () => {
     const small = run(BroadcastTree.make({ ...config, originsMax: 1 }, none, 1), [neighbors(1, 1, 2), gossip(1)])[0]
     const [state, actions] = run(small, [gossip(1, id(1, "000000000009"))])
     assert.deepStrictEqual([actions, state.counters.originsRefused], [[], 1])

@@ -63,6 +63,7 @@ class Model {
     shorter: 0,
     summariesSent: 0,
     summariesReceived: 0,
+    originsRefused: 0,
     storedRefused: 0
   }
 }

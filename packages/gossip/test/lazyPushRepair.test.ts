@@ -238,6 +238,17 @@ describe("What was announced and is missing", () => {
     assert.deepStrictEqual(missing(state, id(5), id(6)), [false, true])
   })
 
+  it("of one origin too many is asked for in the place of one of which nothing is advertised", () => {
+    const other = { ...id(1), origin: "000000000009" }
+    const full = feed(withConfig({ originsMax: 1 }, 1), [seen()])[0]
+    // What is advertised must be known to be seen: there is no room.
+    const [refused] = feed(full, [seen(other)])
+    assert.strictEqual(refused.counters.originsRefused, 1)
+    const [state] = feed(full, [{ _tag: "Forgotten", ids: [id(1)] }, seen(other), ihave(1, { ...other, seq: 2 })])
+    assert.deepStrictEqual([state.counters.originsRefused, LazyPushRepair.missingSize(state)], [0, 1])
+    assert.strictEqual(LazyPushRepair.missingSize(feed(state, [ihave(1, other)])[0]), 1)
+  })
+
   it("is given up when its run is over, or its gap has closed", () => {
     const runs = [2, 3].map((run) => seen(id(1, root, run)))
     const [over] = feed(withNeighbors(1), [ihave(1, id(1), id(1, root, 2)), ...runs])

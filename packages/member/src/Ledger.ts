@@ -17,6 +17,14 @@ export type Ledger = HashMap.HashMap<NodeId.NodeId, ReadonlyArray<readonly [inca
 /** An origin's run before the one before is over; nothing of it travels any more (our choice). */
 const incarnationsMax = 2
 
+/**
+ * Origins that are remembered; above, any other gives way. Our choice: twice as many as the broadcast tree remembers, so that
+ * most that it knows are here too.
+ *
+ * @since 0.1.0
+ */
+export const originsMax = 131_072
+
 /** Gaps of an origin that are remembered; the lowest are closed first (our choice). */
 const intervalsMax = 64
 
@@ -34,7 +42,13 @@ export const record = (ledger: Ledger, id: MessageId.MessageId): Ledger => {
   const set = SeqSet.compact(SeqSet.add(known?.[1] ?? SeqSet.empty, id.seq), intervalsMax)
   const rest = before.filter(([incarnation]) => incarnation !== id.incarnation)
   const after = [[id.incarnation, set] as const, ...rest].toSorted((a, b) => b[0] - a[0]).slice(0, incarnationsMax)
-  return HashMap.set(ledger, id.origin, after)
+  const isFull = before.length === 0 && HashMap.size(ledger) >= originsMax
+  return HashMap.set(isFull ? withoutOne(ledger) : ledger, id.origin, after)
 }
 
 const windows = (ledger: Ledger, origin: NodeId.NodeId) => Option.getOrElse(HashMap.get(ledger, origin), () => [])
+
+const withoutOne = (ledger: Ledger): Ledger => {
+  for (const origin of HashMap.keys(ledger)) return HashMap.remove(ledger, origin)
+  return ledger
+}

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Component, Ledger } from "@starling/member"
+import * as HashMap from "effect/HashMap"
 import * as fc from "fast-check"
 
 const id = fc.record({
@@ -29,6 +30,14 @@ describe("Ledger", () => {
       [1, 2, 3].map((incarnation) => Ledger.has(ledger, of(incarnation))),
       [false, true, true]
     )
+  })
+
+  it("of one origin too many takes the place of another", () => {
+    const of = (n: number) => ({ origin: n.toString(16).padStart(12, "0"), incarnation: 1, seq: 1 })
+    let ledger = Ledger.empty
+    for (let n = 0; n <= Ledger.originsMax; n++) ledger = Ledger.record(ledger, of(n))
+    assert.strictEqual(HashMap.size(ledger), Ledger.originsMax)
+    assert.isTrue(Ledger.has(ledger, of(Ledger.originsMax)))
   })
 })
 

@@ -197,7 +197,7 @@ export const onOutput = (
       counters.delivered++
       if (Ledger.has(application.handed, output.id)) counters.duplicates++
       application.handed = Ledger.record(application.handed, output.id)
-      byOrigin.set(output.id.origin, (byOrigin.get(output.id.origin) ?? 0) + 1)
+      countOf(byOrigin, output.id.origin)
       const delivery = { id: MessageId.toText(output.id), payload: output.payload }
       if (PubSub.publishUnsafe(application.deliveries, delivery)) return
       counters.lagged++
@@ -222,6 +222,18 @@ export const onOutput = (
       application.counters.outdated++
       on.outdated(output.incarnation)
   }
+}
+
+/** Of whoever was heard of first, the number begins anew where there are too many. */
+const countOf = (byOrigin: Map<string, number>, origin: string): void => {
+  const before = byOrigin.get(origin)
+  if (before === undefined && byOrigin.size >= Ledger.originsMax) {
+    for (const first of byOrigin.keys()) {
+      byOrigin.delete(first)
+      break
+    }
+  }
+  byOrigin.set(origin, (before ?? 0) + 1)
 }
 
 const rejection = (reason: BroadcastTree.Rejection): InvalidInput | Unavailable => {

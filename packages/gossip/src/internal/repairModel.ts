@@ -98,6 +98,8 @@ export interface Settings {
   readonly wantedMax: number
   /** Broadcasts wanted because of one gap. Our choice. */
   readonly gapMax: number
+  /** Origins of which it is known what was seen. Our choice, as of the tree; above, one of which nothing is advertised gives way. */
+  readonly originsMax: number
 }
 
 /** @since 0.1.0 @category models */
@@ -117,7 +119,8 @@ export const defaults: Settings = {
   missingMax: 10_000,
   summaryMs: 5000,
   wantedMax: 1000,
-  gapMax: 100
+  gapMax: 100,
+  originsMax: 65_536
 }
 
 /** Announcements in one frame. Our choice: about 16 KiB. @since 0.1.0 */
@@ -150,6 +153,7 @@ export type Counters = Readonly<
     | "shorter"
     | "summariesSent"
     | "summariesReceived"
+    | "originsRefused"
     | "storedRefused",
     number
   >

@@ -37,7 +37,10 @@ export const broken = (state: State): ReadonlyArray<string> => {
     ["waiting within orderBytesMax", state.order.bytes <= config.orderBytesMax],
     ["what waits counts its bytes", waiting.reduce((sum, { bytes }) => sum + bytes, 0) === state.order.bytes],
     ["what waits for its turn waits for a timer", waiting.length === 0 || state.tick.dueAt !== null],
-    ["origins within originsMax", HashMap.size(state.windows) <= config.originsMax],
+    [
+      "origins, beside this node, within originsMax",
+      Win.countBeside(state.windows, config.self.id) <= config.originsMax
+    ],
     ["windows are short", [...HashMap.values(state.windows)].every(isShort)],
     ["own broadcasts are numbered before they are delivered", SeqSet.max(own) <= state.sequence],
     ["changed windows wait for a timer", HashSet.size(state.changed) === 0 || state.tick.dueAt !== null],

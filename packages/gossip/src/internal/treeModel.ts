@@ -94,7 +94,7 @@ export interface Settings {
   readonly orderCountMax: number
   /** Their payloads. Our choice. */
   readonly orderBytesMax: number
-  /** Origins of which something was delivered. Our choice; above, new origins are refused and counted. */
+  /** Origins of which something was delivered. Our choice; above, one of which nothing is cached gives way, counted. */
   readonly originsMax: number
 }
 
@@ -162,6 +162,7 @@ export type Counters = Readonly<
     | "rootsRefused"
     | "cacheCrowded"
     | "gapsClosed"
+    | "originsForgotten"
     | "originsRefused"
     | "impostors"
     | "storedRefused",
@@ -218,6 +219,7 @@ export const zero: Counters = {
   rootsRefused: 0,
   cacheCrowded: 0,
   gapsClosed: 0,
+  originsForgotten: 0,
   originsRefused: 0,
   impostors: 0,
   storedRefused: 0

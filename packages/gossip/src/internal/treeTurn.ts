@@ -63,3 +63,12 @@ export const cached = (turn: Turn, id: MessageId.MessageId): Cache.Entry | undef
 export const recache = (turn: Turn, entry: Cache.Entry): void => {
   turn.state = { ...turn.state, cache: Cache.replace(turn.state.cache, entry) }
 }
+
+/** The token of the write. */
+export const write = (turn: Turn, rows: ReadonlyArray<Machine.StoreRow>): number => {
+  const [first, last] = turn.state.tokens
+  const token = last + 1
+  turn.state = { ...turn.state, tokens: [first, token] }
+  turn.actions.push({ _tag: "Write", token, rows })
+  return token
+}

@@ -60,6 +60,28 @@ const placed = (window: Window, incarnation: number, seen: SeqSet.SeqSet): Windo
   return [...rest.slice(0, place), [incarnation, seen] as const, ...rest.slice(place)].slice(0, incarnationsMax)
 }
 
+/**
+ * Room for what one more origin sends: where there are `max`, one that is not busy leaves. Undefined if none may.
+ *
+ * Whoever refused a new origin would neither deliver nor hand on what it sends, and cut off all that hear of it through this
+ * node. Of an origin that is not busy, nothing is cached: what it sent is out of the other caches as well, after as long, and
+ * cannot come again; what it sends next is new.
+ */
+export const withRoom = (
+  windows: Windows,
+  origin: NodeId.NodeId,
+  max: number,
+  isBusy: (origin: NodeId.NodeId) => boolean
+): readonly [Windows, left: NodeId.NodeId | undefined] | undefined => {
+  if (HashMap.size(windows) < max || HashMap.has(windows, origin)) return [windows, undefined]
+  for (const other of HashMap.keys(windows)) if (!isBusy(other)) return [HashMap.remove(windows, other), other]
+  return undefined
+}
+
+/** How many origins there are beside this one. */
+export const countBeside = (windows: Windows, self: NodeId.NodeId): number =>
+  HashMap.size(windows) - (HashMap.has(windows, self) ? 1 : 0)
+
 /** Everything that either has seen. */
 export const merge = (a: Windows, b: Windows): Windows => {
   let windows = a
