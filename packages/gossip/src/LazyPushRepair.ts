@@ -214,11 +214,17 @@ interface Turn {
 const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => {
   if (message._tag === "IHave") {
     count(turn, "ihavesReceived", message.items.length)
+    // By name: what a frame names twice is asked for once.
+    const again = new Map<string, Missing.Wanted>()
     for (const [id, round, heldMs = 0] of message.items) {
-      if (!Win.has(turn.state.seen, id)) want(turn, id, { link, round })
-      else compare(turn, link, id, round, turn.now - heldMs)
+      const announcer = { link, round }
+      const wanted = Missing.get(turn.state.missing, id)
+      if (Win.has(turn.state.seen, id)) compare(turn, link, id, round, turn.now - heldMs)
+      else if (wanted?.asked === link) again.set(MessageId.toText(id), Missing.first(wanted, announcer))
+      else want(turn, id, announcer)
     }
-    return
+    // Who was asked and announces it once more had to leave it out of the answer, and can give it now.
+    return ask(turn, [...again.values()])
   }
   count(turn, "summariesReceived")
   let left = turn.state.config.wantedMax

@@ -43,9 +43,13 @@ export class Outbox<Action extends { readonly _tag: string }> {
     return action as Extract<Action, { readonly _tag: Tag }>
   }
 
-  /** Every action of this kind that is left, wherever it stands. */
-  takeAll<Tag extends Action["_tag"]>(tag: Tag): ReadonlyArray<Extract<Action, { readonly _tag: Tag }>> {
-    const isOne = (action: Action): action is Extract<Action, { readonly _tag: Tag }> => action._tag === tag
+  /** Every such action of this kind that is left, wherever it stands. */
+  takeAll<Tag extends Action["_tag"]>(
+    tag: Tag,
+    isSuch: (action: Extract<Action, { readonly _tag: Tag }>) => boolean = () => true
+  ): ReadonlyArray<Extract<Action, { readonly _tag: Tag }>> {
+    const isOne = (action: Action): action is Extract<Action, { readonly _tag: Tag }> =>
+      action._tag === tag && isSuch(action as Extract<Action, { readonly _tag: Tag }>)
     const taken = this.left.filter(isOne)
     this.left.splice(0, this.left.length, ...this.left.filter((action) => !isOne(action)))
     return taken

@@ -193,6 +193,16 @@ describe("What was announced and is missing", () => {
     assert.strictEqual(state.counters.exhausted, 1)
   })
 
+  it("is asked of the asked one again at once when it announces it once more", () => {
+    const [announced] = feed(withNeighbors(1, 2), [ihave(1, id(1), id(2)), ihave(2, id(1))])
+    const [asked] = fire(announced, "Repair", 500)
+    const [, actions] = feed(asked, [ihave(1, id(2), id(2))], 510)
+    assert.deepStrictEqual(withoutTimers(actions), [graft(1, id(2))])
+    // From another it is one more to ask, and from who was asked first a second chance.
+    const [, others] = feed(asked, [ihave(2, id(2))], 510)
+    assert.deepStrictEqual(withoutTimers(others), [])
+  })
+
   it("is not asked again because somebody else misses it", () => {
     const [announced] = feed(withNeighbors(1, 2, 3), [ihave(1, id(1)), ihave(2, id(1)), ihave(3, id(1))])
     const [asked] = fire(announced, "Repair", 500)
