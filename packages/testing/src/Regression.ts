@@ -122,18 +122,25 @@ export const signature = (broken: ReadonlyArray<string>): ReadonlySet<string> =>
 
 /**
  * A smaller one that fails in the same way, for what failed: of a plan, parts of it; of another scenario, fewer members with
- * the same seed; of whole agents also less time, and then fewer faults. It goes on for as long as `goOn` says.
+ * the same seed; of whole agents also less time, and then fewer faults. It goes on for as long as `goOn` says, and tells
+ * `onSmaller` of each that is smaller than those before it.
  *
  * @since 0.1.0
  */
-export const shrink = (failing: Regression, goOn: () => boolean): Regression => {
+export const shrink = (
+  failing: Regression,
+  goOn: () => boolean,
+  onSmaller: (smaller: Regression) => void = () => undefined
+): Regression => {
   const known = signature(failing.broken)
   let best = failing
   const fails = (part: Regression): boolean => {
     const broken = brokenOf(part)
     const isSame = [...signature(broken)].some((line) => known.has(line))
-    if (isSame) best = { ...part, broken: broken.slice(0, brokenMax) }
-    return isSame
+    if (!isSame) return false
+    best = { ...part, broken: broken.slice(0, brokenMax) }
+    onSmaller(best)
+    return true
   }
   if (failing.plan !== null) {
     Shrink.plan(failing.plan, (plan) => fails({ ...failing, plan }), { goOn })
