@@ -1,4 +1,4 @@
-/** What once failed holds now: every file that `lab hunt` left here, played again. */
+/** What once failed holds now: every file that `lab run` or `lab hunt` left here, played again. */
 import { assert, describe, it } from "@effect/vitest"
 import { Regression } from "@starling/testing"
 import * as Result from "effect/Result"

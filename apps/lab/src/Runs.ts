@@ -22,6 +22,8 @@ export interface Run extends Order, Scenarios.Outcome {
   readonly realMs: number
   /** The largest resident size of the process so far. */
   readonly memoryMib: number
+  /** It has no outcome: its thread died, or it did not end in time. Nobody could play it again in a test. */
+  readonly lost?: true
 }
 
 /** @since 0.1.0 @category running */
@@ -44,5 +46,6 @@ export const lost = (order: Order, broken: string, realMs: number): Run => ({
   history: "",
   measured: {},
   realMs,
-  memoryMib: 0
+  memoryMib: 0,
+  lost: true
 })

@@ -102,16 +102,19 @@ export const virtualSeconds = (runs: Iterable<Runs.Run>): number => {
   return Math.round(sum / 1000)
 }
 
-const root = new URL("../../../", import.meta.url)
+const rootUrl = new URL("../../../", import.meta.url)
+
+/** Of the repository. @since 0.1.0 */
+export const root = fileURLToPath(rootUrl)
 
 /** Where results are kept. @since 0.1.0 */
-export const folder = fileURLToPath(new URL("docs/results/", root))
+export const folder = fileURLToPath(new URL("docs/results/", rootUrl))
 
 /** @since 0.1.0 */
 export const path = `${folder}soak.jsonl`
 
 /** Where what once failed is kept. @since 0.1.0 */
-export const regressions = fileURLToPath(new URL("test/regressions/", root))
+export const regressions = fileURLToPath(new URL("test/regressions/", rootUrl))
 
 /** @since 0.1.0 */
 export const machine: Line["machine"] = {
@@ -133,7 +136,7 @@ export const revision = (
   scenarios: ReadonlyArray<Scenarios.Scenario>
 ): Effect.Effect<Revision, never, Spawner | FileSystem.FileSystem> =>
   Effect.gen(function* () {
-    const paths = yield* Effect.forEach(scenarios, (scenario) => Sources.of(scenario, root))
+    const paths = yield* Effect.forEach(scenarios, (scenario) => Sources.of(scenario, rootUrl))
     const sources = ["--", ...new Set(paths.flat()), "pnpm-lock.yaml"]
     const commit = yield* git("rev-parse", "--short=12", "HEAD")
     const changed = yield* git("status", "--porcelain", ...sources)
@@ -160,7 +163,7 @@ type Spawner = ChildProcessSpawner.ChildProcessSpawner
 /** What git says in this repository. @since 0.1.0 */
 export const git = Effect.fnUntraced(function* (...args: ReadonlyArray<string>) {
   const spawner = yield* ChildProcessSpawner.ChildProcessSpawner
-  const text = yield* spawner.string(ChildProcess.make("git", args, { cwd: fileURLToPath(root) }))
+  const text = yield* spawner.string(ChildProcess.make("git", args, { cwd: root }))
   return text.trim()
 })
 

@@ -1,6 +1,7 @@
 /**
  * Runs a program of commands as the whole process. Standard output carries answers, standard error what is under way and
- * what is wrong. Exit codes: 0 nothing is broken, 1 something is, 5 usage, 130 interrupted.
+ * what is wrong. Exit codes: 0 nothing is broken, 1 something is (also if interrupted after that was found), 5 usage,
+ * 130 interrupted.
  *
  * @since 0.1.0
  */
@@ -17,7 +18,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Runtime from "effect/Runtime"
-import { exitCodes, Failure } from "./Failure.ts"
+import { exitCodes, Failure, interruptedCode } from "./Failure.ts"
 
 /** @since 0.1.0 */
 export const runMain = <Name extends string, Input, Context, E>(
@@ -41,7 +42,7 @@ export const runMain = <Name extends string, Input, Context, E>(
     disableErrorReporting: true,
     teardown: (exit, done) => {
       if (Exit.isSuccess(exit)) return done(0)
-      if (Cause.hasInterruptsOnly(exit.cause)) return done(130)
+      if (Cause.hasInterruptsOnly(exit.cause)) return done(interruptedCode())
       if (CliError.isCliError(Cause.squash(exit.cause))) return done(exitCodes.usage)
       return Runtime.defaultTeardown(exit, done)
     }

@@ -7,6 +7,7 @@ import { Scenarios } from "@starling/testing"
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
+import * as SoakLog from "./SoakLog.ts"
 
 /** @since 0.1.0 */
 export const scenario = Argument.String("scenario").pipe(
@@ -30,6 +31,13 @@ export const size = Flag.Int("size").pipe(
   Flag.withDescription("Members of the fleet; default: the scenario's own"),
   Flag.filter(isSize, (size) => `Expected --size from 2 to ${sizeMax}, got ${size}`),
   Flag.optional
+)
+
+/** Where what fails is kept; people who only try something keep it elsewhere. @since 0.1.0 */
+export const keep = Flag.String("keep").pipe(
+  Flag.withMetavar("DIRECTORY"),
+  Flag.withDescription("Where what fails is kept; default test/regressions/, whose files a test plays"),
+  Flag.withDefault(SoakLog.regressions)
 )
 
 /** @since 0.1.0 */
@@ -83,7 +91,7 @@ export const replay = (name: string, seed: number, size: number, minutes?: numbe
   `npx -y pnpm@12 lab run ${name} --seed ${seed} --size ${size}${minutes === undefined ? "" : ` --minutes ${minutes}`}`
 
 /** @since 0.1.0 */
-export const replayFile = (name: string): string => `npx -y pnpm@12 lab replay test/regressions/${name}`
+export const replayFile = (path: string): string => `npx -y pnpm@12 lab replay ${path}`
 
 /**
  * Of threads that run scenarios. Steps make many values that die at once. With room for them they die young: a thousand

@@ -14,11 +14,10 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import process from "node:process"
-import { exitCodes, Failure } from "../Failure.ts"
+import { exitCodes, Failure, foundBroken } from "../Failure.ts"
 import * as Keep from "../hunt/Keep.ts"
 import * as Prey from "../hunt/Prey.ts"
-import * as Thread from "../hunt/Thread.ts"
+import * as Runner from "../hunt/Runner.ts"
 import * as Options from "../options.ts"
 import type * as Runs from "../Runs.ts"
 import * as SoakLog from "../SoakLog.ts"
@@ -29,7 +28,8 @@ const minutesDefault = 5
 /** Progress is shown this often. Our choice: less than the five seconds that are promised. */
 const progressEvery = "4 seconds"
 
-const limits: Thread.Limits = { runMs: Thread.graceMs, shrinkMs: Thread.shrinkMs }
+/** A run that takes longer has hung. Our choice. */
+const runMs = 10 * 60_000
 
 /** After so many findings a hunt ends: one mistake is found again and again. Our choice. */
 const findingsMax = 10
@@ -62,14 +62,15 @@ export const hunt = Command.make(
       ),
       Flag.withDefault(SoakLog.machine.cores)
     ),
+    keep: Options.keep,
     json: Options.json
   },
-  Effect.fnUntraced(function* ({ cores, json, minutes, seed }) {
+  Effect.fnUntraced(function* ({ cores, json, keep, minutes, seed }) {
     const first = Option.isSome(seed) ? seed.value : yield* Random.nextIntBetween(0, 2 ** 31)
     const revision = yield* SoakLog.revision(Scenarios.all)
     const bag = makeBag(first, yield* Clock.currentTimeMillis)
     yield* Console.error(`lab: a hunt of ${minutes} min from seed ${first}, on ${cores} cores, code ${revision.code}`)
-    yield* Effect.scoped(search(bag, minutes * 60_000, cores)).pipe(
+    yield* Effect.scoped(search(bag, { by: "lab hunt", directory: keep }, minutes * 60_000, cores)).pipe(
       // Whatever ends the hunt, Ctrl-C included: what was run is recorded.
       Effect.onExit((exit) => record(bag, revision, json, Exit.isFailure(exit)))
     )
@@ -87,7 +88,7 @@ interface Bag {
   readonly begin: number
   readonly ended: Map<number, Runs.Run>
   readonly failing: Array<Runs.Run>
-  readonly kept: Array<string>
+  readonly kept: Array<Keep.Kept>
   readonly underWay: Map<number, string>
   next: number
 }
@@ -102,37 +103,45 @@ const makeBag = (first: number, begin: number): Bag => ({
   next: first
 })
 
-const search = Effect.fnUntraced(function* (bag: Bag, forMs: number, cores: number) {
+const search = Effect.fnUntraced(function* (bag: Bag, keeper: Keep.Keeper, forMs: number, cores: number) {
   yield* Effect.forkScoped(Effect.repeat(Effect.delay(showProgress(bag), progressEvery), Schedule.forever))
   yield* Effect.forEach(
     Array.from({ length: cores }),
-    () => Effect.scoped(Effect.flatMap(Thread.make, (thread) => searchOn(thread, bag, forMs))),
+    () => Effect.scoped(Effect.flatMap(Runner.make(), (runner) => searchOn(runner, bag, keeper, forMs))),
     { concurrency: "unbounded", discard: true }
   )
 })
 
-const searchOn = Effect.fnUntraced(function* (thread: Thread.Thread, bag: Bag, forMs: number) {
+const searchOn = Effect.fnUntraced(function* (runner: Runner.Runner, bag: Bag, keeper: Keep.Keeper, forMs: number) {
   for (;;) {
     const now = yield* Clock.currentTimeMillis
     if (now - bag.begin >= forMs || bag.failing.length >= findingsMax) return
     const order = Prey.of(bag.next++)
     bag.underWay.set(order.seed, order.scenario)
-    const regression = yield* thread.run(order, limits, (run) => onRun(bag, run))
+    const run = yield* runner.run(order, runMs)
+    bag.ended.set(run.seed, run)
+    if (run.broken.length > 0) {
+      bag.failing.push(run)
+      foundBroken()
+      const replay = Options.replay(run.scenario, run.seed, run.size)
+      yield* Console.error(`found: ${run.broken[0]?.split("\n", 1)[0]}\n  replay: ${replay}`)
+      yield* shrinkAndKeep(runner, bag, keeper, run)
+    }
     bag.underWay.delete(order.seed)
-    if (regression === undefined) continue
-    const kept = yield* Keep.keep(SoakLog.regressions, "lab hunt", order, regression)
-    bag.kept.push(kept.name)
-    yield* Console.error(kept.text)
   }
 })
 
-const onRun = (bag: Bag, run: Runs.Run): void => {
-  bag.ended.set(run.seed, run)
-  if (run.broken.length === 0) return
-  bag.failing.push(run)
-  const replay = Options.replay(run.scenario, run.seed, run.size)
-  process.stderr.write(`found: ${run.broken[0]?.split("\n", 1)[0]}\n  replay: ${replay}\n`)
-  bag.underWay.set(run.seed, `${run.scenario}, shrinking`)
+const shrinkAndKeep = (runner: Runner.Runner, bag: Bag, keeper: Keep.Keeper, run: Runs.Run) => {
+  const shrinking = `${run.scenario}, shrinking`
+  bag.underWay.set(run.seed, shrinking)
+  return Keep.shrunk(keeper, runner, run, {
+    forMs: Runner.shrinkMs,
+    onSmaller: (smaller) => bag.underWay.set(run.seed, `${shrinking}: ${Keep.sizeOf(smaller)}`),
+    onKept: (kept) => {
+      bag.kept.push(kept)
+      return Console.error(kept.text)
+    }
+  })
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -155,7 +164,7 @@ const showProgress = Effect.fnUntraced(function* (bag: Bag) {
 
 const record = Effect.fnUntraced(function* (bag: Bag, revision: SoakLog.Revision, json: boolean, interrupted: boolean) {
   const runs = SoakLog.claimed(bag.first, bag.ended)
-  if (runs.length === 0) return yield* Console.error("lab: no seed ended; nothing is recorded")
+  if (runs.length === 0) return yield* Console.error(`lab: seed ${bag.first} did not end; nothing is recorded`)
   const now = yield* Clock.currentTimeMillis
   const failing = runs.filter(({ broken }) => broken.length > 0)
   const line = SoakLog.lineOf(
@@ -175,13 +184,13 @@ const record = Effect.fnUntraced(function* (bag: Bag, revision: SoakLog.Revision
   }))
   yield* Console.log(
     json
-      ? JSON.stringify({ ...line, scenarios: each, regressions: bag.kept }, undefined, 2)
+      ? JSON.stringify({ ...line, scenarios: each, regressions: bag.kept.map(({ name }) => name) }, undefined, 2)
       : [
           `hunt · seeds ${line.first}..${line.last}${interrupted ? ", interrupted" : ""}: ` +
             `${line.runs} runs, ${line.virtualSeconds} s virtual in ${line.realSeconds} s, ${line.failing} failing`,
           ...each.map((one) => `  ${one.scenario}: ${one.runs} runs, ${one.virtualSeconds} s virtual`),
           ...bag.failing.map(({ scenario, seed, size }) => `replay: ${Options.replay(scenario, seed, size)}`),
-          ...bag.kept.map((name) => `replay: ${Options.replayFile(name)}`),
+          ...bag.kept.map(({ replay }) => `replay: ${replay}`),
           "recorded in docs/results/soak.jsonl"
         ].join("\n")
   )

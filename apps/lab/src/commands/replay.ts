@@ -19,7 +19,7 @@ export const replay = Command.make(
   {
     file: Argument.String("file").pipe(
       Argument.withMetavar("FILE"),
-      Argument.withDescription("A file as `lab hunt` leaves them in test/regressions/")
+      Argument.withDescription("A file as `lab run` and `lab hunt` leave them in test/regressions/")
     ),
     json: Options.json
   },

@@ -1,6 +1,6 @@
 /**
- * `lab run`: one seed of one scenario, with what is broken and what was measured. What is broken is made small and kept as a
- * file of `test/regressions/`.
+ * `lab run`: one seed of one scenario, with what is broken and what was measured. Once that is said, what is broken is made small
+ * and kept as a file of `test/regressions/`.
  *
  * @since 0.1.0
  */
@@ -11,18 +11,17 @@ import * as Flag from "effect/cli/Flag"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { exitCodes, Failure } from "../Failure.ts"
-import * as Options from "../options.ts"
+import { exitCodes, Failure, foundBroken } from "../Failure.ts"
 import * as Keep from "../hunt/Keep.ts"
-import * as Thread from "../hunt/Thread.ts"
+import * as Runner from "../hunt/Runner.ts"
+import * as Options from "../options.ts"
 import type * as Runs from "../Runs.ts"
-import * as SoakLog from "../SoakLog.ts"
 
 /** More does not end within a night. Our choice. */
 const minutesMax = 1000
 
 /** In minutes. */
-const shrinkDefault = Thread.shrinkMs / 60_000
+const shrinkDefault = Runner.shrinkMs / 60_000
 
 /** @since 0.1.0 @category commands */
 export const run = Command.make(
@@ -47,7 +46,7 @@ export const run = Command.make(
     shrink: Flag.Finite("shrink").pipe(
       Flag.withMetavar("M"),
       Flag.withDescription(
-        `Minutes that are spent on making small what fails, to be kept in test/regressions/; 0 for none. Default ${shrinkDefault}`
+        `Minutes that are then spent on making small what fails, to be kept; 0 for none. Default ${shrinkDefault}`
       ),
       Flag.filter(
         (minutes) => minutes >= 0 && minutes <= minutesMax,
@@ -55,9 +54,10 @@ export const run = Command.make(
       ),
       Flag.withDefault(shrinkDefault)
     ),
+    keep: Options.keep,
     json: Options.json
   },
-  Effect.fnUntraced(function* ({ json, minutes, scenario, seed, shrink, size }) {
+  Effect.fnUntraced(function* ({ json, keep, minutes, scenario, seed, shrink, size }) {
     if (Option.isSome(minutes) && scenario.minutes === undefined) {
       const open = Scenarios.all.filter((other) => other.minutes !== undefined).map(({ name }) => name)
       const message = `${scenario.name} has a length of its own; --minutes is for ${open.join(", ")}`
@@ -69,37 +69,40 @@ export const run = Command.make(
       size: Option.getOrElse(size, () => scenario.size),
       ...(Option.isSome(minutes) ? { minutes: minutes.value } : {})
     }
-    const replay = Options.replay(order.scenario, seed, order.size, order.minutes)
-    const { regression, result } = yield* Effect.scoped(runOf(order, shrink * 60_000, replay))
-    const failing = result.broken.length > 0
-    yield* Console.log(
-      json
-        ? JSON.stringify({ ...result, ...(failing ? { replay } : {}) }, undefined, 2)
-        : [textOf(result), ...(failing ? [`replay: ${replay}`] : [])].join("\n")
-    )
-    if (regression !== undefined && shrink > 0) {
-      const kept = yield* Keep.keep(SoakLog.regressions, "lab run", order, regression)
-      yield* Console.error(kept.text)
-    }
-    if (failing) return yield* new Failure({ code: exitCodes.findings, message: "" })
+    return yield* Effect.scoped(runAndShrink(order, { json, directory: keep, forMs: shrink * 60_000 }))
   })
-).pipe(Command.withDescription("One seed: what is broken, made small, and what was measured"))
+).pipe(Command.withDescription("One seed: what is broken and what was measured; what is broken is then made small"))
 
-const runOf = Effect.fnUntraced(function* (order: Runs.Order, shrinkMs: number, replay: string) {
-  const thread = yield* Thread.make
+const runAndShrink = Effect.fnUntraced(function* (
+  order: Runs.Order,
+  { directory, forMs, json }: { readonly json: boolean; readonly directory: string; readonly forMs: number }
+) {
   const progress = { doing: "under way" }
   yield* Effect.forkScoped(waiting(order, progress))
-  const ran: Array<Runs.Run> = []
-  // Two hundred agents for ten minutes take an hour.
-  const regression = yield* thread.run(order, { runMs: Infinity, shrinkMs }, (run) => {
-    ran.push(run)
-    if (run.broken.length === 0) return
-    // Said at once: making it small takes its time.
-    progress.doing = `broken, shrinking for up to ${shrinkMs / 60_000} min; replay: ${replay}`
-  })
-  const [result] = ran
-  if (result === undefined) return yield* Effect.die(new Error("a thread answers each order"))
-  return { regression, result }
+  const runner = yield* Runner.make()
+  // Two hundred agents for ten minutes take an hour: it has its time.
+  const run = yield* runner.run(order)
+  const failing = run.broken.length > 0
+  if (failing) foundBroken()
+  const replay = Options.replay(order.scenario, order.seed, order.size, order.minutes)
+  // Said before anything is made small: that takes its time, and whoever interrupts it has the result.
+  yield* Console.log(
+    json
+      ? JSON.stringify({ ...run, ...(failing ? { replay } : {}) }, undefined, 2)
+      : [textOf(run), ...(failing ? [`replay: ${replay}`] : [])].join("\n")
+  )
+  if (!failing) return
+  if (forMs > 0) {
+    const shrinking = `broken, shrinking for up to ${forMs / 60_000} min`
+    progress.doing = shrinking
+    yield* Keep.shrunk({ directory, by: "lab run" }, runner, run, {
+      forMs,
+      onSmaller: (smaller) => (progress.doing = `${shrinking}: ${Keep.sizeOf(smaller)}`),
+      // The one JSON document stands on standard output already.
+      onKept: ({ text }) => (json ? Console.error(text) : Console.log(text))
+    })
+  }
+  return yield* new Failure({ code: exitCodes.findings, message: "" })
 })
 
 /** A run says nothing of itself before its end: that it goes on, every so often. */

@@ -12,10 +12,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import { exitCodes, Failure } from "../Failure.ts"
-import * as Thread from "../hunt/Thread.ts"
+import { exitCodes, Failure, foundBroken } from "../Failure.ts"
+import * as Runner from "../hunt/Runner.ts"
 import * as Options from "../options.ts"
-import type * as Runs from "../Runs.ts"
+import * as Runs from "../Runs.ts"
 import * as SoakLog from "../SoakLog.ts"
 
 /** How long a soak takes if nothing is said. Our choice. */
@@ -25,7 +25,7 @@ const minutesDefault = 5
 const progressEvery = "4 seconds"
 
 /** When the time is up, seeds under way may still end; one that takes longer than this is a finding. Our choice. */
-const graceMs = 5 * 60_000
+const overtimeMs = 5 * 60_000
 
 /** Failing seeds that a line keeps: the first say enough. */
 const findingsMax = 50
@@ -82,6 +82,7 @@ export const soak = Command.make(
     const { done, next } =
       revision.known && !anew ? SoakLog.resume(yield* SoakLog.read, of, range.first) : { next: range.first, done: [] }
     const before = done.flatMap(({ findings }) => findings)
+    if (before.length > 0) foundBroken()
     if (!revision.known && !anew) {
       yield* Console.error(`lab: sources are not committed (${revision.commit}): what is recorded cannot be continued`)
     } else if (next > range.first) {
@@ -94,20 +95,13 @@ export const soak = Command.make(
       tally.begin = yield* Clock.currentTimeMillis
       yield* Effect.scoped(runSeeds(tally, forMinutes * 60_000)).pipe(
         // Whatever ends the soak, Ctrl-C included: what was run is recorded.
-        Effect.onExit((exit) => record(tally, revision, { json, anew }, Exit.isFailure(exit)))
+        Effect.onExit((exit) => record(tally, before, revision, { json, anew }, Exit.isFailure(exit)))
       )
     } else {
       yield* Console.log(json ? JSON.stringify({ recorded: done }, undefined, 2) : "nothing left to run")
+      yield* sayReplays(tally, before)
     }
-    const failing = [...before, ...tally.failing]
-    if (failing.length === 0) return
-    yield* Console.error(
-      failing
-        .slice(0, findingsMax)
-        .map(({ seed }) => `replay: ${Options.replay(scenario.name, seed, members)}`)
-        .join("\n")
-    )
-    return yield* new Failure({ code: exitCodes.findings, message: "" })
+    if (before.length + tally.failing.length > 0) return yield* new Failure({ code: exitCodes.findings, message: "" })
   })
 ).pipe(Command.withDescription("Seed after seed on every core; continues where the last soak of this code ended"))
 
@@ -139,40 +133,41 @@ const makeTally = (scenario: Scenarios.Scenario, size: number, first: number, la
 const keep = (tally: Tally, run: Runs.Run): void => {
   tally.underWay.delete(run.seed)
   tally.ended.set(run.seed, run)
-  if (run.broken.length > 0) tally.failing.push({ seed: run.seed, broken: run.broken })
+  if (run.broken.length === 0) return
+  tally.failing.push({ seed: run.seed, broken: run.broken })
+  foundBroken()
 }
 
 const runSeeds = Effect.fnUntraced(function* (tally: Tally, forMs: number) {
   yield* Effect.forkScoped(Effect.repeat(Effect.delay(showProgress(tally), progressEvery), Schedule.forever))
   const workers = Effect.forEach(
     Array.from({ length: Math.min(SoakLog.machine.cores, tally.last - tally.first + 1) }),
-    () => Effect.scoped(Effect.flatMap(Thread.make, (thread) => runOn(thread, tally, forMs))),
+    () => Effect.scoped(Effect.flatMap(Runner.make(), (runner) => runOn(runner, tally, forMs))),
     { concurrency: "unbounded", discard: true }
   )
   if (forMs === Infinity) return yield* workers
-  const inTime = yield* Effect.timeoutOption(workers, forMs + graceMs)
+  const inTime = yield* Effect.timeoutOption(workers, forMs + overtimeMs)
   if (Option.isSome(inTime)) return
   const now = yield* Clock.currentTimeMillis
   for (const [seed, begin] of tally.underWay) {
     const seconds = Math.round((now - begin) / 1000)
-    const run = { ...orderOf(tally, seed), broken: [`did not end within ${seconds} s`] }
-    keep(tally, { ...run, virtualMs: 0, history: "", measured: {}, realMs: now - begin, memoryMib: 0 })
+    keep(tally, Runs.lost(orderOf(tally, seed), `did not end within ${seconds} s`, now - begin))
   }
 })
 
 const orderOf = (tally: Tally, seed: number): Runs.Order => ({ scenario: tally.scenario.name, seed, size: tally.size })
 
-/** The whole soak has a time; what fails is made small by `lab run`. */
-const limits: Thread.Limits = { runMs: Infinity, shrinkMs: 0 }
-
-/** Takes the next seed as long as it should end in time, going by the mean of those that ended. */
-const runOn = Effect.fnUntraced(function* (thread: Thread.Thread, tally: Tally, forMs: number) {
+/**
+ * Takes the next seed as long as it should end in time, going by the mean of those that ended. Each may take its time: the
+ * soak as a whole has one. What fails is made small by `lab run`.
+ */
+const runOn = Effect.fnUntraced(function* (runner: Runner.Runner, tally: Tally, forMs: number) {
   while (tally.next <= tally.last) {
     const now = yield* Clock.currentTimeMillis
     if (tally.ended.size > 0 && now - tally.begin + meanMs(tally) > forMs) return
     const seed = tally.next++
     tally.underWay.set(seed, now)
-    yield* thread.run(orderOf(tally, seed), limits, (run) => keep(tally, run))
+    keep(tally, yield* runner.run(orderOf(tally, seed)))
   }
 })
 
@@ -200,12 +195,16 @@ const showProgress = Effect.fnUntraced(function* (tally: Tally) {
 
 const record = Effect.fnUntraced(function* (
   tally: Tally,
+  before: ReadonlyArray<SoakLog.Finding>,
   revision: SoakLog.Revision,
   { anew, json }: { readonly anew: boolean; readonly json: boolean },
   interrupted: boolean
 ) {
   const runs = SoakLog.claimed(tally.first, tally.ended)
-  if (runs.length === 0) return yield* Console.error("lab: no seed ended; nothing is recorded")
+  if (runs.length === 0) {
+    yield* Console.error(`lab: seed ${tally.first} did not end; nothing is recorded`)
+    return yield* sayReplays(tally, before)
+  }
   const now = yield* Clock.currentTimeMillis
   const failing = runs.filter(({ broken }) => broken.length > 0)
   const line = SoakLog.lineOf(
@@ -214,7 +213,16 @@ const record = Effect.fnUntraced(function* (
   )
   if (!anew) yield* SoakLog.append(line)
   yield* Console.log(json ? JSON.stringify(line, undefined, 2) : textOf(line, { anew, interrupted }))
+  yield* sayReplays(tally, before)
 })
+
+/** Those that were recorded before are still failing. */
+const sayReplays = ({ failing, scenario, size }: Tally, before: ReadonlyArray<SoakLog.Finding>) =>
+  Effect.forEach(
+    [...before, ...failing].slice(0, findingsMax),
+    ({ seed }) => Console.error(`replay: ${Options.replay(scenario.name, seed, size)}`),
+    { discard: true }
+  )
 
 const textOf = (
   line: SoakLog.Line,
