@@ -1,6 +1,10 @@
 /** The laboratory, as the pages tell people to use it: processes, their output and their exit codes. */
 import { assert, describe, it } from "@effect/vitest"
-import { spawnSync } from "node:child_process"
+import * as Effect from "effect/Effect"
+import { spawn, spawnSync } from "node:child_process"
+import { globSync, mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 
 const main = fileURLToPath(new URL("../../apps/lab/src/main.ts", import.meta.url))
@@ -9,6 +13,27 @@ const lab = (...args: ReadonlyArray<string>) => {
   const { status, stderr, stdout } = spawnSync(process.execPath, [main, ...args], { encoding: "utf8", timeout: 50_000 })
   return { status, stderr, stdout }
 }
+
+/** The same, interrupted as by Ctrl-C as soon as it has said `until`. */
+const interrupted = (until: RegExp, ...args: ReadonlyArray<string>) =>
+  Effect.callback<{ readonly status: number | null; readonly stderr: string; readonly stdout: string }>((resume) => {
+    const child = spawn(process.execPath, [main, ...args])
+    const said = { stderr: "", stdout: "" }
+    let isOver = false
+    for (const stream of ["stderr", "stdout"] as const) {
+      child[stream].setEncoding("utf8").on("data", (text: string) => {
+        said[stream] += text
+        if (isOver || !until.test(said[stream])) return
+        isOver = true
+        child.kill("SIGINT")
+      })
+    }
+    child.on("close", (status) => resume(Effect.succeed({ status, ...said })))
+    return Effect.sync(() => void child.kill("SIGKILL"))
+  })
+
+/** Breaks within a second of virtual time: too short for anything to be stored. */
+const breaking = ["run", "fleet", "--seed", "1", "--size", "4", "--minutes", "0.01"]
 
 describe("lab", () => {
   it("lists the scenarios with what they show", () => {
@@ -33,6 +58,42 @@ describe("lab", () => {
     assert.strictEqual(status, 0, stdout)
     assert.match(stdout, /nothing broken\n {2}when it was found: redundancy/)
   })
+
+  it("says what is broken, then makes it small, keeps it with the line that plays it, and ends with 1", () => {
+    const directory = mkdtempSync(join(tmpdir(), "lab-"))
+    const { status, stdout } = lab(...breaking, "--shrink", "0.02", "--keep", directory)
+    const [said, kept] = stdout.split(/^kept: /m)
+    assert.strictEqual(status, 1, stdout)
+    assert.match(said ?? "", /1 broken\n {2}broken: neither[^]*replay: .*lab run fleet --seed 1/)
+    assert.include(kept, `lab replay ${join(directory, "fleet-1.json")}`)
+    assert.strictEqual(lab("replay", join(directory, "fleet-1.json")).status, 1)
+    rmSync(directory, { recursive: true })
+  })
+
+  it.live("interrupted while it makes small, has said its one JSON document, and ends with 1 all the same", () =>
+    Effect.gen(function* () {
+      const directory = mkdtempSync(join(tmpdir(), "lab-"))
+      const { status, stderr, stdout } = yield* interrupted(/^\}/m, ...breaking, "--json", "--keep", directory)
+      const { broken, replay } = JSON.parse(stdout)
+      assert.strictEqual(status, 1, stderr)
+      assert.lengthOf(broken, 1)
+      assert.match(replay, /lab run fleet --seed 1 --size 4 --minutes 0.01$/)
+      // How far it came depends on the machine.
+      if (globSync("*.json", { cwd: directory }).length > 0) assert.include(stderr, "kept: ")
+      else assert.include(stderr, "nothing is kept")
+      rmSync(directory, { recursive: true })
+    })
+  )
+
+  it.live("interrupted before anything is broken, ends with 130, and says what has run", () =>
+    Effect.gen(function* () {
+      const run = yield* interrupted(/s · fleet · seed 1/, "run", "fleet", "--seed", "1", "--size", "100")
+      assert.deepInclude(run, { status: 130, stdout: "" })
+      const soak = yield* interrupted(/ [1-9]\d* seeds /, "soak", "members", "--size", "5", "--anew")
+      assert.strictEqual(soak.status, 130, soak.stderr)
+      assert.match(soak.stdout, /members · 5 members · seeds 1\.\.\d+, interrupted: \d+ runs[^]*not recorded/)
+    })
+  )
 
   it("refuses what it does not understand with exit 5, and says what would be right", () => {
     const cases: ReadonlyArray<readonly [ReadonlyArray<string>, RegExp]> = [
