@@ -14,10 +14,16 @@ describe("what failed with whole agents", () => {
   })
 
   it("is made small by fewer agents and fewer faults, as long as it fails in the same way", () => {
-    const small = Regression.shrink(failing, () => true)
+    const told: Array<Regression.Regression> = []
+    const small = Regression.shrink(
+      failing,
+      () => true,
+      (smaller) => void told.push(smaller)
+    )
     assert.include(small.broken, "nothing was broadcast")
     assert.strictEqual(small.size, 2)
     assert.deepStrictEqual(small.faults, [])
+    assert.strictEqual(told.at(-1), small)
   })
 
   it("is played from its file as it was kept: its length, and what went wrong", () => {
