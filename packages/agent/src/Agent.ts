@@ -124,6 +124,8 @@ export interface Delivery {
   /** Origin node id, incarnation and sequence: `a1b2c3d4e5f6.3.17`. */
   readonly id: string
   readonly payload: unknown
+  /** How many broadcasts this subscriber lost right before this one, because it was 10,000 behind. */
+  readonly lagged: number
 }
 
 /** A configuration entry that a handler is asked to act on. @since 0.1.0 @category models */
@@ -147,8 +149,8 @@ export class ApplyError extends Data.TaggedError("ApplyError")<{
  * - `setConfig`, `sendEvent` and `broadcast` return when what they made is durable on this node.
  * - `handleConfig` registers a handler for keys that match a pattern (`*` within a segment, `**` across segments) for as
  *   long as the scope is open; entries that target this node are handed to it, the newest of each key, one at a time.
- * - `deliveries` is a bounded subscription to application broadcasts; a subscriber that falls behind loses the oldest,
- *   counted in `delivered.lagged`.
+ * - `deliveries` is a bounded subscription to application broadcasts; a subscriber that falls behind loses the oldest. The
+ *   next one that it gets says how many (`Delivery.lagged`), and `delivered.lagged` counts what any of them lost.
  *
  * @since 0.1.0
  * @category services

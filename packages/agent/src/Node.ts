@@ -14,7 +14,6 @@ import * as Deferred from "effect/Deferred"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as PubSub from "effect/PubSub"
 import * as Random from "effect/Random"
 import * as Stream from "effect/Stream"
 import {
@@ -178,7 +177,7 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
         to: "broadcast-tree",
         event: { _tag: "Broadcast", token, topic: Wiring.topicApplication, payload, ordered }
       })).pipe(Effect.flatMap((reply) => (reply._tag === "Accepted" ? Effect.succeed(reply.id) : unexpected(reply)))),
-    deliveries: Effect.map(PubSub.subscribe(application.deliveries), Stream.fromSubscription),
+    deliveries: Application.subscribe(application),
     delivered: Effect.sync(() => ({
       total: application.counters.delivered,
       // Seen twice by subscribers; what the host's ledger held back is `host_broadcasts_redelivered_total`.

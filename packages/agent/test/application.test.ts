@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Wiring } from "@starling/member"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as PubSub from "effect/PubSub"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/testing/TestClock"
+import type { Delivery } from "../src/Agent.ts"
 import * as Application from "../src/internal/application.ts"
 
 const nobody = { apply: () => {}, outdated: () => {} }
@@ -39,13 +39,43 @@ describe("the application's side", () => {
     Effect.scoped(
       Effect.gen(function* () {
         const application = yield* Application.make
-        const subscription = yield* PubSub.subscribe(application.deliveries)
+        const deliveries = yield* Application.subscribe(application)
         for (let seq = 1; seq <= 10_005; seq++) deliver(application, seq)
         assert.strictEqual(application.counters.lagged, 5)
         assert.strictEqual(application.counters.delivered, 10_005)
         assert.strictEqual(application.byOrigin.get("aaaaaaaaaaaa"), 10_005)
-        const first = yield* Stream.runCollect(Stream.take(Stream.fromSubscription(subscription), 1))
-        assert.deepStrictEqual([...first], [{ id: "aaaaaaaaaaaa.1.6", payload: 6 }])
+        const first = yield* Stream.runCollect(Stream.take(deliveries, 1))
+        assert.deepStrictEqual([...first], [{ id: "aaaaaaaaaaaa.1.6", payload: 6, lagged: 5 }])
+      })
+    )
+  )
+
+  it.effect("each subscriber is told how many it lost itself, where it lost them", () =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const application = yield* Application.make
+        deliver(application, 1)
+        const [slow, quick] = [yield* Application.subscribe(application), yield* Application.subscribe(application)]
+        const taken = { slow: new Array<Delivery>(), quick: new Array<Delivery>() }
+        const take = (who: "slow" | "quick", count: number) =>
+          Stream.runForEach(Stream.take(who === "slow" ? slow : quick, count), (delivery) =>
+            Effect.sync(() => void taken[who].push(delivery))
+          )
+        for (let seq = 2; seq <= 6001; seq++) deliver(application, seq)
+        yield* take("quick", 6000)
+        for (let seq = 6002; seq <= 10_101; seq++) deliver(application, seq)
+        yield* take("quick", 4100)
+        yield* take("slow", 10_000)
+        deliver(application, 10_102)
+        yield* take("slow", 1)
+        assert.isTrue(taken.quick.every(({ lagged }) => lagged === 0))
+        assert.strictEqual(taken.quick.length, 10_100)
+        assert.deepStrictEqual(
+          taken.slow.filter(({ lagged }) => lagged > 0),
+          [{ id: "aaaaaaaaaaaa.1.102", payload: 102, lagged: 100 }]
+        )
+        assert.strictEqual(taken.slow.at(-1)?.payload, 10_102)
+        assert.strictEqual(application.counters.lagged, 100)
       })
     )
   )

@@ -9,6 +9,8 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as PubSub from "effect/PubSub"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { type ApplyError, type ApplyRequest, type Delivery, InvalidInput, Unavailable } from "../Agent.ts"
 
 /** What a component may answer a request with. */
@@ -45,10 +47,17 @@ const deliveriesMax = 10_000
  */
 const answerTimeout = "10 seconds"
 
+/** The number tells a subscriber what is missing before it. */
+interface Numbered {
+  readonly number: number
+  readonly id: string
+  readonly payload: unknown
+}
+
 export interface Application {
   nextToken: number
   readonly waiting: Map<number, (exit: Exit.Exit<Answer, InvalidInput | Unavailable | Lost>) => void>
-  readonly deliveries: PubSub.PubSub<Delivery>
+  readonly deliveries: PubSub.PubSub<Numbered>
   readonly changes: PubSub.PubSub<void>
   readonly handlers: Array<Handler>
   readonly byOrigin: Map<string, number>
@@ -70,7 +79,7 @@ export const make: Effect.Effect<Application> = Effect.gen(function* () {
   return {
     nextToken: 1,
     waiting: new Map(),
-    deliveries: yield* PubSub.sliding<Delivery>(deliveriesMax),
+    deliveries: yield* PubSub.sliding<Numbered>(deliveriesMax),
     changes: yield* PubSub.sliding<void>(1),
     handlers: [],
     byOrigin: new Map<string, number>(),
@@ -198,7 +207,7 @@ export const onOutput = (
       if (Ledger.has(application.handed, output.id)) counters.duplicates++
       application.handed = Ledger.record(application.handed, output.id)
       countOf(byOrigin, output.id.origin)
-      const delivery = { id: MessageId.toText(output.id), payload: output.payload }
+      const delivery = { number: counters.delivered, id: MessageId.toText(output.id), payload: output.payload }
       if (PubSub.publishUnsafe(application.deliveries, delivery)) return
       counters.lagged++
       // Only the Effect makes room, by dropping the oldest; a sliding PubSub never waits.
@@ -246,6 +255,18 @@ const rejection = (reason: BroadcastTree.Rejection): InvalidInput | Unavailable 
       return new InvalidInput({ where: "topic", message: "a topic is a whole number from 0 to 255" })
   }
 }
+
+/** What is delivered from now on; each element says how many this subscriber lost right before it. */
+export const subscribe = (application: Application): Effect.Effect<Stream.Stream<Delivery>, never, Scope.Scope> =>
+  Effect.map(PubSub.subscribe(application.deliveries), (subscription) => {
+    let last = application.counters.delivered
+    return Stream.map(Stream.fromSubscription(subscription), ({ id, number, payload }): Delivery => {
+      // Below 0 for what came between the subscription and the line above.
+      const lagged = Math.max(0, number - last - 1)
+      last = number
+      return { id, payload, lagged }
+    })
+  })
 
 /** The distinct patterns that anything on this node handles. */
 export const patterns = (application: Application): ReadonlyArray<string> => [
