@@ -8,6 +8,7 @@ import { Fault } from "@starling/sim"
 import { AgentFaults, AgentFleet, AgentInvariants } from "@starling/testing"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 import { joined, told } from "./stories.ts"
 
 /** A neighbour is given up after five seconds of silence. */
@@ -315,6 +316,30 @@ describe("a peer that takes no more", () => {
         yield* sound(fleet, silenceMs)
         assert.strictEqual(yield* total(fleet, "wire_overflows"), 0)
         assert.strictEqual(yield* total(fleet, "view_manager_silent"), silent)
+      })
+    ))
+})
+
+describe("a subscriber that stalls", () => {
+  it("holds up neither its agent nor anybody else, and has lost nothing that its queue could hold", () =>
+    told(3, (fleet) =>
+      Effect.gen(function* () {
+        yield* joined(fleet)
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            const stalled = yield* AgentFleet.agentOf(fleet, 1).deliveries
+            const ids: Array<string> = []
+            for (let n = 0; n < 100; n++) ids.push(yield* AgentFleet.agentOf(fleet, n % 3).broadcast(n))
+            // The fleet's own subscribers, one of them beside it, have all of them meanwhile.
+            for (const id of ids) yield* reaches(fleet, id, silenceMs)
+            const taken = yield* Stream.runCollect(Stream.take(stalled, ids.length))
+            assert.sameMembers(
+              taken.map(({ id }) => id),
+              ids
+            )
+            assert.isTrue(taken.every(({ lagged }) => lagged === 0))
+          })
+        )
       })
     ))
 })

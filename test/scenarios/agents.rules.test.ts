@@ -168,6 +168,48 @@ describe("configuration", () => {
       })
     ))
 
+  it("a handler that dies has failed, with a reason; the next change is handled, and nothing restarts", () =>
+    told(2, (fleet) =>
+      Effect.gen(function* () {
+        yield* joined(fleet)
+        const [asker, broken] = AgentFleet.running(fleet) as [Agent.Agent["Service"], Agent.Agent["Service"]]
+        const restarts = Effect.map(broken.tree, ({ items }) =>
+          items.map(({ path, restarts }) => `${path} ${restarts}`)
+        )
+        const before = yield* restarts
+        const applied: Array<string> = []
+        const isDue = (key: string, status: "applied" | "failed") =>
+          AgentFleet.until(
+            Effect.map(asker.rollout(key), (now) => now?.[status] === 1),
+            5000
+          )
+        yield* Effect.scoped(
+          Effect.gen(function* () {
+            yield* broken.handleConfig("limits/*", ({ entry }) => {
+              // Outside of any Effect, inside of one, and not at all.
+              if (entry.value === "1") throw new Error("the device caught fire")
+              if (entry.value === "2") return Effect.die(new Error("the device melted"))
+              return Effect.sync(() => void applied.push(entry.value ?? ""))
+            })
+            for (const [value, reason] of [
+              ["1", "caught fire"],
+              ["2", "melted"]
+            ] as const) {
+              yield* asker.setConfig(change("limits/cpu", value))
+              yield* Effect.sleep(1000)
+              assert.isTrue(yield* isDue("limits/cpu", "failed"), value)
+              assert.include(JSON.stringify((yield* asker.rollout("limits/cpu"))?.nodes), reason)
+            }
+            yield* asker.setConfig(change("limits/cpu", "3"))
+            assert.isTrue(yield* isDue("limits/cpu", "applied"))
+          })
+        )
+        assert.deepStrictEqual(applied, ["3"])
+        assert.deepStrictEqual(yield* restarts, before)
+        assert.isTrue(before.every((line) => line.endsWith(" 0")))
+      })
+    ))
+
   it("an entry reaches the handlers of the nodes that its selector targets, and of no others", () =>
     told(
       4,
