@@ -172,6 +172,28 @@ describe("Plumtree under faults", () => {
     network.assertComplete()
   })
 
+  it("what a node missed without a neighbour comes by the summaries of its first one, whatever the topic", () => {
+    const topics = [0, 1, 2, 17, 255]
+    const network = settled({ nodes: 10, degree: 4, seed: 6 })
+    for (const edge of network.edges.filter(({ ends }) => ends.some(({ peer }) => peer === 3))) network.reset(edge)
+    network.run(500)
+    for (const root of [0, 5]) for (const topic of topics) network.broadcast(root, "payload", topic)
+    network.run(2000)
+    const victim = network.node(3)
+    assert.deepStrictEqual(victim.topics, [])
+    network.connect(3, 7)
+    // Announcements were made before, and no broadcast comes after: what it asks for it knows from a summary.
+    const { announced } = network.sent
+    network.run(2000)
+    assert.strictEqual(network.sent.announced, announced)
+    assert.deepStrictEqual(
+      victim.topics.toSorted((a, b) => a - b),
+      topics.flatMap((topic) => [topic, topic])
+    )
+    assert.isAbove(victim.tree.counters.graftsSent, 0)
+    network.assertComplete()
+  })
+
   it("after a burst of resets redundancy is 0 again within four broadcasts", () => {
     for (const seed of [1, 2, 3]) {
       const network = settled({ seed })

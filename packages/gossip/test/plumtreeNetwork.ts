@@ -30,6 +30,8 @@ interface Node {
   ends: ReadonlyArray<End>
   version: number
   readonly delivered: Map<string, number>
+  /** Of what was delivered, in order. */
+  readonly topics: Array<number>
   /** Hops of the broadcast that came last. */
   lastRound: number
   readonly answers: Map<number, string>
@@ -118,6 +120,7 @@ export class Network {
         ends: [],
         version: 0,
         delivered: new Map(),
+        topics: [],
         lastRound: 0,
         answers: new Map(),
         lose: { tree: 0, repair: 0 },
@@ -161,9 +164,9 @@ export class Network {
     this.now = until
   }
 
-  broadcast(index: number, payload: unknown = "payload"): number {
+  broadcast(index: number, payload: unknown = "payload", topic: number = 1): number {
     const token = ++this.tokens
-    this.tell(index, "tree", { _tag: "Broadcast", token, topic: 1, payload })
+    this.tell(index, "tree", { _tag: "Broadcast", token, topic, payload })
     return token
   }
 
@@ -377,6 +380,7 @@ export class Network {
       case "Delivered": {
         const key = MessageId.toText(output.id)
         node.delivered.set(key, (node.delivered.get(key) ?? 0) + 1)
+        node.topics.push(output.topic)
         node.lastRound = output.round
         return
       }

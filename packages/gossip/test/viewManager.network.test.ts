@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { components, degrees, Network, overlayFaults, type Run } from "./viewNetwork.ts"
+import { components, degrees, Network, overlayFaults, type Run, unbiased } from "./viewNetwork.ts"
 
 /** Starts `n` nodes within `withinMs` through node 0. */
 const fleet = (n: number, withinMs: number, options: ConstructorParameters<typeof Network>[0]): Network => {
@@ -163,6 +163,22 @@ describe("ViewManager, a fleet", () => {
     const before = evictions()
     network.advance(60_000)
     assert.strictEqual(evictions(), before)
+  })
+
+  it("a settled fleet of three data centres gives up no unbiased neighbour, and for nearer ones one per two nodes and minute at most", () => {
+    const network = fleet(30, 1000, { seed: 22, datacenters: 3 })
+    network.advance(120_000)
+    const counted = (what: "evictions" | "nearer") =>
+      network.live().reduce((sum, run) => sum + run.view.counters[what], 0)
+    const kept = () => network.live().map((run) => unbiased(run).map(({ link }) => link))
+    const before = { evictions: counted("evictions"), nearer: counted("nearer"), kept: kept() }
+    network.advance(60_000)
+    assert.deepStrictEqual(kept(), before.kept)
+    const evictions = counted("evictions") - before.evictions
+    assert.strictEqual(evictions, counted("nearer") - before.nearer)
+    // A link has a latency of its own here, so that whoever looks finds a nearer one more often than where distance stays.
+    assert.isAtMost(evictions, network.live().length / 2)
+    assert.isAbove(evictions, 0)
   })
 })
 
