@@ -1,13 +1,14 @@
 /** The papers' experiments on a fleet that fits a test, and the page that is written of them. */
 import { assert, describe, it } from "@effect/vitest"
 import type { NodeId } from "@starling/machine"
+import { World } from "@starling/sim"
 import * as Fleets from "../../apps/lab/src/Fleets.ts"
 import * as Experiments from "../../apps/lab/src/papers/Experiments.ts"
 import * as Failures from "../../apps/lab/src/papers/Failures.ts"
 import * as Page from "../../apps/lab/src/papers/Page.ts"
 import { plots } from "../../apps/lab/src/papers/Plots.ts"
 import * as Promises from "../../apps/lab/src/papers/Promises.ts"
-import { hopMs, joinEveryMs, settings } from "../../apps/lab/src/papers/Setting.ts"
+import { hopMs, joinEveryMs, roundMs, settings } from "../../apps/lab/src/papers/Setting.ts"
 import * as Plot from "../../apps/lab/src/Plot.ts"
 import type * as Results from "../../apps/lab/src/Results.ts"
 
@@ -114,6 +115,43 @@ describe("lab papers", () => {
     assert.isNull(Promises.broadcastsMissed(never))
     const missing = { ...results, failures: [never, ...others] }
     assert.isFalse(Promises.checks(missing).find(({ what }) => what.startsWith("broadcasts until each"))?.holds)
+  })
+
+  it("after failures it is the optimisation that sends payloads twice: without it there are none from the fourth broadcast on, over a deeper tree", () => {
+    const mended = (more: { readonly optimizeHops?: number }): ReadonlyArray<Fleets.Round> => {
+      const fleet = Fleets.joined({
+        size: 200,
+        seed: 1,
+        settings: { ...settings, lazyPushRepair: { ...settings.lazyPushRepair, ...more } },
+        network: { latencyMs: [hopMs, hopMs], jitterMs: 0 },
+        everyMs: joinEveryMs,
+        progress: () => undefined
+      })
+      const watch = new Fleets.Watch()
+      const world = World.fork(fleet, { observer: watch.observer })
+      const [root] = Fleets.choose(fleet, "senders", 1) as readonly [NodeId.NodeId]
+      for (let round = 0; round < 3; round++) watch.round(world, [root], roundMs)
+      for (const id of Fleets.choose(fleet, "fail", 100, root)) World.crash(world, id)
+      return Array.from({ length: Failures.rounds }, () => watch.round(world, [root], roundMs))
+    }
+    const [shortened, kept] = [mended({}), mended({ optimizeHops: 1000 })]
+    for (const { reached } of [...shortened, ...kept]) assert.strictEqual(reached, 1)
+    assert.isAbove(Promises.settledAt(shortened), 4)
+    assert.isAtMost(Promises.settledAt(kept), 3)
+    assert.isAbove(kept.at(-1)?.lastHop ?? 0, shortened.at(-1)?.lastHop ?? 0)
+  })
+
+  it("says where redundancy after failures is outside of the paper's band, and nothing of it where it is not", () => {
+    const page = (redundancies: ReadonlyArray<number>): string => {
+      const tree = redundancies.map((redundancy) => ({ ...(single[0] as Fleets.Round), redundancy }))
+      return Page.page({ ...results, failures: failures.map((failure) => Object.assign({}, failure, { tree })) }, about)
+    }
+    assert.include(
+      page([1, 0.2, 0.1, 0.1, 0.3, 0, 0, 0.04]),
+      "the fifth broadcast still has 0.30 to 0.30, the eighth 0.04"
+    )
+    assert.include(page([1, 0.2, 0.1, 0.1, 0.3, 0, 0, 0.04]), "Not promised, and not so")
+    assert.notMatch(page([1, 0.2, 0.1, 0, 0, 0, 0, 0]), /outside of that band|Not promised/)
   })
 
   it("draws a line through what is known, with a gap where nothing is", () => {

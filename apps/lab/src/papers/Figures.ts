@@ -55,6 +55,9 @@ export const spikes: ReadonlyArray<readonly [percent: number, redundancy: number
   [80, 2]
 ]
 
+/** Broadcasts after a failure until redundancy is 0 again: figure 6c. @since 0.1.0 */
+export const redundancyGone: readonly [from: number, to: number] = [2, 4]
+
 /** One broadcast in the hundredth cycle: table 1. @since 0.1.0 */
 export const messages = {
   payloads: 9999,

@@ -102,6 +102,9 @@ const failureFigures = (failure: Failure): ReadonlyArray<Figure> => {
     figure(`${of}: seconds to heal as shipped`, shippedMs === null ? null : shippedMs / 1000, "less", 3),
     figure(`${of}: broadcasts that miss somebody`, broadcastsMissed(failure), "less", 1),
     figure(`${of}: redundancy of the first broadcast`, tree[0]?.redundancy ?? null, "less", 0.4),
+    // Two more of the same, since no check holds what the paper has here: 0 from the fifth broadcast on.
+    figure(`${of}: redundancy of the fifth broadcast`, tree[4]?.redundancy ?? null, "less", 0.4),
+    figure(`${of}: redundancy of the last broadcast`, tree.at(-1)?.redundancy ?? null, "less", 0.1),
     figure(`${of}: last hop of the last broadcast`, tree.at(-1)?.lastHop ?? null, "less", 5)
   ]
   // Beyond, it depends on the seed whether somebody is left who knows nobody.
