@@ -54,6 +54,10 @@ describe.each(Release.versions)("frames of release %s", (version) => {
     )
   })
 
+  it("come from a commit that the fixture names", () => {
+    assert.match(Release.commit(version), /^[0-9a-f]{40}$/)
+  })
+
   it("mean the same today", () => {
     const broken = lines.flatMap(({ bytes, kind, value }, index) => {
       const message = Today.read(bytesOf(bytes))

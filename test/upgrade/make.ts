@@ -4,6 +4,7 @@
  * a release sent and stored does not change.
  */
 import { build, type BuildOptions } from "esbuild"
+import { execFileSync } from "node:child_process"
 import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -18,6 +19,17 @@ const versionOf = (manifest: string): string =>
   (JSON.parse(readFileSync(join(root, manifest), "utf8")) as { readonly version: string }).version
 
 const version = versionOf("apps/starling/package.json")
+const git = (...args: ReadonlyArray<string>): string =>
+  execFileSync("git", args, { cwd: root, encoding: "utf8" }).trim()
+
+/** What it is made of has to be found again. */
+const commit = git("rev-parse", "HEAD")
+if (git("status", "--porcelain", "--untracked-files=no") !== "") {
+  throw new Error(
+    `the checkout differs from ${commit}: commit first, so that the fixture can say what it was made from`
+  )
+}
+
 /** Whole, or not there. */
 const target = temporary()
 
@@ -159,6 +171,7 @@ try {
   await keepProgram()
   keepFrames()
   await keepDatabase()
+  writeFileSync(join(target.path, "commit"), `${commit}\n`)
   cpSync(target.path, place, { recursive: true })
 } finally {
   target.remove()

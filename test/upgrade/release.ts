@@ -5,8 +5,9 @@
  * - `codecs.mjs`: how it reads and writes frames (`codecs.ts`).
  * - `frames.jsonl`: frames of every kind that it sends, with what they meant to it.
  * - `state.db`, `answers.json`: the database of one of its nodes, and what the node answered from it.
+ * - `commit`: what all this was made from. Its three programs come out of that commit again, byte for byte.
  *
- * All but the two JSON files are compressed with Brotli.
+ * Programs and database are compressed with Brotli.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -48,6 +49,8 @@ export const frames = (version: string): ReadonlyArray<RecordedLine> =>
     .trimEnd()
     .split("\n")
     .map((line) => JSON.parse(line) as RecordedLine)
+
+export const commit = (version: string): string => read(version, "commit").trim()
 
 export const answers = (version: string): Answers => JSON.parse(read(version, "answers.json")) as Answers
 
