@@ -181,6 +181,77 @@ describe("the plan", () => {
     )
   })
 
+  it("of a part has calm after what another one's end ended late", () => {
+    const [some, others] = [["n0"], ["n1", "n2"]]
+    const lateMs = 2 * minute - 2000
+    const partsOf: ReadonlyArray<readonly [string, AgentFaults.Scenario]> = [
+      [
+        "a cut whose end was left out",
+        [
+          ...Fault.at(50_000, Fault.cut(some, others)),
+          ...Fault.at(lateMs - 500, Fault.cut(some, others)),
+          ...Fault.at(lateMs, Fault.heal(some, others))
+        ]
+      ],
+      ["a pause", [...Fault.at(50_000, Fault.pause("n3")), ...Fault.at(lateMs, Fault.resume("n3"))]],
+      ["a crash", [...Fault.at(50_000, Fault.crash("n3")), ...Fault.at(lateMs, Fault.restart("n3"))]],
+      [
+        "bad weather",
+        [
+          ...Fault.at(50_000, Fault.setWeather(some, others, { tailMs: 1 })),
+          ...Fault.at(lateMs, Fault.clearWeather(some, others))
+        ]
+      ],
+      [
+        "two brief ones without a gap",
+        [
+          ...Fault.at(lateMs - 3500, Fault.cut(some, others)),
+          ...Fault.at(lateMs - 1500, Fault.heal(some, others)),
+          ...Fault.at(lateMs - 1500, Fault.pause("n0")),
+          ...Fault.at(lateMs, Fault.resume("n0"))
+        ]
+      ]
+    ]
+    for (const [what, left] of partsOf) {
+      const { endMs, faults } = Plan.withFaults(small(1), left)
+      assert.deepStrictEqual(faults, left, what)
+      assert.strictEqual(endMs, lateMs + Plan.mergeMs, what)
+    }
+    const brief = [
+      ...Fault.at(lateMs - Plan.briefMs + 1, Fault.cut(some, others)),
+      ...Fault.at(lateMs, Fault.heal(some, others))
+    ]
+    assert.strictEqual(Plan.withFaults(small(1), brief).endMs, 2 * minute)
+    const short = Plan.make(1, 16, minute / 2)
+    assert.deepStrictEqual(Plan.withFaults(short, short.faults), short)
+  })
+
+  it("parts nobody for long in the end without up to three of its ends", () => {
+    const ends = new Set<AgentFaults.AgentFault["_tag"]>(["Heal", "Resume", "Restart", "ClearWeather"])
+    fc.assert(
+      fc.property(fc.nat(100_000), fc.array(fc.nat(), { minLength: 1, maxLength: 3 }), (seed, picks) => {
+        const plan = small(seed)
+        const those = plan.faults.filter(({ fault }) => ends.has(fault._tag))
+        const out = new Set(picks.map((pick) => those[pick % those.length]))
+        const part = Plan.withFaults(
+          plan,
+          plan.faults.filter((one) => !out.has(one))
+        )
+        assert.deepStrictEqual(Plan.withFaults(plan, part.faults), part)
+        assert.isAtLeast(part.endMs, part.faults.at(-1)?.atMs ?? 0)
+        const reach = Reach.make(16, part.faults, 0, part.endMs)
+        for (let one = 0; one < 16; one++) {
+          for (let other = 0; other < one; other++) {
+            assert.isAtMost(reach.intervals(one, other).at(-1)?.from ?? Infinity, part.endMs - Plan.mergeMs)
+          }
+        }
+        for (const { atMs, fault } of part.faults) {
+          if (fault._tag === "Restart") assert.isAtMost(atMs, part.endMs - Plan.mergeMs)
+        }
+      })
+    )
+  })
+
   it("of a part ends a pause, a copy, a storm and a crash that nobody ends", () => {
     const left = [
       ...Fault.at(

@@ -65,26 +65,35 @@ const downMsMin = 200
 
 /**
  * These faults instead of those that were drawn: a part of a plan is a plan. What they leave open is mended after the last of
- * them, and the fleet gets the time to come together that a whole plan gives it.
+ * them; what a whole plan would have ended sooner moves the end, so that the fleet gets the time to come together that a whole
+ * plan gives it.
  */
 export const withFaults = (plan: Plan, faults: AgentFaults.Scenario): Plan => {
-  const mends = openOf(faults)
-  if (mends.length === 0) return { ...plan, faults }
+  const { mends } = courseOf(faults)
   const mendedMs = faults.reduce((last, { atMs }) => Math.max(last, atMs + downMsMin), 0)
-  return {
-    ...plan,
-    faults: [...faults, ...AgentFaults.at(mendedMs, ...mends)].toSorted((a, b) => a.atMs - b.atMs),
-    endMs: Math.max(plan.endMs, mendedMs + mergeMs)
-  }
+  const all =
+    mends.length === 0 ? faults : [...faults, ...AgentFaults.at(mendedMs, ...mends)].toSorted((a, b) => a.atMs - b.atMs)
+  const endMs = Math.max(plan.endMs, all.at(-1)?.atMs ?? 0, courseOf(all).calmFromMs + mergeMs)
+  return { ...plan, faults: all, endMs }
 }
 
-/** What ends what these faults begin and do not end. Wrong clocks stay wrong, as in a whole plan. */
-const openOf = (faults: AgentFaults.Scenario): ReadonlyArray<AgentFaults.AgentFault> => {
+/** What faults leave behind. */
+interface Course {
+  /** What ends what they begin and do not end. Wrong clocks stay wrong, as in a whole plan. */
+  readonly mends: ReadonlyArray<AgentFaults.AgentFault>
+  /** From then on nobody is parted for as long as costs a link, and nothing ends that needs time to heal. */
+  readonly calmFromMs: number
+}
+
+const courseOf = (faults: AgentFaults.Scenario): Course => {
   const [cuts, storms] = [new Set<string>(), new Set<string>()]
   const [down, still] = [new Set<string>(), new Set<string>()]
   /** By name, whether it runs: its end is no member's. */
   const twins = new Map<string, boolean>()
-  for (const { fault } of faults) {
+  let calmFromMs = Number.NEGATIVE_INFINITY
+  // The stretch in which somebody is parted, by cuts or by standing still: brief ones without a gap make a long one.
+  let [isParted, partedFromMs, joinedAtMs] = [false, 0, -1]
+  for (const { atMs, fault } of faults) {
     switch (fault._tag) {
       case "Cut":
         for (const pair of pairsOf(fault)) cuts.add(pair)
@@ -99,9 +108,10 @@ const openOf = (faults: AgentFaults.Scenario): ReadonlyArray<AgentFaults.AgentFa
         for (const pair of pairsOf(fault)) storms.add(pair)
         break
       case "ClearWeather":
-        for (const pair of pairsOf(fault)) storms.delete(pair)
+        for (const pair of pairsOf(fault)) if (storms.delete(pair)) calmFromMs = atMs
         break
       case "ClearAllWeather":
+        if (storms.size > 0) calmFromMs = atMs
         storms.clear()
         break
       case "Pause":
@@ -112,24 +122,36 @@ const openOf = (faults: AgentFaults.Scenario): ReadonlyArray<AgentFaults.AgentFa
         break
       case "Crash":
         still.delete(fault.node)
+        if (twins.get(fault.node) === true) calmFromMs = atMs
         if (twins.has(fault.node)) twins.set(fault.node, false)
         else down.add(fault.node)
         break
       case "Restart":
-        down.delete(fault.node)
+        if (down.delete(fault.node)) calmFromMs = atMs
         break
       case "Twin":
         if (!twins.has(fault.twin)) twins.set(fault.twin, true)
         break
     }
+    const wasParted = isParted
+    isParted = cuts.size > 0 || still.size > 0
+    // What is joined and parted in one instant is no gap.
+    if (isParted && !wasParted && atMs > joinedAtMs) partedFromMs = atMs
+    if (wasParted && !isParted) {
+      joinedAtMs = atMs
+      if (atMs - partedFromMs >= briefMs) calmFromMs = atMs
+    }
   }
-  return [
-    ...(cuts.size > 0 ? [Fault.healAll] : []),
-    ...(storms.size > 0 ? [Fault.clearAllWeather] : []),
-    ...[...still].map((name) => Fault.resume(name)),
-    ...[...twins].flatMap(([name, runs]) => (runs ? [Fault.crash(name)] : [])),
-    ...[...down].map((name) => Fault.restart(name))
-  ]
+  return {
+    mends: [
+      ...(cuts.size > 0 ? [Fault.healAll] : []),
+      ...(storms.size > 0 ? [Fault.clearAllWeather] : []),
+      ...[...still].map((name) => Fault.resume(name)),
+      ...[...twins].flatMap(([name, runs]) => (runs ? [Fault.crash(name)] : [])),
+      ...[...down].map((name) => Fault.restart(name))
+    ],
+    calmFromMs
+  }
 }
 
 /** In whatever direction. */
