@@ -86,24 +86,29 @@ interface Lived extends Reach.Interval {
   readonly run: AgentFleet.Run
 }
 
-/** Mutable: it belongs to one run of the scenario. */
-interface Stage {
+/** Of what befalls a fleet. Mutable: they belong to one run of the scenario. */
+export interface Books {
   readonly fleet: AgentFleet.AgentFleet
+  readonly broken: Array<string>
+  readonly counts: { struck: number; missed: number }
+  /** Members whose disk was lost, with when they had crashed. */
+  readonly losses: Array<Stored>
+  /** Runs of each member that have ended, and when the one under way began. */
+  readonly lived: Array<Array<Lived>>
+  readonly since: Array<number>
+}
+
+/** Mutable, too. */
+interface Stage extends Books {
   readonly plan: Plan.Plan
   /** Not the whole plan of its seed: what is left of it may be little. */
   readonly isPart: boolean
   readonly draw: (bound: number) => number
-  readonly broken: Array<string>
   readonly sent: Array<Sent>
   /** Key and revision, and ids, of what was stored. */
   readonly settings: Array<Stored & { readonly key: string; readonly revision: string }>
   readonly events: Array<Stored & { readonly id: string }>
-  /** Members whose disk was lost, with when they had crashed. */
-  readonly losses: Array<Stored>
   readonly counts: { requests: number; answered: number; refused: number; struck: number; missed: number }
-  /** Runs of each member that have ended, and when the one under way began. */
-  readonly lived: Array<Array<Lived>>
-  readonly since: Array<number>
 }
 
 const run = ({ faults, minutes = minutesDefault, seed, size }: Input): Outcome => {
@@ -211,9 +216,9 @@ const play = Effect.fnUntraced(function* (stage: Stage, begin: number) {
 })
 
 /** A fault, with the books that are kept of it. */
-const befall = (stage: Stage, fault: AgentFaults.AgentFault): Effect.Effect<void> =>
+export const befall = (books: Books, fault: AgentFaults.AgentFault): Effect.Effect<void> =>
   Effect.gen(function* () {
-    const { broken, counts, fleet, lived, since } = stage
+    const { broken, counts, fleet, lived, losses, since } = books
     const member = "node" in fault ? fleet.members[Number(String(fault.node).slice(1))] : undefined
     const before = member?.run
     const pauses = before?.pauses
@@ -221,10 +226,14 @@ const befall = (stage: Stage, fault: AgentFaults.AgentFault): Effect.Effect<void
     if (fault._tag === "Crash" && member !== undefined && before !== undefined) {
       lived[member.index]?.push({ run: before, from: since[member.index] ?? now, to: now })
     }
+    // Who runs or starts is not started again.
+    const begins = fault._tag === "Restart" && member !== undefined && AgentFleet.isDown(member)
     const exit = yield* Effect.exit(AgentFaults.apply(fleet, fault))
-    if (fault._tag === "Restart" && member?.run !== undefined) {
+    if (begins && member.run !== undefined) {
       since[member.index] = yield* Clock.currentTimeMillis
-      yield* Effect.forkDetach(watch(stage, member.run.agent))
+      yield* Effect.forkDetach(watch(books, member.run.agent))
+      const crashed = fault.disk === "lost" ? lived[member.index]?.at(-1)?.to : undefined
+      if (crashed !== undefined) losses.push({ origin: member.index, at: crashed })
     }
     const isSameRun = member?.run === before && before?.pauses === pauses
     if (fault._tag === "CrashComponent") {
@@ -232,18 +241,16 @@ const befall = (stage: Stage, fault: AgentFaults.AgentFault): Effect.Effect<void
       if (before === undefined || before.gate.isShut || !isSameRun) counts.missed++
       else if (Exit.isSuccess(exit)) counts.struck++
     }
-    const hasBegun = fault._tag === "Restart" && before === undefined && Exit.isSuccess(exit)
-    if (hasBegun && fault.disk === "lost" && member !== undefined) {
-      const crashed = lived[member.index]?.at(-1)?.to
-      if (crashed !== undefined) stage.losses.push({ origin: member.index, at: crashed })
-    }
     if (Exit.isFailure(exit) && isSameRun) {
       broken.push(`${JSON.stringify(fault)}: ${String(exit.cause)}`)
     }
   })
 
 /** An agent that gives up has failed. */
-const watch = ({ broken }: Stage, { died, identity: { name } }: Agent.Agent["Service"]): Effect.Effect<void> =>
+const watch = (
+  { broken }: Pick<Books, "broken">,
+  { died, identity: { name } }: Agent.Agent["Service"]
+): Effect.Effect<void> =>
   Effect.catch(died, ({ message }) => Effect.sync(() => void broken.push(`${name} died: ${message}`)))
 
 // ---------------------------------------------------------------------------------------------------------------------
