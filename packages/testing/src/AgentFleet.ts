@@ -288,6 +288,11 @@ export const swapAddresses = (fleet: AgentFleet, index: number, other: number): 
   if (!isDown(one) || !isDown(two)) return
   const { address, host } = one
   fleet.network.exchange(host, two.host)
+  // Ways of silence are cuts, and go along: whoever is silent must end its own when it comes back.
+  const moved = (at: string): string => (at === host ? two.host : at === two.host ? host : at)
+  for (const member of [...fleet.members, ...fleet.twins.values()]) {
+    member.silenced = member.silenced.map(([from, to]) => [moved(from), moved(to)])
+  }
   Object.assign(one, { host: two.host, address: two.address })
   Object.assign(two, { host, address })
 }
