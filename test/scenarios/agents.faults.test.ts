@@ -141,10 +141,16 @@ describe("links", () => {
         Effect.gen(function* () {
           yield* joined(fleet)
           yield* Effect.sleep(silenceMs)
+          const [links, silent] = [total(fleet, "link_up_total"), total(fleet, "view_manager_silent")]
+          const before = [yield* links, yield* silent] as const
           yield* befall(fleet, Fault.halfOpen("n1", null, who))
           const id = yield* AgentFleet.agentOf(fleet, 1).broadcast("through new links")
           yield* reaches(fleet, id, 3 * silenceMs)
           yield* sound(fleet, silenceMs)
+          // All four, at both ends. Who is told makes them anew at once, and that takes the place of what is half-open.
+          assert.isAtLeast(yield* links, before[0] + 8)
+          if (who === "nobody") assert.isAbove(yield* silent, before[1])
+          else assert.strictEqual(yield* silent, before[1])
         })
       ))
   }
@@ -246,6 +252,31 @@ describe("cuts", () => {
         yield* Effect.sleep(500)
         yield* befall(fleet, Fault.swapAddresses("n1", "n2"), Fault.restart("n1"), Fault.restart("n2"))
         yield* befall(fleet, Fault.heal(["n0", "n1"], ["n2", "n3"]))
+        assert.strictEqual(fleet.network.state.cuts.size, 0)
+        yield* sound(fleet, 3 * silenceMs)
+      })
+    ))
+})
+
+describe("a silent crash", () => {
+  it("ends its own cuts when it is over, also where others swapped their addresses meanwhile, and no other", () =>
+    told(4, (fleet) =>
+      Effect.gen(function* () {
+        yield* joined(fleet)
+        yield* befall(fleet, Fault.cut(["n3"], ["n1"]), Fault.crash("n3", "silent"))
+        yield* befall(fleet, Fault.crash("n1"), Fault.crash("n2"))
+        yield* Effect.sleep(500)
+        yield* befall(fleet, Fault.swapAddresses("n1", "n2"), Fault.restart("n1"), Fault.restart("n2"))
+        yield* befall(fleet, Fault.restart("n3"))
+        const [, n1, n2, n3] = fleet.members.map(({ host }) => host) as [string, string, string, string]
+        assert.deepStrictEqual(
+          [n1, n2].map((host) => [fleet.network.isCut(n3, host), fleet.network.isCut(host, n3)]),
+          [
+            [true, true],
+            [false, false]
+          ]
+        )
+        yield* befall(fleet, Fault.heal(["n3"], ["n1"]))
         assert.strictEqual(fleet.network.state.cuts.size, 0)
         yield* sound(fleet, 3 * silenceMs)
       })
