@@ -104,14 +104,41 @@ describe("what an origin still holds", () => {
       crash(14_000, "n0", "broadcast-tree"),
       crash(20_000, "n1", "broadcast-tree")
     ]
-    assert.deepStrictEqual([...Reach.rebuilds(faults, 100)], [["n0", [5100]]])
+    assert.deepStrictEqual([...Reach.rebuilds(faults, 100)], [["n0", [{ from: 5100, to: 8100 }]]])
+  })
+
+  it("is lost also where a standstill puts off the first crash, and until the second has struck", () => {
+    const still = (node: string, atMs: number, ms: number): AgentFaults.Scenario => [
+      ...Fault.at(atMs, Fault.pause(node)),
+      ...Fault.at(atMs + ms, Fault.resume(node))
+    ]
+    const [first, soon, late] = [1000, 17_000, 21_001].map((atMs) => crash(atMs, "n0", "broadcast-tree"))
+    assert.isDefined(first)
+    assert.isDefined(soon)
+    assert.isDefined(late)
+    // The first strikes by 16 s: half a second before the standstill, and two and a half after it.
+    const faults = [first, ...still("n0", 1500, 12_000), soon]
+    assert.deepStrictEqual([...Reach.rebuilds(faults, 100)], [["n0", [{ from: 17_100, to: 20_100 }]]])
+    assert.strictEqual(Reach.rebuilds([first, ...still("n0", 1500, 12_000), late], 0).size, 0)
+    // Nobody else's standstill does that, nor one after it has struck.
+    for (const pause of [still("n1", 1500, 12_000), still("n0", 4001, 12_000)]) {
+      assert.strictEqual(Reach.rebuilds([first, ...pause, soon], 0).size, 0)
+    }
+    const twice = [crash(0, "n0", "broadcast-tree"), first, ...still("n0", 1500, 12_000)]
+    assert.deepStrictEqual(Reach.rebuilds(twice, 0).get("n0"), [{ from: 1000, to: 16_000 }])
   })
 
   it("ends there for what was sent before, and is not cut short for what came later", () => {
+    const lost = [
+      { from: 5000, to: 8000 },
+      { from: 50_000, to: 65_000 }
+    ]
     assert.strictEqual(Reach.heldUntil([], 0), Number.POSITIVE_INFINITY)
-    assert.strictEqual(Reach.heldUntil([5000, 50_000], 1000), 5000)
-    assert.strictEqual(Reach.heldUntil([5000, 50_000], 20_000), 50_000)
-    assert.strictEqual(Reach.heldUntil([5000], 20_000), Number.POSITIVE_INFINITY)
+    assert.strictEqual(Reach.heldUntil(lost, 1000), 5000)
+    assert.strictEqual(Reach.heldUntil(lost, 7999), 5000)
+    assert.strictEqual(Reach.heldUntil(lost, 20_000), 50_000)
+    assert.strictEqual(Reach.heldUntil(lost, 64_999), 50_000)
+    assert.strictEqual(Reach.heldUntil(lost, 65_000), Number.POSITIVE_INFINITY)
   })
 })
 

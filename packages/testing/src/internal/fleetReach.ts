@@ -99,30 +99,60 @@ export const isDue = (intervals: ReadonlyArray<Interval>, at: number, quietAt: n
 export const isShared = (intervals: ReadonlyArray<Interval>, from: number, to: number): boolean =>
   intervals.some((interval) => Math.min(interval.to, to) - Math.max(interval.from, from) >= quickMs)
 
-/** A crash strikes at a point of a step, which may be so much later than it was asked for. */
+/** A crash strikes at a point of a step, which may be so much later than it was asked for, while the process runs. */
 const strikeMs = 3000
 
 /**
- * When the broadcast tree of a member was built anew, at the earliest: at its second crash within a period. What was sent
+ * Between when and when the broadcast tree of a member was built anew: at its second crash within a period. What was sent
  * before is still known as sent, but its payload is gone.
  */
-export const rebuilds = (faults: AgentFaults.Scenario, from: number): ReadonlyMap<string, ReadonlyArray<number>> => {
+export const rebuilds = (faults: AgentFaults.Scenario, from: number): ReadonlyMap<string, ReadonlyArray<Interval>> => {
+  const pauses = pausesOf(faults)
+  /** Until when the last crash of each strikes. */
   const last = new Map<string, number>()
-  const out = new Map<string, Array<number>>()
+  const out = new Map<string, Array<Interval>>()
   for (const { atMs, fault } of faults) {
     if (fault._tag !== "CrashComponent" || fault.component !== "broadcast-tree") continue
     const { node } = fault
-    const before = last.get(node)
-    last.set(node, atMs)
-    if (before === undefined || atMs - before > Parts.crashPeriodMs + strikeMs) continue
-    out.set(node, [...(out.get(node) ?? []), from + atMs])
+    const [before, until] = [last.get(node), struckUntil(pauses.get(node) ?? [], atMs)]
+    last.set(node, until)
+    if (before === undefined || atMs - before > Parts.crashPeriodMs) continue
+    out.set(node, [...(out.get(node) ?? []), { from: from + atMs, to: from + until }])
   }
   return out
 }
 
-/** Until when a broadcast of `at` is held by an origin that lost its payloads at these times; Infinity if it did not. */
-export const heldUntil = (lost: ReadonlyArray<number>, at: number): number =>
-  lost.find((time) => at < time + strikeMs) ?? Number.POSITIVE_INFINITY
+/** Until when a broadcast of `at` is held by an origin that lost its payloads in these intervals; Infinity if it did not. */
+export const heldUntil = (lost: ReadonlyArray<Interval>, at: number): number =>
+  lost.find(({ to }) => at < to)?.from ?? Number.POSITIVE_INFINITY
+
+/** When what is asked for at `atMs` has struck, at the latest: what stands still takes no step. */
+const struckUntil = (pauses: ReadonlyArray<Interval>, atMs: number): number => {
+  let [time, leftMs] = [atMs, strikeMs]
+  for (const { from, to } of pauses) {
+    if (to <= time) continue
+    const runsMs = Math.max(0, from - time)
+    if (runsMs > leftMs) break
+    leftMs -= runsMs
+    time = to
+  }
+  return time + leftMs
+}
+
+/** When the process of each stood still, as far as the faults say. */
+const pausesOf = (faults: AgentFaults.Scenario): ReadonlyMap<string, ReadonlyArray<Interval>> => {
+  const since = new Map<string, number>()
+  const out = new Map<string, Array<Interval>>()
+  for (const { atMs, fault } of faults) {
+    if (fault._tag === "Pause" && !since.has(fault.node)) since.set(fault.node, atMs)
+    if (fault._tag !== "Resume" && fault._tag !== "Crash") continue
+    const from = since.get(fault.node)
+    if (from === undefined) continue
+    since.delete(fault.node)
+    out.set(fault.node, [...(out.get(fault.node) ?? []), { from, to: atMs }])
+  }
+  return out
+}
 
 /** What two lists of intervals have in common. */
 export const both = (one: ReadonlyArray<Interval>, other: ReadonlyArray<Interval>): ReadonlyArray<Interval> =>
