@@ -230,12 +230,13 @@ const stopMember = (fleet: AgentFleet, member: Member): Effect.Effect<void> =>
   Effect.suspend(() => {
     const { run } = member
     if (run === undefined) return Effect.void
+    // First: what it answers while it ends is none of its run's.
+    member.run = undefined
     if (run.gate.isShut) {
       // Its fibers must run to end. Its links are broken first, so that they have nobody to tell.
       fleet.network.reset(member.host)
       goOn(fleet, member, run)
     }
-    member.run = undefined
     return Scope.close(run.scope, Exit.void)
   })
 

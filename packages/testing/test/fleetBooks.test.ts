@@ -64,3 +64,20 @@ describe("a start", () => {
       })
     ))
 })
+
+describe("what is stored", () => {
+  it("is not owed by whose power went before it answered", () => {
+    const at = (atMs: number, fault: (name: string) => Fault.Fault) =>
+      Fault.at(atMs, ...["n0", "n1", "n2"].map((name) => fault(name)))
+    // Writes end while the process stands still, and it answers in the moment in which it ends.
+    const faults = [10_000, 25_000, 40_000].flatMap((atMs) =>
+      at(atMs, (name) => Fault.stallDisk(name, 3000)).concat(
+        at(atMs + 2900, Fault.pause),
+        at(atMs + 6000, (name) => Fault.crash(name)),
+        at(atMs + 6500, (name) => Fault.restart(name))
+      )
+    )
+    const outcome = Fleet.fleet.run({ seed: 1, size: 3, minutes: 1, faults })
+    assert.deepStrictEqual(outcome.broken, [])
+  })
+})

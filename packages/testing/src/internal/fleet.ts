@@ -258,17 +258,20 @@ const watch = (
 // ---------------------------------------------------------------------------------------------------------------------
 
 const broadcast = (stage: Stage) =>
-  every(stage, broadcastMs, anySender, (run, index) =>
-    Effect.flatMap(run.agent.broadcast({ from: index, number: stage.counts.requests }), (id) =>
-      Effect.map(Clock.currentTimeMillis, (at) => void stage.sent.push({ id, origin: index, run, at }))
+  every(stage, broadcastMs, anySender, (run, origin) =>
+    Effect.map(
+      run.agent.broadcast({ from: origin, number: stage.counts.requests }),
+      (id) => (at) => void stage.sent.push({ id, origin, run, at })
     )
   )
 
 const record = (stage: Stage) =>
   every(stage, eventMs, anybody, ({ agent }, origin) =>
-    Effect.flatMap(
+    Effect.map(
       agent.sendEvent({ app: "scenario", severity: "info", body: `${stage.counts.requests}`, attributes: {} }),
-      ({ id }) => Effect.map(Clock.currentTimeMillis, (at) => void stage.events.push({ id, origin, at }))
+      ({ id }) =>
+        (at) =>
+          void stage.events.push({ id, origin, at })
     )
   )
 
@@ -277,8 +280,11 @@ const set = (stage: Stage) =>
     const number = stage.counts.requests
     const key = stage.draw(2) === 0 ? `shared/${stage.draw(sharedKeys)}` : `own/${number}`
     const change: Agent.ConfigChange = { key, value: `${number}`, selector: "", author: "scenario", note: "" }
-    return Effect.flatMap(agent.setConfig(change), ({ revision }) =>
-      Effect.map(Clock.currentTimeMillis, (at) => void stage.settings.push({ key, revision, origin, at }))
+    return Effect.map(
+      agent.setConfig(change),
+      ({ revision }) =>
+        (at) =>
+          void stage.settings.push({ key, revision, origin, at })
     )
   })
 
@@ -287,12 +293,15 @@ const anybody = ({ draw, fleet }: Stage): number => draw(fleet.members.length)
 const anySender = (stage: Stage): number =>
   stage.draw(4) === 0 ? anybody(stage) : stage.draw(Math.min(senders, stage.fleet.members.length))
 
+/** Notes what was accepted at a time. */
+type Book = (at: number) => void
+
 /** Asks an agent, again and again, and goes on; what is refused, because a component crashed or a host died, is told so. */
 const every = (
   stage: Stage,
   ms: number,
   who: (stage: Stage) => number,
-  ask: (run: AgentFleet.Run, index: number) => Effect.Effect<void, Agent.Unavailable | Agent.InvalidInput>
+  ask: (run: AgentFleet.Run, index: number) => Effect.Effect<Book, Agent.Unavailable | Agent.InvalidInput>
 ) =>
   Effect.gen(function* () {
     const { broken, counts, draw, fleet } = stage
@@ -301,7 +310,11 @@ const every = (
     const { run } = member ?? {}
     if (member === undefined || run === undefined) return
     counts.requests++
-    const asked = Effect.match(ask(run, member.index), {
+    const booked = Effect.flatMap(ask(run, member.index), (book) =>
+      // What an agent says in the moment in which its power goes nobody hears, and its disk may not have it.
+      Effect.map(Clock.currentTimeMillis, (at) => (member.run === run ? book(at) : undefined))
+    )
+    const asked = Effect.match(booked, {
       onSuccess: () => void counts.answered++,
       onFailure: (error) => {
         counts.answered++
