@@ -1,11 +1,11 @@
 /**
  * Connections within one process: the transport of tests, and of fleets that need no sockets.
  *
- * It loses nothing, and has only the latency that it is given; but it has hosts, between which the network can be cut, one
- * way or both: then bytes wait, as they do in TCP, and a dial goes unanswered; weather, in which they are late and
- * connections are torn; connections that a router forgets; and processes that stand still. Buffers are bounded, so that a
- * slow reader stops its writer as a socket does. Acknowledgements are not modelled: over a link that is cut one way, what
- * flows the other way is not held back.
+ * By itself it loses nothing, and has only the latency that it is given; but it has hosts, between which the network can be cut,
+ * one way or both: then bytes wait, as they do in TCP, and a dial goes unanswered; weather, in which they are late and
+ * connections are torn; connections that a router forgets; and processes that stand still. What is under way in a connection
+ * that is torn or forgotten may be lost. Buffers are bounded, so that a slow reader stops its writer as a socket does.
+ * Acknowledgements are not modelled: over a link that is cut one way, what flows the other way is not held back.
  *
  * @since 0.1.0
  */
@@ -26,10 +26,10 @@ import { backlogMax, type Connection, DialError, ListenError, type Listener, Tra
  * - `setWeather`: of what goes from the first to the second. Undefined ends it, `clearWeather` ends all.
  * - `reset`: breaks every open connection between two hosts, at both ends; without a second host, every one of the first.
  * - `halfOpen`: through every open connection between them nothing passes any more, as when a router has forgotten it: what has
- *   arrived is there, what is under way is lost, and so is the end. New ones are as ever. `told`: the first host finds it reset;
- *   the other, and with `nobody` both, never hear of it.
+ *   arrived is there, what is under way is lost, and so is the end. Where the way is cut, all that was not read counts as under
+ *   way. New ones are as ever. `told`: the first host finds it reset; the other, and with `nobody` both, never hear of it.
  * - `pause`: the process on a host stands still. Connections to it are opened and bytes are taken, as its system does that, up
- *   to the bounds; until `resume` it reads and accepts nothing, and no write of it returns.
+ *   to the bounds, beyond which a dial goes unanswered; until `resume` it reads and accepts nothing, and no write of it returns.
  * - `exchange`: of two hosts that nobody uses, what is cut or in bad weather at one of them is so at the other.
  *
  * @since 0.1.0
@@ -196,10 +196,14 @@ const listen = Effect.fnUntraced(function* (
   yield* Effect.acquireRelease(
     Effect.sync(() => {
       network.listeners.set(address, (from, post) => {
+        // Before there is a line, of which nobody would hold the ends.
+        if (Queue.isFullUnsafe(backlog)) {
+          dropped++
+          return undefined
+        }
         const [near, far] = Line.connect(network, from, host, address, post)
-        if (Queue.offerUnsafe(backlog, far)) return near
-        dropped++
-        return undefined
+        Queue.offerUnsafe(backlog, far)
+        return near
       })
     }),
     () =>
@@ -249,10 +253,13 @@ const dial = Effect.fnUntraced(function* (
   if (!parsed.ok) return yield* new DialError({ reason: "InvalidAddress", address: text, message: parsed.reason })
   const address = Address.format(parsed.value)
   const there = parsed.value.host
+  const { connectTimeoutMs } = network.config
+  const unanswered = (ms: number): Effect.Effect<never, DialError> => {
+    const message = `${address} did not answer within ${connectTimeoutMs} ms`
+    return Effect.andThen(Effect.sleep(ms), new DialError({ reason: "Unreachable", address: text, message }))
+  }
   if (network.cuts.has(Line.way(host, there)) || network.cuts.has(Line.way(there, host))) {
-    yield* Effect.sleep(network.config.connectTimeoutMs)
-    const message = `${address} did not answer within ${network.config.connectTimeoutMs} ms`
-    return yield* new DialError({ reason: "Unreachable", address: text, message })
+    return yield* unanswered(connectTimeoutMs)
   }
   if (!network.hosts.has(there)) {
     const message = `there is no host ${there}`
@@ -263,6 +270,9 @@ const dial = Effect.fnUntraced(function* (
   if (roundTripMs > 0) yield* Effect.sleep(roundTripMs)
   const connection = network.listeners.get(address)?.(host, post)
   if (connection === undefined) {
+    // The system of a process that stands still opens what its backlog has room for, and keeps silent beyond.
+    const isSilent = network.paused.has(there) && network.listeners.has(address)
+    if (isSilent) return yield* unanswered(Math.max(0, connectTimeoutMs - roundTripMs))
     return yield* new DialError({ reason: "Refused", address: text, message: `nobody listens on ${address}` })
   }
   yield* Effect.addFinalizer(() => connection.close)

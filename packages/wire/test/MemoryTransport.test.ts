@@ -260,6 +260,23 @@ describe("hosts that change places", () => {
   )
 })
 
+describe("a full backlog", () => {
+  it.effect("refuses dials, and nothing is left of them", () =>
+    Effect.gen(function* () {
+      const { alice, listener, network } = yield* connected()
+      for (let n = 0; n < Transport.backlogMax; n++) yield* alice.dial("bob:7740")
+      const lines = network.state.lines.size
+      assert.strictEqual(lines, Transport.backlogMax + 1)
+      assert.strictEqual((yield* Effect.flip(alice.dial("bob:7740"))).reason, "Refused")
+      assert.strictEqual(network.state.lines.size, lines)
+      assert.strictEqual(listener.dropped(), 1)
+      // There is room again.
+      yield* listener.accept
+      yield* alice.dial("bob:7740")
+    })
+  )
+})
+
 describe("a process that stands still", () => {
   it.effect("that is interrupted while it accepts closes what it would have accepted", () =>
     Effect.gen(function* () {
@@ -289,6 +306,30 @@ describe("a process that stands still", () => {
       assert.deepStrictEqual(yield* Fiber.join(reading), [[1], [2], [3]])
       yield* Fiber.join(stalled)
       yield* Fiber.join(accepting)
+    })
+  )
+
+  it.effect("leaves dials beyond its backlog unanswered", () =>
+    Effect.gen(function* () {
+      const { alice, listener, network } = yield* connected(slow)
+      network.pause("bob")
+      const dialing = yield* Effect.forkChild(
+        Effect.forEach(Array.from({ length: Transport.backlogMax }), () => alice.dial("bob:7740"), {
+          concurrency: "unbounded"
+        })
+      )
+      yield* TestClock.adjust(2 * latencyMs)
+      yield* Fiber.join(dialing)
+      const beyond = yield* Effect.forkChild(Effect.flip(alice.dial("bob:7740")))
+      yield* TestClock.adjust(MemoryTransport.defaults.connectTimeoutMs - 1)
+      assert.isUndefined(beyond.pollUnsafe())
+      yield* TestClock.adjust(1)
+      assert.strictEqual((yield* Fiber.join(beyond)).reason, "Unreachable")
+      assert.strictEqual(listener.dropped(), 1)
+      network.resume("bob")
+      const refused = yield* Effect.forkChild(Effect.flip(alice.dial("bob:7740")))
+      yield* TestClock.adjust(2 * latencyMs)
+      assert.strictEqual((yield* Fiber.join(refused)).reason, "Refused")
     })
   )
 

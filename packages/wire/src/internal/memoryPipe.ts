@@ -84,7 +84,10 @@ export const change = (pipe: Pipe, state: "ended" | "broken", { deliver, now }: 
   deliver(pipe, pipe.stateDue)
 }
 
-/** What has not arrived by then (undefined: nothing has) never will, and neither will anything else. */
+/**
+ * What has not arrived by then never will, and neither will anything else. Undefined: the way is cut, and when it was is not
+ * known here; nothing has arrived that was not read.
+ */
 export const lose = (pipe: Pipe, time: number | undefined): void => {
   const hasArrived = (due: number): boolean => time !== undefined && (!pipe.timed || due <= time)
   const late = pipe.chunks.findIndex((_, index) => !hasArrived(pipe.dues[index] ?? 0))
