@@ -164,3 +164,12 @@ export const specs: { readonly [C in Component]: Spec<C> } = {
   clock: { ...Clock, input: (event, at) => ({ now: at.now, event, wall: at.wall, reading: at.reading }) },
   facts: { ...Facts, input: factsInput }
 }
+
+/**
+ * Whether data were refused since a later version may say more than this one understands: such a frame is counted and dropped,
+ * and any other refusal ends its link.
+ *
+ * @since 0.1.0
+ */
+export const isUnknownKind = (decoded: Codec.Decoded<unknown>): boolean =>
+  !decoded.ok && decoded.reason.startsWith("unknown kind")

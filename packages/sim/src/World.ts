@@ -88,6 +88,7 @@ export const make = <P extends Protocol>(options: Options<P>): World<P> => {
       garbled: 0,
       resets: 0,
       overflows: 0,
+      violations: 0,
       dials: 0,
       dialsFailed: 0,
       writes: 0,
@@ -459,9 +460,22 @@ export const forge = <P extends Protocol>(
   to: NodeId.NodeId,
   message: P["message"]
 ): boolean => {
-  const end = endsOf(world, from, to).find(({ phase }) => phase === "open")
+  const end = openEnd(world, from, to)
   if (end?.run === undefined) return false
   Links.send(world.core, end.run, end.link, message)
+  return true
+}
+
+/**
+ * Lets come to `to` on a link of `from` what is no frame: behind what is under way, and then `to` closes the link for a
+ * `violation`, as the shell of an agent does by itself. False if there is no open link.
+ *
+ * @since 0.1.0
+ */
+export const forgeRubbish = <P extends Protocol>(world: World<P>, from: NodeId.NodeId, to: NodeId.NodeId): boolean => {
+  const end = openEnd(world, from, to)
+  if (end === undefined) return false
+  Links.sendRubbish(world.core, end)
   return true
 }
 
@@ -600,6 +614,10 @@ const endsOf = <P extends Protocol>(world: World<P>, id: NodeId.NodeId, other: N
   [...(hostOf(world, id).run?.links.values() ?? [])].filter(
     (end) => other === undefined || end.other?.host.id === other
   )
+
+/** The first of its links to `other` that is open. */
+const openEnd = <P extends Protocol>(world: World<P>, id: NodeId.NodeId, other: NodeId.NodeId) =>
+  endsOf(world, id, other).find(({ phase }) => phase === "open")
 
 const bothWays = <A>(one: A, other: A): ReadonlyArray<readonly [A, A]> => [
   [one, other],

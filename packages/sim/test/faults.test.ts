@@ -297,6 +297,42 @@ describe("a forged frame", () => {
   })
 })
 
+describe("what is no frame", () => {
+  it("comes behind what is under way, and its receiver closes the link for it", () => {
+    const set = linked({}, 3)
+    act(set, 0, say(1, 1))
+    World.pass(set.world, 0)
+    assert.isTrue(World.forgeRubbish(set.world, zero, one))
+    assert.isFalse(World.forgeRubbish(set.world, two, one))
+    act(set, 0, say(1, 2))
+    World.pass(set.world, 100)
+    assert.deepStrictEqual(numbers(set, 1), [1])
+    assert.deepStrictEqual(events(set, 1).at(-1), {
+      _tag: "LinkDown",
+      link: 1,
+      reason: { _tag: "Local", reason: "violation" }
+    })
+    assert.deepStrictEqual(events(set, 0).at(-1), {
+      _tag: "LinkDown",
+      link: 1,
+      reason: { _tag: "ClosedByPeer", reason: "violation" }
+    })
+    assert.strictEqual(World.counters(set.world).violations, 1)
+  })
+
+  it("waits while its receiver stands still", () => {
+    const set = linked()
+    World.pause(set.world, one)
+    World.forgeRubbish(set.world, zero, one)
+    World.forgeRubbish(set.world, zero, one)
+    World.pass(set.world, 100)
+    assert.strictEqual(World.counters(set.world).violations, 0)
+    World.resume(set.world, one)
+    World.pass(set.world, 100)
+    assert.strictEqual(World.counters(set.world).violations, 1)
+  })
+})
+
 describe("faults in time", () => {
   const forth = { fromMs: 1000, forMs: 500 }
 

@@ -21,7 +21,7 @@ import * as Faults from "./internal/faultSchema.ts"
  * - `SetConfig`: a key of the fleet's configuration.
  * - `Leave`: says goodbye and ends, as `Agent.leave` does.
  * - `Fail`: a component crashes, the next time it gets to that point.
- * - `Poison`: `from` sends `to`, or another one that it has a link to, what no honest member sends.
+ * - `Poison`: see `Poisoning`.
  *
  * @since 0.1.0
  * @category models
@@ -36,31 +36,48 @@ export type Deed =
       readonly component: Component.Component
       readonly at: Member.CrashPoint
     }
-  | {
-      readonly _tag: "Poison"
-      readonly from: number
-      readonly to: number
-      readonly what: Poison
-      readonly seed: number
-    }
+  | Poisoning<number>
 
 /**
- * What a faulty or hostile member sends.
- *
- * - `garbage`: frames that are none: of unknown kinds, with fields missing, of the wrong type, without end.
- * - `announcements`: of broadcasts that do not exist.
- * - `shuffles`: with nodes that do not exist, from origins that do not exist.
- * - `walks`: of joins of nodes that do not exist, with far too many hops to go.
- * - `spoofs`: joins, requests and answers in the name of another member.
- * - `grafts`: requests for broadcasts that do not exist, denials and prunes that nobody asked for.
+ * `from` sends `to`, or another one that it has a link to, what no honest member sends: a few of `what`, by the seed. The same
+ * befalls whole agents (`AgentFaults`), whose nodes have names.
  *
  * @since 0.1.0
  * @category models
  */
-export type Poison = (typeof poisons)[number]
+export interface Poisoning<Node> {
+  readonly _tag: "Poison"
+  readonly from: Node
+  readonly to: Node
+  readonly what: Poison
+  readonly seed: number
+}
 
-/** @since 0.1.0 */
+/**
+ * What a faulty or hostile member sends. What cannot be read ends the link, at the receiver, for a `violation`; but a kind of
+ * frame that nobody knows is dropped, since a later version may say more.
+ *
+ * - `garbage`: frames that are none: of unknown kinds, with fields missing, of the wrong type, without end.
+ * - `announcements`: of broadcasts that do not exist.
+ * - `shuffles`: with nodes that do not exist, from origins that do not exist.
+ * - `walks`: of joins of nodes that do not exist, with far too many hops to go; of some, with more than a frame may say.
+ * - `spoofs`: joins, requests and answers in the name of another member.
+ * - `grafts`: requests for broadcasts that do not exist, denials and prunes that nobody asked for.
+ * - `kinds`: frames of kinds that nobody knows.
+ * - `channels`: frames on channels that do not exist.
+ * - `bytes`: noise, with and without an honest length before it.
+ * - `oversize`: the length of a frame that nobody takes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Poison = (typeof poisons)[number] | (typeof spoilt)[number]
+
+/** What plans are drawn from. @since 0.1.0 */
 export const poisons = ["garbage", "announcements", "shuffles", "walks", "spoofs", "grafts"] as const
+
+/** What differs for whole agents only: a member sees no more of these than of `garbage`. @since 0.1.0 */
+export const spoilt = ["kinds", "channels", "bytes", "oversize"] as const
 
 /** @since 0.1.0 @category models */
 export interface Plan {
@@ -108,6 +125,15 @@ const member = count(2 * twins)
 const members = Schema.Array(member)
 const atMs = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: bounds.quietAtMs }))
 
+/** For nodes as a file names them. @since 0.1.0 */
+export const poisoning = <Node extends Schema.Top>(node: Node) =>
+  Schema.TaggedStruct("Poison", {
+    from: node,
+    to: node,
+    what: Schema.Literals([...poisons, ...spoilt]),
+    seed: Schema.Int
+  })
+
 const DeedSchema = Schema.Union([
   Schema.TaggedStruct("Broadcast", { member, count: count(1000) }),
   Schema.TaggedStruct("SetConfig", { member, key: Schema.String }),
@@ -117,12 +143,7 @@ const DeedSchema = Schema.Union([
     component: Schema.Literals(["view-manager", "shuffler", "broadcast-tree", "lazy-push-repair", "clock", "facts"]),
     at: Schema.Literals(["before", "committed", "acting"])
   }),
-  Schema.TaggedStruct("Poison", {
-    from: member,
-    to: member,
-    what: Schema.Literals(poisons),
-    seed: Schema.Int
-  })
+  poisoning(member)
 ])
 
 /** `S` when its type and `A` are the same type, else nothing: a field that is missing here or there does not build. */

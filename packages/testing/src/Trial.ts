@@ -18,7 +18,7 @@ import { Query } from "@starling/fleet"
 import { LazyPushRepair, MessageId, ViewManager } from "@starling/gossip"
 import type { NodeId } from "@starling/machine"
 import { Fault, Regions, World } from "@starling/sim"
-import { brew } from "./internal/poison.ts"
+import * as Poison from "./internal/poison.ts"
 import * as MemberFleet from "./MemberFleet.ts"
 import type * as Plan from "./Plan.ts"
 import { twins } from "./Plan.ts"
@@ -69,8 +69,8 @@ interface Trial {
   /** How often each broadcast was put on a link. */
   readonly payloads: Map<string, number>
   readonly twice: Array<string>
-  /** Frames that were forged: without a link between the two there are none. */
-  forged: number
+  /** Frames that were forged; what nobody reads, as it is of no known kind; what ends a link. None without a link. */
+  readonly poisoned: { forged: number; unknown: number; rubbish: number }
 }
 
 /**
@@ -102,7 +102,8 @@ export const run = (plan: Plan.Plan): Outcome => {
       deeds: plan.deeds.length,
       running: World.running(world).length,
       broadcasts: trial.sent.size,
-      forged: trial.forged,
+      ...trial.poisoned,
+      violations: World.counters(world).violations,
       healedMs: early ?? late ?? healMs,
       rounds: rounds ?? -1,
       events: World.counters(world).events
@@ -170,7 +171,7 @@ const make = (plan: Plan.Plan): Trial => {
       }
     }
   })
-  const trial: Trial = { plan, fleet, lives, sent, payloads, twice, forged: 0 }
+  const trial: Trial = { plan, fleet, lives, sent, payloads, twice, poisoned: { forged: 0, unknown: 0, rubbish: 0 } }
   Fault.schedule(
     fleet.world,
     plan.faults.map(({ atMs, fault }) => ({ atMs, fault: Fault.map(fault, (member) => idOf(trial, member)) }))
@@ -250,10 +251,27 @@ const perform = (trial: Trial, deed: Plan.Deed): void => {
       const links = from === undefined ? [] : World.links(world, from)
       const to = links.find(({ peer }) => peer === idOf(trial, deed.to)) ?? links[deed.seed % links.length]
       if (from === undefined || to === undefined) return
-      for (const frame of brew(deed.what, deed.seed, fleet.peers)) {
-        if (World.forge(world, from, to.peer, frame)) trial.forged++
-      }
+      for (const dose of Poison.brew(deed.what, deed.seed, fleet.peers)) poison(trial, from, to.peer, dose)
     }
+  }
+}
+
+const poison = (
+  { fleet: { world }, poisoned }: Trial,
+  from: NodeId.NodeId,
+  to: NodeId.NodeId,
+  dose: Poison.Dose
+): void => {
+  const effect = Poison.effectOf(dose)
+  switch (effect._tag) {
+    case "Frame":
+      if (World.forge(world, from, to, effect.frame)) poisoned.forged++
+      return
+    case "Dropped":
+      poisoned.unknown++
+      return
+    case "Rubbish":
+      if (World.forgeRubbish(world, from, to)) poisoned.rubbish++
   }
 }
 

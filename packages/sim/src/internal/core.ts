@@ -105,6 +105,8 @@ export type Content<P extends Protocol> =
   | { readonly _tag: "Welcome" }
   | { readonly _tag: "Refusal"; readonly failure: Machine.OpenFailure }
   | { readonly _tag: "Frame"; readonly message: P["message"] }
+  /** What the receiver cannot read as a frame. */
+  | { readonly _tag: "Rubbish" }
   | { readonly _tag: "Goodbye"; readonly reason: Machine.CloseReason }
   | { readonly _tag: "Reset" }
 

@@ -178,7 +178,8 @@ export interface JoinOptions<P extends Protocol> {
 
 /**
  * `dropped`: frames sent on a link that this end, or arrived at one that the other end, had finished. `garbled`: lost in
- * `carry`. `writesLost`: to crashes. `overflows`: links ended because `queueMax` was reached.
+ * `carry`. `writesLost`: to crashes. `overflows`: links ended because `queueMax` was reached. `violations`: links that
+ * their receiver ended because of what is no frame.
  *
  * @since 0.1.0
  * @category models
@@ -193,6 +194,7 @@ export type Counters = Readonly<
     | "garbled"
     | "resets"
     | "overflows"
+    | "violations"
     | "dials"
     | "dialsFailed"
     | "writes"

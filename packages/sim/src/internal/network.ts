@@ -73,6 +73,10 @@ export const send = <P extends Protocol>(
   }
 }
 
+/** Something that is no frame leaves on a link, in its place among the frames. */
+export const sendRubbish = <P extends Protocol>(core: Core<P>, end: End<P>): void =>
+  transmit(core, end, { _tag: "Rubbish" })
+
 export const close = <P extends Protocol>(
   core: Core<P>,
   run: Run<P>,
@@ -221,6 +225,14 @@ const receive = <P extends Protocol>(core: Core<P>, to: End<P>, from: End<P>, co
     case "Frame":
       if (to.phase === "open" && to.run !== undefined) {
         return core.dispatch(to.run, { _tag: "Received", link: to.link, message: content.message })
+      }
+      core.counters.dropped++
+      return answerOrphan(core, to)
+    case "Rubbish":
+      // The shell ends such a link by itself, before any machine sees what came.
+      if (to.phase === "open" && to.run !== undefined) {
+        core.counters.violations++
+        return close(core, to.run, to.link, "violation")
       }
       core.counters.dropped++
       return answerOrphan(core, to)

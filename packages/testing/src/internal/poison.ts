@@ -1,17 +1,22 @@
 /**
- * Frames that no honest member sends, by a seed: for `Poison` of a plan.
+ * What no honest member sends, by a seed: for `Poison` of a plan, and as it befalls whole agents.
  *
- * What they may do is use up time and place within the bounds that members have, and no more. So none of them is a forged
- * broadcast of a member that exists, or accuses one: against a member that lies about others nothing here is armed.
+ * What it may do is use up time and place within the bounds that members have, and end the link that it came on. So none of it
+ * is a forged broadcast of a member that exists, or accuses one: against a member that lies about others nothing here is armed.
  */
 import type { LazyPushRepair, MessageId } from "@starling/gossip"
 import { type NodeId, type Peer, Rng } from "@starling/machine"
 import { Component, type Wiring } from "@starling/member"
-import * as MemberFleet from "../MemberFleet.ts"
+import { Frame, Pack } from "@starling/wire"
 import type { Poison } from "../Plan.ts"
 
 /** Of each kind so many at once; our choice, and more of what is cheap. */
-const frames = 20
+const doses = 20
+
+/** What is put on a link: plain data on a channel, as honest frames are, or bytes that are none. */
+export type Dose =
+  | { readonly _tag: "Data"; readonly channel: number; readonly data: unknown }
+  | { readonly _tag: "Bytes"; readonly bytes: Uint8Array }
 
 interface Brew {
   readonly members: ReadonlyArray<Peer.Peer>
@@ -19,7 +24,7 @@ interface Brew {
 }
 
 /** `members`: who there is, for those who act in the name of others. */
-export const brew = (what: Poison, seed: number, members: ReadonlyArray<Peer.Peer>): ReadonlyArray<Wiring.Frame> => {
+export const brew = (what: Poison, seed: number, members: ReadonlyArray<Peer.Peer>): ReadonlyArray<Dose> => {
   let rng = Rng.make(`${seed}/poison`)
   const draw = (bound: number): number => {
     const [value, next] = Rng.nextInt(rng, bound)
@@ -27,11 +32,33 @@ export const brew = (what: Poison, seed: number, members: ReadonlyArray<Peer.Pee
     return value
   }
   const kinds = recipes[what]
-  const made = Array.from({ length: frames }, () => kinds[draw(kinds.length)]?.({ members, draw }))
-  return made.filter((frame) => frame !== undefined)
+  return Array.from({ length: doses }, () => (kinds[draw(kinds.length)] as Recipe)({ members, draw }))
 }
 
-type Recipe = (brew: Brew) => Wiring.Frame | undefined
+/** What a dose is to who receives it; `Dropped`: it is counted, and nothing else happens; `Rubbish`: it ends the link. */
+export type Effect =
+  | { readonly _tag: "Frame"; readonly frame: Wiring.Frame }
+  | { readonly _tag: "Dropped" }
+  | { readonly _tag: "Rubbish" }
+
+/** As the links of an agent take it, through the same decoders. */
+export const effectOf = (dose: Dose): Effect => {
+  const channel = dose._tag === "Data" ? Component.ofChannel(dose.channel) : undefined
+  if (dose._tag === "Bytes" || channel === undefined) return { _tag: "Rubbish" }
+  const message = Component.specs[channel].decode(dose.data)
+  if (message.ok) return { _tag: "Frame", frame: { channel, message: message.value } as Wiring.Frame }
+  return { _tag: Component.isUnknownKind(message) ? "Dropped" : "Rubbish" }
+}
+
+/** As it goes over a connection. */
+export const bytesOf = (dose: Dose): Uint8Array => {
+  if (dose._tag === "Bytes") return dose.bytes
+  const bytes = Frame.encode(dose.channel, dose.data)
+  if (!bytes.ok) throw new Error(`a poison that cannot be sent: ${bytes.reason}`)
+  return bytes.value
+}
+
+type Recipe = (brew: Brew) => Dose
 
 /** Twelve hexadecimal digits that no member has: theirs end in their small numbers. */
 const nobody = ({ draw }: Brew): NodeId.NodeId => `ffff${(draw(2 ** 31) + 2 ** 31).toString(16)}`
@@ -81,25 +108,73 @@ const junk = (brew: Brew, depth = 0): unknown => {
 const anyChannel = ({ draw }: Brew): Component.Component =>
   Component.components[draw(Component.components.length)] as Component.Component
 
-/** Honest frames, some of whose fields are spoilt; those that are still frames but lie are left out. */
+const on = (component: Component.Component, data: unknown): Dose => ({
+  _tag: "Data",
+  channel: Component.channels[component],
+  data
+})
+
+/** A kind that nobody knows. */
+const unknownKind: Recipe = (brew) => on(anyChannel(brew), [100 + brew.draw(1000), junk(brew)])
+
+/** Honest frames, some of whose fields are spoilt; a few are still frames, and lie. */
 const garbage: ReadonlyArray<Recipe> = [
-  // A kind that nobody knows.
-  (brew) => MemberFleet.decoded(anyChannel(brew), [100 + brew.draw(1000), junk(brew)]),
+  unknownKind,
   // Not even a list.
-  (brew) => MemberFleet.decoded(anyChannel(brew), junk(brew)),
+  (brew) => on(anyChannel(brew), junk(brew)),
   // A list that does not end.
   (brew) =>
-    MemberFleet.decoded(
+    on(
       anyChannel(brew),
       Array.from({ length: 20_000 }, () => 0)
     ),
   // A known kind with fields that are none.
-  (brew) => MemberFleet.decoded("shuffler", [brew.draw(2), junk(brew), junk(brew), junk(brew), junk(brew)]),
-  (brew) => MemberFleet.decoded("lazy-push-repair", [brew.draw(2), junk(brew)]),
-  (brew) => MemberFleet.decoded("broadcast-tree", [1 + brew.draw(4), junk(brew)])
+  (brew) => on("shuffler", [brew.draw(2), junk(brew), junk(brew), junk(brew), junk(brew)]),
+  (brew) => on("lazy-push-repair", [brew.draw(2), junk(brew)]),
+  (brew) => on("broadcast-tree", [1 + brew.draw(4), junk(brew)])
 ]
 
-const announcements: ReadonlyArray<Recipe> = [
+const noise = ({ draw }: Brew): ReadonlyArray<number> => Array.from({ length: 1 + draw(200) }, () => draw(256))
+
+/** A frame by its length, whatever is in it. */
+const framed = (content: ArrayLike<number>): Uint8Array => {
+  const bytes = new Uint8Array(Frame.prefixBytes + content.length)
+  Frame.put(bytes, 0, Uint8Array.from(content))
+  return bytes
+}
+
+const spoiltBytes: ReadonlyArray<Recipe> = [
+  (brew) => ({ _tag: "Bytes", bytes: Uint8Array.from(noise(brew)) }),
+  // 0xc1 is no MessagePack.
+  (brew) => ({ _tag: "Bytes", bytes: framed([0xc1, ...noise(brew)]) }),
+  // Plain data, and no frame.
+  (brew) => {
+    const data = Pack.encode({ junk: junk(brew) })
+    return { _tag: "Bytes", bytes: framed(data.ok ? data.value : []) }
+  }
+]
+
+const oversize: ReadonlyArray<Recipe> = [
+  ({ draw }) => {
+    const bytes = new Uint8Array(Frame.prefixBytes + draw(100))
+    new DataView(bytes.buffer).setUint32(0, Frame.frameBytesMax + 1 + draw(2 ** 31))
+    return { _tag: "Bytes", bytes }
+  }
+]
+
+const noChannel: ReadonlyArray<Recipe> = [
+  (brew) => ({ _tag: "Data", channel: 1000 + brew.draw(60_000), data: junk(brew) })
+]
+
+/** What an honest member could say, and none has cause to. */
+type Lie = (brew: Brew) => Wiring.Frame
+
+const lie = (frame: Wiring.Frame): Dose => {
+  const { encode } = Component.specs[frame.channel] as Component.Spec<Component.Component>
+  return on(frame.channel, encode(frame.message as never))
+}
+
+const announcements: ReadonlyArray<Lie> = [
   (brew) => ({ channel: "lazy-push-repair", message: { _tag: "IHave", items: several(brew, 400, announcement) } }),
   (brew) => ({
     channel: "lazy-push-repair",
@@ -113,7 +188,7 @@ const announcements: ReadonlyArray<Recipe> = [
   })
 ]
 
-const shuffles: ReadonlyArray<Recipe> = [
+const shuffles: ReadonlyArray<Lie> = [
   (brew) => ({
     channel: "shuffler",
     message: {
@@ -130,12 +205,12 @@ const shuffles: ReadonlyArray<Recipe> = [
   })
 ]
 
-const walks: ReadonlyArray<Recipe> = [
+const walks: ReadonlyArray<Lie> = [
   (brew) => ({ channel: "view-manager", message: { _tag: "ForwardJoin", peer: stranger(brew), ttl: brew.draw(256) } }),
   (brew) => ({ channel: "view-manager", message: { _tag: "ForwardJoin", peer: anybody(brew), ttl: brew.draw(7) } })
 ]
 
-const spoofs: ReadonlyArray<Recipe> = [
+const spoofs: ReadonlyArray<Lie> = [
   (brew) => ({ channel: "view-manager", message: { _tag: "Join", peer: anybody(brew) } }),
   (brew) => ({ channel: "view-manager", message: { _tag: "Join", peer: stranger(brew) } }),
   (brew) => ({
@@ -161,7 +236,7 @@ const spoofs: ReadonlyArray<Recipe> = [
   })
 ]
 
-const grafts: ReadonlyArray<Recipe> = [
+const grafts: ReadonlyArray<Lie> = [
   (brew) => ({ channel: "broadcast-tree", message: { _tag: "Graft", ids: several(brew, 90, fiction) } }),
   (brew) => ({ channel: "broadcast-tree", message: { _tag: "GraftMiss", ids: several(brew, 90, fiction) } }),
   (brew) => ({ channel: "broadcast-tree", message: { _tag: "Prune", root: anybody(brew).id } }),
@@ -169,11 +244,17 @@ const grafts: ReadonlyArray<Recipe> = [
   (brew) => ({ channel: "broadcast-tree", message: { _tag: "Adopt", root: anybody(brew).id } })
 ]
 
+const lies = (kinds: ReadonlyArray<Lie>): ReadonlyArray<Recipe> => kinds.map((kind) => (brew) => lie(kind(brew)))
+
 const recipes: Readonly<Record<Poison, ReadonlyArray<Recipe>>> = {
   garbage,
-  announcements,
-  shuffles,
-  walks,
-  spoofs,
-  grafts
+  announcements: lies(announcements),
+  shuffles: lies(shuffles),
+  walks: lies(walks),
+  spoofs: lies(spoofs),
+  grafts: lies(grafts),
+  kinds: [unknownKind],
+  channels: noChannel,
+  bytes: spoiltBytes,
+  oversize
 }
