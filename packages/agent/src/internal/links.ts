@@ -4,7 +4,7 @@
  * Frames are decoded here and told to the component of their channel. Work is admitted here and nowhere further in: while
  * a component has much to do, its links are not read, and TCP holds the peer back.
  */
-import { type Codec, type Machine, type Peer } from "@starling/machine"
+import { type Machine, type Peer } from "@starling/machine"
 import { Component, Wiring } from "@starling/member"
 import { Handshake, Link, type Transport } from "@starling/wire"
 import * as Effect from "effect/Effect"
@@ -195,39 +195,40 @@ const serve = (links: Links, link: Link.Link, opener: Opener | undefined): Effec
 const read = (links: Links, entry: Entry, id: Machine.LinkId): Effect.Effect<never, Machine.DownReason> =>
   entry.link.receive.pipe(
     Effect.flatMap((frames) => {
-      for (const frame of frames) dispatch(links, entry, id, frame)
+      // What came behind the frame that ends the link is nobody's, whether it came at once with it or later.
+      for (const frame of frames) if (!dispatch(links, entry, id, frame)) break
       return isBusy(links) ? pause(links) : Effect.void
     }),
     Effect.forever
   )
 
+/** False if it ends the link. */
 const dispatch = (
   links: Links,
   { link, concerned }: Entry,
   id: Machine.LinkId,
   { channel, payload }: Link.Frame
-): void => {
+): boolean => {
   const component = Component.ofChannel(channel)
-  if (component === undefined) return
+  if (component === undefined) return true
   if (isCut(links, link.hello)) {
     links.counters.cutTotal++
-    return
+    return true
   }
   const decoded = Component.specs[component].decode(payload)
   if (decoded.ok) {
     concerned.add(component)
     links.tell({ to: component, event: { _tag: "Received", link: id, message: decoded.value } } as Wiring.Delivery)
-  } else if (isUnknownKind(decoded)) {
+  } else if (Component.isUnknownKind(decoded)) {
     // A later version may say more than this one understands.
     links.counters.unknownKindTotal++
   } else {
     links.counters.malformedTotal++
     link.closeUnsafe("violation")
+    return false
   }
+  return true
 }
-
-const isUnknownKind = (decoded: Codec.Decoded<unknown>): boolean =>
-  !decoded.ok && decoded.reason.startsWith("unknown kind")
 
 const isBusy = (links: Links): boolean => Component.components.some((component) => links.depth(component) > congestedAt)
 
