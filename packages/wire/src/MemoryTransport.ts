@@ -24,12 +24,17 @@ import { backlogMax, type Connection, DialError, ListenError, type Listener, Tra
  * - `heal`: ends every cut between two hosts, or those from the first to the second; `healAll`: every cut there is.
  * - `isCut`: from the first to the second.
  * - `setWeather`: of what goes from the first to the second. Undefined ends it, `clearWeather` ends all.
- * - `reset`: breaks every open connection between two hosts, at both ends; without a second host, every one of the first.
+ * - `reset`: breaks every open connection between two hosts, at both ends; without a second host, every one of the first. What
+ *   was not read when an end sees that is lost, whole writes of it.
  * - `halfOpen`: through every open connection between them nothing passes any more, as when a router has forgotten it: what has
  *   arrived is there, what is under way is lost, and so is the end. Where the way is cut, all that was not read counts as under
  *   way. New ones are as ever. `told`: the first host finds it reset; the other, and with `nobody` both, never hear of it.
  * - `pause`: the process on a host stands still. Connections to it are opened and bytes are taken, as its system does that, up
  *   to the bounds, beyond which a dial goes unanswered; until `resume` it reads and accepts nothing, and no write of it returns.
+ * - `connected`: the hosts to which bytes of the host pass on an open connection, in the order in which these were opened.
+ * - `inject`: bytes that the first host never wrote, on its oldest open connection to the second, in order behind what is under
+ *   way, and so between two writes; a link writes whole frames. False, and nothing is done, without such a connection, or if
+ *   more than the buffer holds would be under way.
  * - `exchange`: of two hosts that nobody uses, what is cut or in bad weather at one of them is so at the other.
  *
  * @since 0.1.0
@@ -46,6 +51,8 @@ export interface Network {
   readonly halfOpen: (a: string, b: string | undefined, who: "told" | "nobody") => void
   readonly pause: (host: string) => void
   readonly resume: (host: string) => void
+  readonly connected: (host: string) => ReadonlyArray<string>
+  readonly inject: (from: string, to: string, bytes: Uint8Array) => boolean
   readonly exchange: (a: string, b: string) => void
   readonly state: State
 }
@@ -80,6 +87,8 @@ export interface State {
   /** Readers to be woken, by the time at which something arrives. */
   readonly arrivals: Map<number, Array<Pipe.Pipe>>
   nextPort: number
+  /** How often bytes were put on a connection that nobody wrote. */
+  injected: number
 }
 
 /** @since 0.1.0 @category constructors */
@@ -94,7 +103,8 @@ export const makeNetwork = (config: Partial<Config> = {}): Network => {
     lines: new Set(),
     arrivals: new Map(),
     // Where systems begin to choose from, too.
-    nextPort: 49152
+    nextPort: 49152,
+    injected: 0
   }
   return {
     state,
@@ -131,6 +141,22 @@ export const makeNetwork = (config: Partial<Config> = {}): Network => {
       state.paused.delete(host)
       for (const accept of waiting) accept()
       for (const line of state.lines) if (joins(line, host, undefined)) line.wake()
+    },
+    connected: (host) => {
+      const others = new Set<string>()
+      for (const {
+        hosts: [one, other],
+        passes
+      } of state.lines) {
+        if ((one === host || other === host) && passes(host)) others.add(one === host ? other : one)
+      }
+      return [...others]
+    },
+    inject: (from, to, bytes) => {
+      const line = [...state.lines].find((line) => joins(line, from, to) && line.passes(from))
+      if (line?.inject(from, bytes) !== true) return false
+      state.injected++
+      return true
     },
     exchange: (a, b) => {
       const other = (host: string): string => (host === a ? b : host === b ? a : host)

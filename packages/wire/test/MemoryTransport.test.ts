@@ -164,15 +164,73 @@ describe("a cut", () => {
 })
 
 describe("torn by weather", () => {
-  it.effect("both ends find it reset, and what was written is gone", () =>
+  it.effect("at its first byte: both ends find it reset, and what was written is gone", () =>
     Effect.gen(function* () {
       const { far, near, network } = yield* connected()
-      const torn = [false, true]
-      network.setWeather("alice", "bob", { lateMs: () => 0, isTorn: () => torn.shift() ?? false })
+      const torn = [undefined, 0]
+      network.setWeather("alice", "bob", { lateMs: () => 0, tornAt: () => torn.shift() })
       yield* near.write(bytes(1))
       assert.deepStrictEqual(yield* Fiber.join(yield* read(far)), [[1]])
       assert.strictEqual((yield* Effect.flip(near.write(bytes(2)))).reason, "reset")
       assert.strictEqual(yield* Fiber.join(yield* read(far)), "reset")
+    })
+  )
+
+  for (const [name, config] of [
+    ["at once", {}],
+    ["after the latency", slow]
+  ] as const) {
+    it.effect(
+      `in the middle of a write: what was written before and its first part are read, then the reset, ${name}`,
+      () =>
+        Effect.gen(function* () {
+          const { far, near, network } = yield* connected(config)
+          const torn = [undefined, 0.5]
+          network.setWeather("alice", "bob", { lateMs: () => 0, tornAt: () => torn.shift() })
+          yield* near.write(bytes(1))
+          const writing = yield* Effect.forkChild(Effect.flip(near.write(bytes(2, 3, 4, 5, 6))))
+          yield* TestClock.adjust(latencyMs + 4)
+          assert.strictEqual((yield* Fiber.join(writing)).reason, "reset")
+          // Nobody was reading meanwhile.
+          assert.deepStrictEqual(yield* Fiber.join(yield* read(far)), [[1], [2, 3]])
+          assert.strictEqual(yield* Fiber.join(yield* read(far)), "reset")
+          assert.strictEqual(yield* Fiber.join(yield* read(near)), "reset")
+        })
+    )
+  }
+})
+
+describe("bytes that nobody wrote", () => {
+  it.effect("arrive in order behind what is under way, on the oldest connection, and cost its writer nothing", () =>
+    Effect.gen(function* () {
+      const { alice, far, listener, near, network } = yield* connected(slow)
+      const dialing = yield* Effect.forkChild(alice.dial("bob:7740"))
+      yield* TestClock.adjust(2 * latencyMs)
+      yield* Fiber.join(dialing)
+      const later = yield* read(yield* listener.accept)
+      assert.deepStrictEqual([network.connected("alice"), network.connected("bob")], [["bob"], ["alice"]])
+      yield* near.write(bytes(1))
+      assert.isTrue(network.inject("alice", "bob", bytes(2, 3)))
+      yield* near.write(bytes(4))
+      yield* TestClock.adjust(latencyMs + 4)
+      assert.deepStrictEqual(yield* Fiber.join(yield* read(far)), [[1], [2, 3], [4]])
+      assert.isUndefined(later.pollUnsafe())
+    })
+  )
+
+  it.effect("are none without an open connection, over one that is forgotten, and beyond the bound", () =>
+    Effect.gen(function* () {
+      const { far, near, network } = yield* connected({ bufferBytes: 3 })
+      assert.isFalse(network.inject("alice", "carol", bytes(1)))
+      assert.isTrue(network.inject("bob", "alice", bytes(1, 2)))
+      assert.isFalse(network.inject("bob", "alice", bytes(3, 4)))
+      assert.deepStrictEqual(yield* Fiber.join(yield* read(near)), [[1, 2]])
+      network.halfOpen("alice", "bob", "nobody")
+      assert.isFalse(network.inject("bob", "alice", bytes(1)))
+      assert.deepStrictEqual(network.connected("bob"), [])
+      yield* near.close
+      yield* far.close
+      assert.isFalse(network.inject("alice", "bob", bytes(1)))
     })
   )
 })

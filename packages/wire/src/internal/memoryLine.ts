@@ -4,21 +4,25 @@ import { type Connection, ConnectionClosed } from "../Transport.ts"
 import * as Pipe from "./memoryPipe.ts"
 
 /**
- * Asked for each write. `lateMs`: it arrives so many milliseconds later than the latency has it; order stays. `isTorn`: it
- * never arrives, since the connection breaks on its way.
+ * Asked for each write. `lateMs`: it arrives so many milliseconds later than the latency has it; order stays. `tornAt`: the
+ * connection breaks on its way, behind this share of its bytes (from 0 up to 1, which is never reached), wherever frames end;
+ * these are read, as is what was written before, and then both ends find it reset. Undefined: it does not break.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Weather {
   readonly lateMs: () => number
-  readonly isTorn?: () => boolean
+  readonly tornAt?: () => number | undefined
 }
 
 export interface Line {
   readonly hosts: readonly [string, string]
   readonly wake: () => void
   readonly break: () => void
+  /** Puts bytes behind those that are under way from that host. False if nothing passes there or the buffer is full. */
+  readonly inject: (from: string, bytes: Uint8Array) => boolean
+  readonly passes: (from: string) => boolean
   /** Nothing passes any more; `told` is the host that finds it reset. */
   readonly forget: (told: string | undefined) => void
 }
@@ -61,8 +65,17 @@ export const connect = (
   }
   /** Hosts that found the connection reset, while the other was not told. */
   const told = new Set<string>()
+  const pipeFrom = (sender: string): Pipe.Pipe => (sender === from ? there : back)
+  const passes = ({ lost, state }: Pipe.Pipe): boolean => state === "open" && !lost
   const line: Line = {
     hosts: [from, host],
+    passes: (sender) => passes(pipeFrom(sender)),
+    inject: (sender, bytes) => {
+      const pipe = pipeFrom(sender)
+      if (!passes(pipe) || pipe.bytes + bytes.length > bufferBytes) return false
+      post.deliver(pipe, Pipe.enqueue(pipe, bytes, 0, post.now))
+      return true
+    },
     wake: wakeAll,
     break: () => {
       for (const pipe of [there, back]) {
@@ -129,11 +142,12 @@ const makeEnd = (ends: Ends): Connection => {
     if (blocked()) return undefined
     const time = inbound.timed ? post.now() : Infinity
     const isSeen = inbound.state !== "open" && inbound.stateDue !== undefined && inbound.stateDue <= time
-    if (isSeen && inbound.state === "broken") return Effect.fail(new ConnectionClosed({ reason: "reset" }))
+    if (isSeen && inbound.state === "broken" && !inbound.torn)
+      return Effect.fail(new ConnectionClosed({ reason: "reset" }))
     const chunks = Pipe.arrived(inbound, time)
     if (chunks.length > 0) return Effect.succeed(chunks)
     const isDone = isSeen && inbound.chunks.length === 0
-    return isDone ? Effect.fail(new ConnectionClosed({ reason: "eof" })) : undefined
+    return isDone ? Effect.fail(new ConnectionClosed({ reason: inbound.torn ? "reset" : "eof" })) : undefined
   }
 
   const room = (): Effect.Effect<void, ConnectionClosed> | undefined => {
@@ -142,6 +156,15 @@ const makeEnd = (ends: Ends): Connection => {
     const isBroken = isTorn() || (outbound.state === "broken" && !blocked())
     if (isBroken) return Effect.fail(new ConnectionClosed({ reason: "reset" }))
     return outbound.bytes <= limit ? Effect.void : undefined
+  }
+
+  /** It breaks behind these bytes. */
+  const tear = (part: Uint8Array): void => {
+    if (!outbound.lost) {
+      outbound.torn = true
+      if (part.length > 0) Pipe.enqueue(outbound, part, 0, post.now)
+    }
+    onTorn()
   }
 
   return {
@@ -167,8 +190,9 @@ const makeEnd = (ends: Ends): Connection => {
           const local = closed || ended
           return resume(Effect.fail(new ConnectionClosed({ reason: local ? "local" : "reset" })))
         }
-        const { isTorn: tears, lateMs } = weather.get(outbound.way) ?? fair
-        if (tears?.() === true) onTorn()
+        const { lateMs, tornAt } = weather.get(outbound.way) ?? fair
+        const share = tornAt?.()
+        if (share !== undefined) tear(bytes.subarray(0, Math.floor(share * bytes.length)))
         else if (outbound.lost) outbound.bytes += bytes.length
         else post.deliver(outbound, Pipe.enqueue(outbound, bytes, lateMs(), post.now))
         const attempt = (): void => {

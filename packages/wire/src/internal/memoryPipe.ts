@@ -17,6 +17,8 @@ export interface Pipe {
   /** What is written here goes nowhere. */
   lost: boolean
   state: "open" | "ended" | "broken"
+  /** It broke behind what had been written: that is read before the break is seen, as it is before an end. */
+  torn: boolean
   /** When the other side can see the state; undefined if never. */
   stateDue: number | undefined
   wakeReader: () => void
@@ -35,6 +37,7 @@ export const make = (way: string, latencyMs: number): Pipe => ({
   bytes: 0,
   lost: false,
   state: "open",
+  torn: false,
   stateDue: 0,
   wakeReader: nobody,
   wakeWriter: nobody
