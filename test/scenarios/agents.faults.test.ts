@@ -5,11 +5,11 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Agent } from "@starling/agent"
 import { Fault } from "@starling/sim"
-import { AgentFaults, AgentFleet, AgentInvariants } from "@starling/testing"
+import { AgentFaults, AgentFleet, AgentInvariants, type Plan } from "@starling/testing"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
-import { joined, told } from "./stories.ts"
+import { joined, told, whole } from "./stories.ts"
 
 /** A neighbour is given up after five seconds of silence. */
 const silenceMs = 5000
@@ -155,12 +155,12 @@ describe("links", () => {
       ))
   }
 
-  it("that weather tears are made anew, and nothing is lost", () =>
+  it("that weather tears, in the middle of a frame, are made anew, and nothing is lost", () =>
     told(5, (fleet) =>
       Effect.gen(function* () {
         yield* joined(fleet)
         const all = fleet.members.map(({ name }) => name)
-        const before = yield* total(fleet, "link_up_total")
+        const [before, cut] = [yield* total(fleet, "link_up_total"), yield* total(fleet, "wire_truncated")]
         yield* befall(fleet, Fault.setWeather(all, all, { resetShare: 0.05 }))
         const ids: Array<string> = []
         for (let n = 0; n < 20; n++) {
@@ -169,6 +169,8 @@ describe("links", () => {
         }
         yield* befall(fleet, Fault.clearAllWeather)
         assert.isAbove(yield* total(fleet, "link_up_total"), before + 5)
+        // Torn in the middle of a frame, which its reader has seen in part.
+        assert.isAbove(yield* total(fleet, "wire_truncated"), cut + 2)
         for (const id of ids) yield* reaches(fleet, id, 3 * silenceMs)
         yield* sound(fleet, silenceMs)
       })
@@ -316,6 +318,110 @@ describe("what cannot be", () => {
           const exit = yield* Effect.exit(AgentFaults.apply(fleet, fault))
           assert.include(String(exit), message)
         }
+      })
+    ))
+})
+
+describe("what nobody honest sends", () => {
+  /** Seeds of so many poisons, a while apart, from each of a fleet to another. */
+  const poisoned = Effect.fnUntraced(function* (fleet: AgentFleet.AgentFleet, what: Plan.Poison, seeds: number) {
+    const size = fleet.members.length
+    for (let seed = 0; seed < seeds; seed++) {
+      yield* befall(fleet, AgentFaults.poison(`n${seed % size}`, `n${(seed + 1) % size}`, what, seed))
+      yield* Effect.sleep(500)
+    }
+  })
+
+  const seeds = 10
+
+  /** By kind, who counts it, and whether it ends the link. */
+  const kinds: ReadonlyArray<readonly [Plan.Poison, ReadonlyArray<string>, boolean]> = [
+    ["garbage", ["link_malformed_total", "link_unknown_kind_total"], true],
+    ["bytes", ["wire_garbage", "wire_oversize"], true],
+    ["oversize", ["wire_oversize"], true],
+    ["channels", ["wire_unknown_channel"], true],
+    ["kinds", ["link_unknown_kind_total"], false]
+  ]
+  const all = [
+    "link_malformed_total",
+    "link_unknown_kind_total",
+    "wire_garbage",
+    "wire_oversize",
+    "wire_unknown_channel"
+  ]
+
+  for (const [what, counters, ends] of kinds) {
+    it(`${what}: is counted, ${ends ? "ends the link" : "is dropped"}, and the fleet is whole`, () =>
+      told(5, (fleet) =>
+        Effect.gen(function* () {
+          yield* joined(fleet)
+          yield* Effect.sleep(silenceMs)
+          const count = () => Effect.forEach(all, (name) => total(fleet, name))
+          const [before, links] = [yield* count(), yield* total(fleet, "link_up_total")]
+          yield* poisoned(fleet, what, seeds)
+          const rise = (yield* count()).map((value, index) => value - (before[index] ?? 0))
+          for (const [index, name] of all.entries()) {
+            if (counters.includes(name)) assert.isAbove(rise[index] ?? 0, 0, name)
+            else assert.strictEqual(rise[index], 0, name)
+          }
+          const dropped = rise[all.indexOf("link_unknown_kind_total")] ?? 0
+          const ended = rise.reduce((sum, value) => sum + value, 0) - dropped
+          if (ends) {
+            // Once for each link that it ends: what comes behind is not read.
+            assert.strictEqual(ended, seeds)
+            assert.isAtLeast(yield* total(fleet, "link_up_total"), links + seeds)
+          } else {
+            assert.strictEqual(dropped, 20 * seeds)
+            assert.strictEqual(yield* total(fleet, "link_up_total"), links)
+          }
+          yield* sound(fleet, 2 * silenceMs)
+          yield* reaches(fleet, yield* AgentFleet.agentOf(fleet, 1).broadcast("after all that"), 1000)
+        })
+      ))
+  }
+
+  /** By kind, who counts it, how much at least, and how many seeds show it. */
+  const lies: ReadonlyArray<readonly [Plan.Poison, counter: string, atLeast: number, seeds: number]> = [
+    // Each is asked for in vain, everywhere.
+    ["announcements", "lazy_push_repair_exhausted", 1000, 2],
+    ["shuffles", "shuffler_unexpected", 50, 12],
+    // Strangers that are nowhere are tried as neighbours.
+    ["walks", "view_manager_dial_failures", 5, 12],
+    ["spoofs", "view_manager_violations", 5, 12],
+    ["grafts", "broadcast_tree_misses_sent", 1000, 12]
+  ]
+
+  for (const [what, counter, atLeast, seeds] of lies) {
+    it(`${what}: are taken as frames are, break no invariant, and lose nothing`, () =>
+      told(6, (fleet) =>
+        Effect.gen(function* () {
+          yield* joined(fleet)
+          yield* Effect.sleep(silenceMs)
+          const before = yield* total(fleet, counter)
+          const sent: Array<string> = []
+          const sending = yield* Effect.gen(function* () {
+            sent.push(yield* AgentFleet.agentOf(fleet, sent.length % 6).broadcast(sent.length))
+            yield* Effect.sleep(200)
+          }).pipe(Effect.forever, Effect.forkChild)
+          yield* poisoned(fleet, what, seeds)
+          yield* Fiber.interrupt(sending)
+          assert.isAtLeast(yield* total(fleet, counter), before + atLeast)
+          yield* sound(fleet, 2 * silenceMs)
+          for (const id of sent) yield* reaches(fleet, id, 2 * silenceMs)
+          yield* reaches(fleet, yield* AgentFleet.agentOf(fleet, 1).broadcast("after all that"), 1000)
+        })
+      ))
+  }
+
+  it("is nothing where there is no link", () =>
+    told(2, (fleet) =>
+      Effect.gen(function* () {
+        yield* AgentFleet.start(fleet, 0)
+        yield* befall(fleet, AgentFaults.poison("n0", "n1", "bytes", 1), AgentFaults.poison("n1", "n0", "bytes", 1))
+        yield* AgentFleet.start(fleet, 1)
+        yield* whole(fleet)
+        yield* sound(fleet, silenceMs)
+        assert.strictEqual(yield* total(fleet, "wire_oversize"), 0)
       })
     ))
 })

@@ -1,9 +1,9 @@
 /**
  * The faults of the simulator, as they befall whole agents: the same data drives both levels.
  *
- * Nodes are named as members are (`n7`). For machines only are weather that brings a frame twice (`duplicateShare`), which a
- * stream of bytes cannot, and links that are reset in the middle of a frame. Of a twin there is only its end. In return a
- * component of an agent can crash at a point of its own step.
+ * Nodes are named as members are (`n7`). For machines only is weather that brings a frame twice (`duplicateShare`), which a
+ * stream of bytes cannot. In return a component of an agent can crash at a point of its own step, and what nobody honest
+ * sends (`Plan.Poisoning`) comes as bytes, which need not even be frames.
  *
  * @since 0.1.0
  */
@@ -11,17 +11,24 @@ import type { Agent } from "@starling/agent"
 import { type Fault, Weather } from "@starling/sim"
 import * as Effect from "effect/Effect"
 import * as AgentFleet from "./AgentFleet.ts"
+import * as Poison from "./internal/poison.ts"
+import type * as Plan from "./Plan.ts"
 
 /**
  * - `Crash`: as by a power cut. `reset`: the host closes its connections; `silent`: its peers hear nothing of it until it
  *   is started again or the cuts around it are healed.
  * - `Restart`: on its disk, or on an empty one.
  * - `Cut`: bytes wait, and dials go unanswered. `StallDisk`: each write takes so much longer, for as long.
- * - `ResetLinks`: what is under way arrives before, whatever `underWay` says of frames.
- * - `SetWeather`: of writes, of which one may hold several frames.
+ * - `ResetLinks`: whatever `underWay` says, what has arrived by the time of the reset is read, and the rest is lost in whole
+ *   writes. What breaks in the middle of a frame is what weather tears.
+ * - `SetWeather`: of writes, of which one may hold several frames. A write that is torn (`resetShare`) arrives in part, wherever
+ *   frames end.
  * - `SetSkew`: from now on its wall clock is so far ahead of true time. `ShiftClock`: by so much further than it was.
  * - `Pause`: see `AgentFleet.pause`; it ends with the process. `Twin`: see `AgentFleet.twin`; `Crash` of its name ends it.
  * - `SwapAddresses`: see `AgentFleet.swapAddresses`.
+ * - `Poison`: bytes on an open connection that `from` has to `to`, or to another one, as if it had written them. Each receiver
+ *   counts: `wire_garbage`, `wire_oversize` and `wire_unknown_channel` what is no frame, `link_malformed_total` what is none of
+ *   its channel, and these end the link; `link_unknown_kind_total` what is dropped. Lies are counted by whom they are told.
  * - `CrashComponent`: where it is said, or anywhere; nothing in a process that stands still.
  *
  * @since 0.1.0
@@ -29,6 +36,7 @@ import * as AgentFleet from "./AgentFleet.ts"
  */
 export type AgentFault =
   | Fault.Fault
+  | Plan.Poisoning<string>
   | {
       readonly _tag: "CrashComponent"
       readonly node: string
@@ -42,6 +50,15 @@ export type Scenario = ReadonlyArray<{ readonly atMs: number; readonly fault: Ag
 /** @since 0.1.0 @category constructors */
 export const crashComponent = (node: string, component: Agent.Component, at?: Agent.CrashPoint): AgentFault =>
   at === undefined ? { _tag: "CrashComponent", node, component } : { _tag: "CrashComponent", node, component, at }
+
+/** @since 0.1.0 @category constructors */
+export const poison = (from: string, to: string, what: Plan.Poison, seed: number): AgentFault => ({
+  _tag: "Poison",
+  from,
+  to,
+  what,
+  seed
+})
 
 /** What `apply` fails with. @since 0.1.0 @category errors */
 export type Failure = Agent.StartError | Agent.Unavailable | Agent.InvalidInput
@@ -110,11 +127,7 @@ export const apply = (fleet: AgentFleet.AgentFleet, fault: AgentFault): Effect.E
             : [[a, b] as const]) {
             const latencyMs = network.state.config.latencyMs(from, to)
             const lateMs = () => Weather.latenessMs(weather, latencyMs, fleet.draw)
-            network.setWeather(
-              from,
-              to,
-              resetShare > 0 ? { lateMs, isTorn: () => fleet.draw() < resetShare } : { lateMs }
-            )
+            network.setWeather(from, to, resetShare > 0 ? { lateMs, tornAt: tearing(fleet, resetShare) } : { lateMs })
           }
         }
         return Effect.void
@@ -164,6 +177,9 @@ export const apply = (fleet: AgentFleet.AgentFleet, fault: AgentFault): Effect.E
       }
       case "Twin":
         return AgentFleet.twin(fleet, memberOf(fleet, fault.node).index, { name: fault.twin, address: fault.address })
+      case "Poison":
+        poisonLink(fleet, fault)
+        return Effect.void
       case "CrashComponent": {
         const { run } = memberOf(fleet, fault.node)
         if (run === undefined || run.gate.isShut) return Effect.void
@@ -171,6 +187,24 @@ export const apply = (fleet: AgentFleet.AgentFleet, fault: AgentFault): Effect.E
       }
     }
   })
+
+/** One number says whether a write is torn and where: below the share, they are spread as evenly as all are. */
+const tearing = (fleet: AgentFleet.AgentFleet, share: number) => (): number | undefined => {
+  const unit = fleet.draw()
+  return unit < share ? unit / share : undefined
+}
+
+const poisonLink = (fleet: AgentFleet.AgentFleet, { from, seed, to, what }: Plan.Poisoning<string>): void => {
+  const { network } = fleet
+  const [{ host }, { host: wanted }] = [memberOf(fleet, from), memberOf(fleet, to)]
+  const others = network.connected(host)
+  const other = others.includes(wanted) ? wanted : others[seed % others.length]
+  const members = fleet.members.flatMap(({ address, run }) =>
+    run === undefined ? [] : [{ id: run.agent.identity.id, incarnation: run.agent.identity.incarnation, address }]
+  )
+  if (other === undefined || members.length === 0) return
+  for (const dose of Poison.brew(what, seed, members)) network.inject(host, other, Poison.bytesOf(dose))
+}
 
 /** Nothing of it reaches anybody any more. */
 const silence = ({ members, network, twins }: AgentFleet.AgentFleet, member: AgentFleet.Member): void => {

@@ -85,7 +85,8 @@ const agentFault = Schema.Union([
     node: Schema.String,
     component: Schema.Literals(Agent.components),
     at: Schema.optionalKey(Schema.Literals(["before", "committed", "acting"]))
-  })
+  }),
+  Plan.poisoning(Schema.String)
 ])
 
 const decodeText = Schema.decodeUnknownResult(

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { World } from "@starling/sim"
-import { Regression } from "@starling/testing"
+import { AgentFaults, Plan, Regression } from "@starling/testing"
 import * as Result from "effect/Result"
 
 describe("what failed with whole agents", () => {
@@ -42,6 +42,17 @@ describe("what failed with whole agents", () => {
       Regression.run(read).broken.filter((line) => /member|fault|last/.test(line)),
       []
     )
+  })
+
+  it("keeps every kind of poison", () => {
+    const faults = [...Plan.poisons, ...Plan.spoilt].map((what, n) => ({
+      atMs: n,
+      fault: AgentFaults.poison("n0", "n1", what, n)
+    }))
+    const kept = { ...failing, faults }
+    assert.deepStrictEqual(Result.getOrThrow(Regression.parse(Regression.toText(kept))), kept)
+    const [other] = faults.map(({ fault }) => ({ atMs: 1, fault: { ...fault, what: "cyanide" } }))
+    assert.isTrue(Result.isFailure(Regression.parse(JSON.stringify({ ...failing, faults: [other] }))))
   })
 
   it("keeps every kind of weather", () => {
