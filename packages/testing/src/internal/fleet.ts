@@ -45,8 +45,8 @@ const sharedKeys = 3
  * Agents with real supervisors, mailboxes, links and codec, in data centres with latency between them. Each second one
  * component of one agent crashes, at a point of its own step; data centres are severed, one way or both, flap, and come
  * together again; links are torn, or forgotten by a router; processes stand still; disks hang, clocks are wrong and drift;
- * hosts lose their power and come back, at another's address, or one without its disk. All the while any agent broadcasts,
- * sets configuration and records events. Then all is quiet. Seen from outside:
+ * hosts lose their power and come back, at another's address, or one without its disk; and members are sent what nobody honest
+ * sends. All the while any agent broadcasts, sets configuration and records events. Then all is quiet. Seen from outside:
  *
  * - No run of an agent is ever given a broadcast twice.
  * - A broadcast that was accepted is delivered to every agent that its origin could reach for long enough while it still
@@ -188,6 +188,7 @@ const story = Effect.fnUntraced(function* (stage: Stage, measured: Record<string
   if (!(yield* AgentFleet.until(sound, afterMs, 250))) {
     broken.push(...(yield* brokenNow(stage)).map((what) => `it did not last: ${what}`))
   }
+  measured["poisoned"] = fleet.network.state.injected
   const { answered, requests } = stage.counts
   if (answered !== requests) broken.push(`${requests - answered} requests were never answered`)
 

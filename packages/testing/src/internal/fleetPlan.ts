@@ -3,6 +3,7 @@ import { Agent } from "@starling/agent"
 import { Rng } from "@starling/machine"
 import { Fault } from "@starling/sim"
 import * as AgentFaults from "../AgentFaults.ts"
+import { poisons, spoilt } from "../Plan.ts"
 
 /**
  * Of a partition that healed: so long after, the overlay is one again. A few rounds of the view manager's probes (15 s).
@@ -28,12 +29,7 @@ export interface Plan {
 }
 
 export const make = (seed: number, size: number, endMs: number): Plan => {
-  let rng = Rng.make(`${seed}/fleet`)
-  const draw = (bound: number): number => {
-    const [value, next] = Rng.nextInt(rng, bound)
-    rng = next
-    return value
-  }
+  const draw = drawing(`${seed}/fleet`)
   const datacenters = Math.max(2, Math.min(4 + draw(2), Math.floor(size / 3)))
   const names = Array.from({ length: size }, (_, index) => `n${index}`)
   const members = (datacenter: number): ReadonlyArray<string> =>
@@ -49,7 +45,9 @@ export const make = (seed: number, size: number, endMs: number): Plan => {
       ...others(stage, endMs),
       ...storms(stage, endMs - mergeMs),
       ...standstills(stage, endMs),
-      ...moves(stage, endMs - mergeMs - rejoinMs)
+      ...moves(stage, endMs - mergeMs - rejoinMs),
+      // Numbers of its own: what else a seed stands for does not hang on it.
+      ...poisonings(names, drawing(`${seed}/fleet/poison`), endMs - rejoinMs)
     ].toSorted((a, b) => a.atMs - b.atMs),
     endMs,
     datacenters,
@@ -57,6 +55,15 @@ export const make = (seed: number, size: number, endMs: number): Plan => {
       const [a, b] = [from % datacenters, to % datacenters].toSorted((x, y) => x - y) as [number, number]
       return a === b ? 1 : (latencies[a * datacenters + b] ?? 5)
     }
+  }
+}
+
+const drawing = (seed: string): Stage["draw"] => {
+  let rng = Rng.make(seed)
+  return (bound) => {
+    const [value, next] = Rng.nextInt(rng, bound)
+    rng = next
+    return value
   }
 }
 
@@ -379,6 +386,18 @@ const storms = (stage: Stage, endMs: number): AgentFaults.Scenario => {
 }
 
 const stormMs = 8000
+
+/** Every few seconds a member sends another one what nobody honest sends, of any kind. */
+const poisonings = (names: ReadonlyArray<string>, draw: Stage["draw"], endMs: number): AgentFaults.Scenario => {
+  const any = (): string => names[draw(names.length)] as string
+  const kinds = [...poisons, ...spoilt]
+  const out: Array<AgentFaults.Scenario[number]> = []
+  for (let at = calmMs + draw(4000); at < endMs; at += 2000 + draw(4000)) {
+    const what = kinds[draw(kinds.length)] as (typeof kinds)[number]
+    out.push({ atMs: at, fault: AgentFaults.poison(any(), any(), what, draw(2 ** 30)) })
+  }
+  return out
+}
 
 /** What a machine without a time server has after a while; the clock's guard lets it pass. */
 const skewMsMax = 200
