@@ -5,6 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import type { Agent } from "@starling/agent"
 import { Fault } from "@starling/sim"
+import { Frame } from "@starling/wire"
 import { AgentFaults, AgentFleet, AgentInvariants, type Plan } from "@starling/testing"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -412,6 +413,25 @@ describe("what nobody honest sends", () => {
         })
       ))
   }
+
+  it("a length whose bytes never come swallows what is honest, until silence ends the link", () =>
+    told(5, (fleet) =>
+      Effect.gen(function* () {
+        yield* joined(fleet)
+        yield* Effect.sleep(silenceMs)
+        const silent = yield* total(fleet, "view_manager_silent")
+        const [one, other] = [fleet.members[1]?.host ?? "", fleet.members[2]?.host ?? ""]
+        const length = Frame.frameBytesMax
+        assert.isTrue(
+          fleet.network.inject(one, other, Uint8Array.of(length >>> 24, length >>> 16, length >>> 8, length))
+        )
+        const id = yield* AgentFleet.agentOf(fleet, 1).broadcast("swallowed on one way")
+        yield* Effect.sleep(2 * silenceMs)
+        assert.isAbove(yield* total(fleet, "view_manager_silent"), silent)
+        yield* reaches(fleet, id, silenceMs)
+        yield* sound(fleet, silenceMs)
+      })
+    ))
 
   it("is nothing where there is no link", () =>
     told(2, (fleet) =>
