@@ -29,6 +29,7 @@ import {
   type StateOf,
   type TimerOf
 } from "./Component.ts"
+import * as Agreement from "./internal/agreement.ts"
 import * as Ledger from "./Ledger.ts"
 import * as Parts from "./Parts.ts"
 import * as Wiring from "./Wiring.ts"
@@ -107,6 +108,8 @@ export interface State {
   /** The newest neighbour set each component was told, and the patterns that facts were told to handle. */
   readonly told: Readonly<Partial<Record<Component, Wiring.Delivery>>>
   readonly handles: Wiring.Delivery | undefined
+  /** What crashes before a step have lost, the newest: until it comes again, components may disagree. */
+  readonly lost: ReadonlyArray<Wiring.Delivery>
   readonly crash: { readonly component: Component; readonly at: CrashPoint } | undefined
   readonly generations: Readonly<Record<Component, number>>
   readonly crashedAt: Readonly<Record<Component, ReadonlyArray<Machine.Instant>>>
@@ -178,6 +181,7 @@ export const make = (
       ledger: Ledger.empty,
       told: {},
       handles: undefined,
+      lost: [],
       crash: undefined,
       generations: each(() => 0),
       crashedAt: each(() => []),
@@ -206,13 +210,36 @@ export const step = (state: State, input: Input): Machine.Step<State, Action> =>
   return close(turn)
 }
 
-/** True when no component has an event waiting or an action to carry out: cross-component invariants hold here. @since 0.1.0 */
+/** True when no component has an event waiting or an action to carry out: they must agree with each other. @since 0.1.0 */
 export const isQuiet = (state: State): boolean =>
   components.every((component) => state.queues[component].length === 0 && Cell.isSettled(state.cells[component]))
 
-/** Broken safety invariants of every component, each with the component's name before it. @since 0.1.0 */
-export const invariants = (state: State): ReadonlyArray<string> =>
-  components.flatMap((component) => brokenOf(state, component).map((broken) => `${component}: ${broken}`))
+/**
+ * Broken safety invariants of every component, and of a quiet member what its components disagree on; each with the name
+ * of the component before it, or of the one that knows less.
+ *
+ * @since 0.1.0
+ */
+export const invariants = (state: State): ReadonlyArray<string> => [
+  ...invariantsSince(undefined, state),
+  ...(isQuiet(state) ? disagreements(state) : [])
+]
+
+/** Broken invariants of the components that have changed since an earlier state. @since 0.2.0 */
+export const invariantsSince = (before: State | undefined, state: State): ReadonlyArray<string> =>
+  components.flatMap((component) =>
+    state.cells[component].state === before?.cells[component].state
+      ? []
+      : brokenOf(state, component).map((broken) => `${component}: ${broken}`)
+  )
+
+/**
+ * What the components of a quiet member disagree on. `since`: an earlier state, quiet too, of which this was asked: what
+ * is dear to look at and has not changed is not looked at again.
+ *
+ * @since 0.2.0
+ */
+export const disagreements = (state: State, since?: State): ReadonlyArray<string> => Agreement.broken(state, since)
 
 const brokenOf = <C extends Component>(state: State, component: C): ReadonlyArray<string> =>
   specs[component].invariants(state.cells[component].state)
@@ -417,6 +444,7 @@ const stepOne = <C extends Component>(turn: Turn, component: C): void => {
   if (admitted === undefined) return
   if (strikes(turn, component, "before")) {
     turn.counters.eventsLost++
+    state.lost = [...state.lost.slice(1 - lostMax), admitted]
     return crashed(turn, component)
   }
   commit(turn, component, admitted)
@@ -570,6 +598,9 @@ const request = ({ state }: Turn, component: Component, own: number, rows: Reado
 // ---------------------------------------------------------------------------------------------------------------------
 // Crashes
 // ---------------------------------------------------------------------------------------------------------------------
+
+/** Our choice: several times what one member is made to lose until its neighbours are told anew. */
+const lostMax = 64
 
 const strikes = ({ state }: Turn, component: Component, at: CrashPoint): boolean =>
   state.crash?.component === component && state.crash.at === at

@@ -85,6 +85,9 @@ export const afterCrash = (to: Component): ReadonlyArray<Delivery> => {
     case "lazy-push-repair":
       // Or the only word of a broadcast that no neighbour was there for.
       return [started, recount]
+    case "broadcast-tree":
+      // Or the question that repair, which crashed just before, has of it.
+      return [started, recount]
     default:
       return [started]
   }

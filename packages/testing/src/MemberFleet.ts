@@ -39,7 +39,7 @@ export interface Options {
   readonly network?: Partial<World.Network<Protocol>>
   /** How much of each event goes into the digest of the history; less is faster. */
   readonly digestLeavesMax?: number
-  /** Ask each component for its invariants after every step that changed it. Default: in fleets of up to 64. */
+  /** Ask for the invariants of what has changed after every step. Default: in fleets of up to 64. */
   readonly checkSteps?: boolean
   /** Looks on, too. */
   readonly observer?: World.Observer<Protocol>
@@ -54,7 +54,7 @@ export interface MemberFleet {
   readonly delivered: Map<string, Map<NodeId.NodeId, number>>
   /** Ids under which broadcasts were accepted, by the token they were sent with. */
   readonly accepted: Map<number, string>
-  /** Broken per-component invariants, found after a step; the first few. */
+  /** Broken invariants, of components and across them, found after a step; the first few. */
   readonly broken: Array<string>
   /** Stamps of a member that were not later than the one before. */
   readonly stampsBack: Array<string>
@@ -83,6 +83,8 @@ export const make = (options: Options): MemberFleet => {
   )
   const contacts = peers.slice(0, options.contacts ?? 3).map(({ address }) => address)
   const last = new Map<NodeId.NodeId, Member.State>()
+  /** The newest of each member with nothing on its way between its components. */
+  const quiet = new Map<NodeId.NodeId, Member.State>()
   const checkSteps = options.checkSteps ?? options.size <= checkedSizeMax
   const fleet: Omit<MemberFleet, "world"> = {
     options,
@@ -114,7 +116,13 @@ export const make = (options: Options): MemberFleet => {
         const at = `${node} at ${now} ms`
         if (before !== undefined) note(fleet.stampsBack, stampsBack(before, state, peer.id), at)
         if (before !== undefined && isTreeRebuilt(before, state)) forget(fleet, node, state)
-        if (checkSteps) note(fleet.broken, brokenSince(before, state), at)
+        if (checkSteps) {
+          note(fleet.broken, Member.invariantsSince(before, state), at)
+          if (Member.isQuiet(state)) {
+            note(fleet.broken, Member.disagreements(state, quiet.get(node)), at)
+            quiet.set(node, state)
+          }
+        }
         if (fleet.watched !== undefined && fleet.watched !== peer.id && fleet.accused.size < findingsMax) {
           for (const way of accusations(state, fleet.watched)) fleet.accused.add(`${peer.id}: ${way}`)
         }
@@ -215,17 +223,6 @@ const stampOf = (
   counter,
   node
 })
-
-/** Broken invariants of the components whose states are not what they were. */
-const brokenSince = (before: Member.State | undefined, after: Member.State): ReadonlyArray<string> =>
-  Component.components.flatMap((component) =>
-    after.cells[component].state === before?.cells[component].state
-      ? []
-      : brokenOf(after, component).map((broken) => `${component}: ${broken}`)
-  )
-
-const brokenOf = <C extends Component.Component>(state: Member.State, component: C): ReadonlyArray<string> =>
-  Component.specs[component].invariants(state.cells[component].state)
 
 /** How a member takes another one for lost: facts hold evidence of it, or are about to be told of it. */
 const accusations = ({ cells, queues }: Member.State, id: NodeId.NodeId): ReadonlyArray<string> => {
