@@ -137,7 +137,7 @@ const spoils: ReadonlyArray<readonly [what: string, state: Member.State, said: R
   [
     "the shuffler has passive peers of its own",
     spoilt("shuffler", () => ({ passive: [neighbor] })),
-    /^shuffler: its passive peers are not the view manager's$/
+    /^shuffler: its passive peers are not those it was told$/
   ],
   ["a neighbour's link is down", { ...sound, links: [] }, /^view-manager: link 1 is active, and is down$/],
   [

@@ -19,10 +19,19 @@ import type * as Ledger from "../Ledger.ts"
 import type * as Member from "../Member.ts"
 import type * as Wiring from "../Wiring.ts"
 
-/** Of a quiet member. `before`: the same for an earlier state, which was quiet too; what is as it was then is not asked again. */
-export const broken = (state: Member.State, before: Member.State | undefined): ReadonlyArray<string> => {
-  const found = [...viewsTold(state), ...viewsHeard(state), ...links(state), ...document(state), ...time(state)]
-  return hasSameBroadcasts(state, before) ? found : [...found, ...broadcasts(state)]
+/**
+ * Of a quiet member. `since`: an earlier state, quiet too, of which this was asked. Asked after every step, most of this is
+ * of what that step did not touch; then nothing is said of it again.
+ */
+export const broken = (state: Member.State, since: Member.State | undefined): ReadonlyArray<string> => {
+  const out: Array<string> = []
+  viewsTold(state, out)
+  for (const component of listeners) if (!isHeardAlike(state, since, component)) viewsHeard(state, component, out)
+  links(state, out)
+  if (!isDocumentAlike(state, since)) document(state, out)
+  time(state, out)
+  if (!areBroadcastsAlike(state, since)) broadcasts(state, out)
+  return out
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -40,11 +49,10 @@ const toldOf = ({ told }: Member.State, component: Component): Told | undefined 
 const listeners = ["shuffler", "broadcast-tree", "lazy-push-repair", "clock", "facts"] as const
 
 /** What each was told last is what the view manager has: its whole news reached everybody's queue. */
-const viewsTold = (state: Member.State): ReadonlyArray<string> => {
+const viewsTold = (state: Member.State, out: Array<string>): void => {
   const { active, passive, version } = state.cells["view-manager"].state
-  const out: Array<string> = []
   // One that has not started has told nothing, and has nothing to tell.
-  if (version === 0) return out
+  if (version === 0) return
   for (const component of listeners) {
     const told = toldOf(state, component)
     if (told === undefined) out.push(`${component}: was never told of the neighbours that the view manager has`)
@@ -56,37 +64,36 @@ const viewsTold = (state: Member.State): ReadonlyArray<string> => {
       out.push(`${component}: was told views ${told.version}, and the view manager is at ${version}`)
     }
   }
-  return out
 }
 
 /** And each goes by what it was told. */
-const viewsHeard = (state: Member.State): ReadonlyArray<string> => {
-  const out: Array<string> = []
-  for (const component of listeners) {
-    // Who believes its own clock asks no neighbour.
-    if (component === "clock" && state.cells.clock.state.config.source === "own") continue
-    const told = toldOf(state, component)
-    const gate = gateOf(state, component)
-    const version = told?.version ?? 0
-    if (gate.version !== version) {
-      if (gate.version > version || !isViewLost(state, component, version)) {
-        out.push(`${component}: goes by neighbours ${gate.version}, and was told ${version}`)
-      }
-      continue
+const viewsHeard = (state: Member.State, component: (typeof listeners)[number], out: Array<string>): void => {
+  // Who believes its own clock asks no neighbour.
+  if (component === "clock" && state.cells.clock.state.config.source === "own") return
+  const told = toldOf(state, component)
+  const gate = gateOf(state, component)
+  const version = told?.version ?? 0
+  if (gate.version !== version) {
+    if (gate.version > version || !isViewLost(state, component, version)) {
+      out.push(`${component}: goes by neighbours ${gate.version}, and was told ${version}`)
     }
-    const named = told?._tag === "Views" ? told.active : (told?.neighbors ?? [])
-    for (const [whose, neighbors] of believedOf(state, component)) {
-      const difference = differenceOf(neighbors, named)
-      if (difference !== undefined) out.push(`${component}: ${whose} are not the neighbours it was told: ${difference}`)
-    }
+    return
   }
-  if (state.cells["shuffler"].state.gate.version === toldOf(state, "shuffler")?.version) {
-    const { passive } = state.cells["view-manager"].state
-    if (state.cells.shuffler.state.passive !== passive)
-      out.push("shuffler: its passive peers are not the view manager's")
+  const named = told?._tag === "Views" ? told.active : (told?.neighbors ?? [])
+  for (const [whose, neighbors] of believedOf(state, component)) {
+    const difference = differenceOf(neighbors, named)
+    if (difference !== undefined) out.push(`${component}: ${whose} are not the neighbours it was told: ${difference}`)
   }
-  return out
+  if (told?._tag === "Views" && state.cells.shuffler.state.passive !== told.passive) {
+    out.push("shuffler: its passive peers are not those it was told")
+  }
 }
+
+const isHeardAlike = (state: Member.State, since: Member.State | undefined, component: Component): boolean =>
+  since !== undefined &&
+  since.cells[component].state === state.cells[component].state &&
+  since.told[component] === state.told[component] &&
+  since.links === state.links
 
 const gateOf = ({ cells }: Member.State, component: (typeof listeners)[number]): LinkGate.LinkGate<unknown> =>
   component === "clock" ? (cells.clock.state.population?.gate ?? LinkGate.empty) : cells[component].state.gate
@@ -150,8 +157,7 @@ const isTold = (event: Wiring.Delivery["event"]): event is Told => event._tag ==
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Nobody counts on a link that is down, or keeps its frames. */
-const links = (state: Member.State): ReadonlyArray<string> => {
-  const out: Array<string> = []
+const links = (state: Member.State, out: Array<string>): void => {
   const up = new Set(state.links.map(({ link }) => link))
   const isGone = (to: Component, link: Machine.LinkId): boolean =>
     !up.has(link) &&
@@ -164,16 +170,20 @@ const links = (state: Member.State): ReadonlyArray<string> => {
       if (isGone(component, link)) out.push(`${component}: keeps a frame of link ${link}, which is down`)
     }
   }
-  return out
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // What the own document says of neighbours
 // ---------------------------------------------------------------------------------------------------------------------
 
-const document = (state: Member.State): ReadonlyArray<string> => {
+const isDocumentAlike = ({ cells }: Member.State, since: Member.State | undefined): boolean => {
+  const before = since?.cells.facts.state
+  const { docs, gate, lost } = cells.facts.state
+  return before?.docs === docs && before.gate.neighbors === gate.neighbors && before.lost === lost
+}
+
+const document = (state: Member.State, out: Array<string>): void => {
   const { gate, lost } = state.cells.facts.state
-  const out: Array<string> = []
   // News that was lost may have been what acquits a neighbour that had been lost.
   const mayAccuse = state.lost.some(({ event, to }) => to === "facts" && isTold(event))
   const isLost = ({ peer }: Machine.Neighbor) =>
@@ -186,7 +196,6 @@ const document = (state: Member.State): ReadonlyArray<string> => {
   const names = (adjacencyOf(state)?.neighbors ?? []).map(({ id, incarnation }) => `${id}.${incarnation}`).join(", ")
   const has = gate.neighbors.filter((neighbor) => !isLost(neighbor)).map(({ peer }) => `${peer.id}.${peer.incarnation}`)
   if (names !== has.join(", ")) out.push(`facts: the document names [${names}] as neighbours, of [${has.join(", ")}]`)
-  return out
 }
 
 const adjacencyOf = ({ cells }: Member.State): NodeDoc.Adjacency | undefined => {
@@ -199,11 +208,10 @@ const adjacencyOf = ({ cells }: Member.State): NodeDoc.Adjacency | undefined => 
 // Time
 // ---------------------------------------------------------------------------------------------------------------------
 
-const time = (state: Member.State): ReadonlyArray<string> => {
+const time = (state: Member.State, out: Array<string>): void => {
   const { cells, clock, durable, lost } = state
   const { population } = cells.clock.state
   const { reading } = clock
-  const out: Array<string> = []
   const told = population?.told
   if (told !== undefined && (!Object.is(clock.offset, told.offset ?? Number.NaN) || clock.alone !== told.alone)) {
     out.push(
@@ -231,7 +239,6 @@ const time = (state: Member.State): ReadonlyArray<string> => {
       )
     }
   }
-  return out
 }
 
 /** What this run of the member stamped, as far as facts keep it apart from what an earlier run did. */
@@ -249,17 +256,23 @@ const ownStamps = (state: Member.State): ReadonlyArray<readonly [what: string, s
 // Broadcasts
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Looked at only if one of those who know of broadcasts has changed: there may be thousands. */
-const hasSameBroadcasts = ({ cells, ledger }: Member.State, before: Member.State | undefined): boolean =>
-  before !== undefined &&
-  before.ledger === ledger &&
-  before.cells["broadcast-tree"].state === cells["broadcast-tree"].state &&
-  before.cells["lazy-push-repair"].state === cells["lazy-push-repair"].state
+/** There may be thousands. */
+const areBroadcastsAlike = ({ cells, ledger }: Member.State, since: Member.State | undefined): boolean => {
+  if (since === undefined || since.ledger !== ledger) return false
+  const [tree, repair] = [cells["broadcast-tree"].state, cells["lazy-push-repair"].state]
+  const [formerTree, formerRepair] = [since.cells["broadcast-tree"].state, since.cells["lazy-push-repair"].state]
+  return (
+    formerTree.windows === tree.windows &&
+    formerTree.cache === tree.cache &&
+    formerTree.order === tree.order &&
+    formerRepair.seen === repair.seen &&
+    formerRepair.held === repair.held
+  )
+}
 
-const broadcasts = ({ cells, ledger }: Member.State): ReadonlyArray<string> => {
+const broadcasts = ({ cells, ledger }: Member.State, out: Array<string>): void => {
   const { cache, order, windows } = cells["broadcast-tree"].state
   const { held, seen } = cells["lazy-push-repair"].state
-  const out: Array<string> = []
   for (const [origin, window] of ledger) {
     for (const [run, seqs] of window) {
       const [unknown] = lackedBy(windows, origin, run, seqs)
@@ -304,7 +317,6 @@ const broadcasts = ({ cells, ledger }: Member.State): ReadonlyArray<string> => {
   if (promised !== advertised) {
     out.push(`lazy-push-repair: advertises ${promised} broadcasts, of which the tree could send ${advertised}`)
   }
-  return out
 }
 
 type Windows = Ledger.Ledger
