@@ -365,6 +365,28 @@ const lastingAsymmetry = (fleet: MemberFleet): ReadonlyArray<string> => {
   return now.filter((pair) => later.has(pair))
 }
 
+/**
+ * Pairs of running members that both have a free slot and are no neighbours. Near slots do not count: in a small data
+ * centre not all of them can be filled.
+ *
+ * @since 0.2.0
+ */
+export const unpaired = ({ world }: MemberFleet): ReadonlyArray<string> => {
+  const open = World.running(world).filter(({ state }) => hasFreeSlot(viewsOf(state)))
+  return open.flatMap(({ peer, state }, at) =>
+    open
+      .slice(at + 1)
+      .filter((other) => !isNeighbor(state, other.peer) && !isNeighbor(other.state, peer))
+      .map((other) => `${peer.id} and ${other.peer.id}`)
+  )
+}
+
+const hasFreeSlot = ({ active, config, leaving }: ViewManager.State): boolean =>
+  !leaving && active.filter(({ near }) => near !== true).length < config.activeMax
+
+const isNeighbor = (state: Member.State, peer: Peer.Peer): boolean =>
+  viewsOf(state).active.some((neighbor) => neighbor.peer.id === peer.id)
+
 /** Pairs of which the first has the second for a neighbour, and the second not the first. @since 0.1.0 */
 export const asymmetric = (fleet: MemberFleet): ReadonlyArray<string> => {
   const running = World.running(fleet.world)

@@ -9,6 +9,8 @@
  * still holds (who was given it, and whose broadcast tree was not rebuilt since) was given once to everybody who has been
  * running since before it was sent.
  *
+ * **Within `filledMs` of quiet**: no two members have a free slot each and are not neighbours.
+ *
  * **Then**, on broadcasts of two members one after the other: redundancy falls to nothing, that is, exactly one payload per
  * member that did not send it.
  *
@@ -26,6 +28,12 @@ import type { Outcome } from "./Scenarios.ts"
 
 /** Within this everything must be well again. Our choice: four probes of an address outside both views, and as much again. */
 const healMs = 60_000
+
+/**
+ * Within this no two members that could be neighbours have a free slot each: whom a dial did not reach is left alone for
+ * `deadMs`, and then they must find each other.
+ */
+const filledMs = ViewManager.defaults.deadMs + healMs
 
 /** Between two looks. */
 const lookMs = 500
@@ -90,6 +98,11 @@ export const run = (plan: Plan.Plan): Outcome => {
   const late = until(trial, healMs)
   const isWell = late !== undefined
   const broken = [...(isWell ? [] : unwell(trial)), ...lasting]
+  const filled = isWell ? untilFilled(trial) : undefined
+  if (isWell && filled === undefined) {
+    for (const pair of MemberFleet.unpaired(fleet).slice(0, findingsMax))
+      broken.push(`free slots for each other: ${pair}`)
+  }
   const rounds = isWell ? settleTrees(trial) : undefined
   if (isWell && rounds === undefined) broken.push(`redundancy did not fall to nothing within ${settleMs / 1000} s`)
   return {
@@ -105,6 +118,7 @@ export const run = (plan: Plan.Plan): Outcome => {
       ...trial.poisoned,
       violations: World.counters(world).violations,
       healedMs: early ?? late ?? healMs,
+      filledMs: filled ?? -1,
       rounds: rounds ?? -1,
       events: World.counters(world).events
     }
@@ -117,6 +131,14 @@ const until = (trial: Trial, withinMs: number): number | undefined => {
   const passed = (): number => World.now(fleet.world) - plan.quietAtMs
   const isWell = () => unwell(trial).length === 0
   return World.runUntil(fleet.world, isWell, { withinMs: withinMs - passed(), everyMs: lookMs }) ? passed() : undefined
+}
+
+/** How long after quiet no two members that could be neighbours had a free slot each; undefined if it was not in time. */
+const untilFilled = ({ fleet, plan }: Trial): number | undefined => {
+  const passed = (): number => World.now(fleet.world) - plan.quietAtMs
+  const isFilled = () => MemberFleet.unpaired(fleet).length === 0
+  const options = { withinMs: filledMs - passed(), everyMs: lookMs }
+  return World.runUntil(fleet.world, isFilled, options) ? passed() : undefined
 }
 
 const make = (plan: Plan.Plan): Trial => {

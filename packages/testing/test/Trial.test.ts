@@ -1,6 +1,7 @@
 /** Plans that are played: what holds, what does not, and the same again. */
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitraries, Plan, Regression, Trial } from "@starling/testing"
+import { World } from "@starling/sim"
+import { Arbitraries, MemberFleet, Plan, Regression, Trial } from "@starling/testing"
 import * as Result from "effect/Result"
 
 const calm = (count: number): Plan.Plan => ({
@@ -64,6 +65,29 @@ describe("a trial", () => {
     const { broken, measured } = Trial.run(plan)
     assert.deepStrictEqual([broken, measured["running"]], [[], 4])
     assert.strictEqual(Trial.run({ ...plan, gone: [1] }).measured["running"], 3)
+  })
+})
+
+describe("members with free slots", () => {
+  it("are named in pairs as long as they could be neighbours, and only so long", () => {
+    const fleet = MemberFleet.make({ seed: 3, size: 9, mode: "run-to-completion", joinEveryMs: 1 })
+    World.run(fleet.world, 10)
+    const before = MemberFleet.unpaired(fleet)
+    World.run(fleet.world, 20_000)
+    const open = World.running(fleet.world).filter(({ state }) => {
+      const { active, config } = state.cells["view-manager"].state
+      return active.filter(({ near }) => near !== true).length < config.activeMax
+    })
+    // Nine have been joined, and of two that lack one still there is nobody to link to.
+    assert.isAbove(before.length, 5)
+    assert.deepStrictEqual([MemberFleet.unpaired(fleet), open.length < 9], [[], true])
+  })
+
+  it("do not count if they are neighbours already: three have a slot each for ever", () => {
+    const fleet = MemberFleet.make({ seed: 3, size: 3, mode: "run-to-completion" })
+    World.run(fleet.world, 5000)
+    assert.isTrue(MemberFleet.isOneComponent(fleet))
+    assert.deepStrictEqual(MemberFleet.unpaired(fleet), [])
   })
 })
 
