@@ -151,7 +151,7 @@ describe("lab papers", () => {
       "the fifth broadcast still has 0.30 to 0.30, the eighth 0.04"
     )
     assert.include(page([1, 0.2, 0.1, 0.1, 0.3, 0, 0, 0.04]), "Not promised, and not so")
-    assert.notMatch(page([1, 0.2, 0.1, 0, 0, 0, 0, 0]), /outside of that band|Not promised/)
+    assert.notMatch(page([1, 0.2, 0.1, 0, 0, 0, 0, 0]), /outside of the paper's band|Not promised/)
   })
 
   it("draws a line through what is known, with a gap where nothing is", () => {

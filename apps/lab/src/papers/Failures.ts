@@ -12,7 +12,7 @@ import { type NodeId, type Peer, Rng } from "@starling/machine"
 import { World } from "@starling/sim"
 import { Graph, type OverlayFleet } from "@starling/testing"
 import { choose, type Fleet, graphOf, type Round, type Watch } from "../Fleets.ts"
-import { cycleMs, roundMs, unrepaired } from "./Setting.ts"
+import { cycleMs, roundMs, unoptimized, unrepaired } from "./Setting.ts"
 
 /** After the failure of a share of all nodes at once. @since 0.1.0 @category models */
 export interface Failure {
@@ -37,6 +37,8 @@ export interface Failure {
   readonly left: ReadonlyArray<number>
   /** Broadcasts one after the other while the overlay mends, as shipped. */
   readonly tree: ReadonlyArray<Round>
+  /** The same without the optimisation (TR 07-14, §3.8), which the paper looks at by itself. */
+  readonly plain: ReadonlyArray<Round>
 }
 
 /** @since 0.1.0 @category models */
@@ -99,7 +101,8 @@ export const fail = (before: Before, percent: number): Failure => {
     passes: [pass, ...others.map((victims) => passOf(before, victims))],
     shippedMs: asShipped(before, victims),
     left: leftAsItIs(before, victims),
-    tree: broadcasts(before, victims)
+    tree: broadcasts(before, victims),
+    plain: broadcasts(before, victims, unoptimized)
   }
 }
 
@@ -158,8 +161,14 @@ const leftAsItIs = ({ end, many, senders, watch }: Before, victims: Victims): Re
   return reached
 }
 
-const broadcasts = ({ end, root, single, watch }: Before, victims: Victims): ReadonlyArray<Round> => {
-  const world = strike(World.fork(single, { observer: watch.observer, alter: remembering(single, victims) }), victims)
+const broadcasts = (
+  { end, root, single, watch }: Before,
+  victims: Victims,
+  setting: (state: OverlayFleet.State) => OverlayFleet.State = (state) => state
+): ReadonlyArray<Round> => {
+  const know = remembering(single, victims)
+  const world = World.fork(single, { observer: watch.observer, alter: (state) => setting(know(state)) })
+  strike(world, victims)
   const made = Array.from({ length: rounds }, () => watch.round(world, [root], roundMs))
   end(world, single)
   return made

@@ -217,12 +217,12 @@ export const ordinal = (index: number): string =>
   ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth"][index] ?? String(index + 1)
 
 const recovery = (results: Results): Plot.Plot => ({
-  title: "Redundancy of broadcasts after failures",
+  title: "Redundancy of broadcasts after failures, without the optimisation",
   x: failed,
   y: "m / (n − 1) − 1",
   yMax: 3,
   series: [
-    ...shown.map((index) => byPercent(results, ordinal(index), ({ tree }) => tree[index]?.redundancy)),
+    ...shown.map((index) => byPercent(results, ordinal(index), ({ plain }) => plain[index]?.redundancy)),
     { name: "first, paper", points: Figures.spikes, isPublished: true }
   ]
 })
@@ -230,7 +230,7 @@ const recovery = (results: Results): Plot.Plot => ({
 const recoveryHops = (results: Results): Plot.Plot => {
   const most = Math.max(...results.failures.flatMap(({ tree }) => tree.map(({ lastHop }) => lastHop)))
   return {
-    title: "Last delivery hop after failures",
+    title: "Last delivery hop after failures, as shipped",
     x: failed,
     y: "hops",
     yMax: 20 * Math.ceil(most / 20),

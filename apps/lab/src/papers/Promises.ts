@@ -21,6 +21,7 @@ export const checks = (results: Results): ReadonlyArray<Check> => {
   const least = (shares: ReadonlyArray<number>): number => Math.min(1, ...shares)
   const healed = upTo(90).map(shippedCycles)
   const mended = upTo(90).map(broadcastsMissed)
+  const settled = upTo(90).map(({ plain }) => settledAt(plain))
   const first = upTo(50).map(({ left }) => left.reduce((sum, reached) => sum + reached, 0) / Math.max(1, left.length))
   return [
     check("one component", "1", String(overlay.components), overlay.components === 1),
@@ -70,6 +71,12 @@ export const checks = (results: Results): ReadonlyArray<Check> => {
       `at most ${Figures.treeHealing.join(", ")} + 1`,
       mended.map((missed) => (missed === null ? `more than ${rounds}` : String(missed + 1))).join(", "),
       mended.every((missed, at) => missed !== null && missed <= (Figures.treeHealing[at] ?? 0))
+    ),
+    check(
+      "broadcasts until redundancy is 0 again without the optimisation, 10 to 90 % failed",
+      `at most ${Figures.redundancyGone[1]}`,
+      settled.join(", "),
+      settled.every((count) => count <= Figures.redundancyGone[1])
     )
   ]
 }

@@ -50,3 +50,9 @@ export const unrepaired = (state: OverlayFleet.State): OverlayFleet.State => ({
     config: { ...state.view.config, repairMs: neverMs, rejoinMinMs: neverMs, rejoinMaxMs: neverMs }
   }
 })
+
+/** No neighbour is taken for the parent because a broadcast would have taken fewer hops through it. @since 0.1.0 */
+export const unoptimized = (state: OverlayFleet.State): OverlayFleet.State => ({
+  ...state,
+  repair: { ...state.repair, config: { ...state.repair.config, optimizeHops: Infinity } }
+})
