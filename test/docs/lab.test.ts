@@ -87,9 +87,14 @@ describe("lab", () => {
 
   it.live("interrupted before anything is broken, ends with 130, and says what has run", () =>
     Effect.gen(function* () {
-      const run = yield* interrupted(/s · fleet · seed 1/, "run", "fleet", "--seed", "1", "--size", "100")
+      const [run, soak] = yield* Effect.all(
+        [
+          interrupted(/s · fleet · seed 1/, "run", "fleet", "--seed", "1", "--size", "100"),
+          interrupted(/ [1-9]\d* seeds /, "soak", "members", "--size", "5", "--anew")
+        ],
+        { concurrency: 2 }
+      )
       assert.deepInclude(run, { status: 130, stdout: "" })
-      const soak = yield* interrupted(/ [1-9]\d* seeds /, "soak", "members", "--size", "5", "--anew")
       assert.strictEqual(soak.status, 130, soak.stderr)
       assert.match(soak.stdout, /members · 5 members · seeds 1\.\.\d+, interrupted: \d+ runs[^]*not recorded/)
     })
