@@ -18,7 +18,8 @@
  * - A neighbour through which a broadcast would have taken fewer hops and no more time becomes the parent (§3.8).
  * - The nodes of one data centre agree on few **entries**: nodes whose parent is in another one.
  * - Both ends agree: whoever changes its own set tells the other end (`Prune`, `Graft`, `Adopt`).
- * - Broadcasts are told apart by (origin, incarnation, sequence) and remembered as intervals, so each is delivered once.
+ * - Broadcasts are told apart by (origin, incarnation, sequence) and remembered as intervals, of so many origins, so each is
+ *   delivered once.
  * - A node that is asked for a payload it no longer has says so (`GraftMiss`).
  *
  * Frames of a link that is not a neighbour's wait until it is one (`LinkGate`), and never change a set.
@@ -190,7 +191,8 @@ export const make = (config: Config, stored: Stored, rng: Rng.Rng): State => reb
 export const rebuild = (config: Config, stored: Stored, delivered: Windows, rng: Rng.Rng): State => {
   const restored = Win.restore(stored, config.self)
   const { id, incarnation } = config.self
-  const windows = Win.merge(restored.windows, delivered)
+  const stores = Win.mergeWithin(Win.empty, restored.windows, config.originsMax, id)
+  const windows = Win.mergeWithin(stores, delivered, config.originsMax, id)
   const durable = restored.sequence?.[0] === incarnation ? restored.sequence[1] : 0
   const own = Win.of(delivered, id).find(([run]) => run === incarnation)?.[1] ?? SeqSet.empty
   // Tokens of another state may still be answered: a random range of its own tells them apart.

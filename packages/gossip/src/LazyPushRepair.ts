@@ -76,7 +76,7 @@ export const rebuild = (config: Config, delivered: BroadcastTree.Windows, rng: R
   config,
   rng,
   gate: LinkGate.empty,
-  seen: Win.merge(Win.empty, delivered),
+  seen: Win.mergeWithin(Win.empty, delivered, config.originsMax, config.self.id),
   held: Held.empty,
   queues: [],
   missing: Missing.empty,
@@ -214,17 +214,15 @@ interface Turn {
 const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => {
   if (message._tag === "IHave") {
     count(turn, "ihavesReceived", message.items.length)
-    // By name: what a frame names twice is asked for once.
-    const again = new Map<string, Missing.Wanted>()
+    const again = new Map<string, MessageId.MessageId>()
     for (const [id, round, heldMs = 0] of message.items) {
-      const announcer = { link, round }
-      const wanted = Missing.get(turn.state.missing, id)
       if (Win.has(turn.state.seen, id)) compare(turn, link, id, round, turn.now - heldMs)
-      else if (wanted?.asked === link) again.set(MessageId.toText(id), Missing.first(wanted, announcer))
-      else want(turn, id, announcer)
+      else {
+        if (Missing.get(turn.state.missing, id)?.asked === link) again.set(MessageId.toText(id), id)
+        want(turn, id, { link, round })
+      }
     }
-    // Who was asked and announces it once more had to leave it out of the answer, and can give it now.
-    return ask(turn, [...again.values()])
+    return askAgain(turn, link, [...again.values()])
   }
   count(turn, "summariesReceived")
   let left = turn.state.config.wantedMax
@@ -275,7 +273,7 @@ const measure = (
   const { config, depths, spread } = turn.state
   // What somebody had to ask for says nothing of the tree.
   const sampleMs = wanted !== undefined && wanted.asked === null ? turn.now - wanted.since : 0
-  // Beyond the bound a way is left as long as it is.
+  // Beyond the bound it is not remembered how long the way is, and no shorter one is looked for.
   const hasRoom = HashMap.size(depths) < config.originsMax || HashMap.has(depths, id.origin)
   const isDeep = round > config.optimizeHops && hasRoom
   turn.state = {
@@ -296,8 +294,8 @@ const onSeen = (turn: Turn, event: Extract<Event, { readonly _tag: "Seen" }>): v
   if (link !== null && !Win.has(turn.state.seen, id)) measure(turn, event, Missing.get(turn.state.missing, id))
   const { config, held, missing } = turn.state
   turn.state = { ...turn.state, missing: Missing.remove(missing, id) }
-  const isHeld = (origin: NodeId.NodeId): boolean => HashMap.has(held, origin)
-  const [known] = Win.withRoom(turn.state.seen, id.origin, config.originsMax, isHeld) ?? []
+  const isBusy = (origin: NodeId.NodeId): boolean => origin === config.self.id || HashMap.has(held, origin)
+  const [known] = Win.withRoom(turn.state.seen, id.origin, config.originsMax, isBusy) ?? []
   if (known === undefined) return count(turn, "originsRefused")
   const before = Win.seenOf(known, id.origin, id.incarnation) ?? SeqSet.empty
   const newest = SeqSet.max(before)
@@ -366,6 +364,16 @@ const onMissed = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId
     }
   }
   ask(turn, [...next.values()])
+}
+
+/**
+ * Who was asked announces these once more: they did not fit into the answer, or too much waited on the link. T2 runs on, so
+ * that one who does so again and again does not keep the others from being asked.
+ */
+const askAgain = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId.MessageId>): void => {
+  if (ids.length === 0) return
+  count(turn, "grafts", ids.length)
+  turn.actions.push({ _tag: "Emit", output: { _tag: "Graft", link, ids } })
 }
 
 /** Asks the next announcer of each that is still a neighbour, those of this data centre first, or gives up. */
@@ -467,7 +475,7 @@ const settle = (turn: Turn): void => {
 // Small parts
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** Broadcasts asked for in one step (our choice): more are due again after `pauseMs`, so that answers do not pile up. */
+/** Broadcasts asked for in one step because it is time (our choice): more are due again after `pauseMs`, so that answers do not pile up. */
 const dueMax = 500
 
 /** Our choice. */

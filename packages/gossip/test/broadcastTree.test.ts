@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { BroadcastTree, type MessageId } from "@starling/gossip"
-import { LinkGate } from "@starling/machine"
+import { LinkGate, Rng } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as fc from "fast-check"
 import { id, neighbor, self } from "./plumtreeArbitraries.ts"
@@ -190,6 +190,22 @@ describe("A new broadcast", () => {
     assert.deepStrictEqual(
       [BroadcastTree.hasSeen(state, id(1)), BroadcastTree.hasSeen(state, id(1, other))],
       [false, true]
+    )
+  })
+
+  it("a tree that is rebuilt remembers no more origins either, what is stored first", () => {
+    const [stored, ...others] = ["000000000007", "000000000008", "000000000009"] as const
+    const rows = new Map([["windows", new Map([[stored, [[1, 1, 3]]]])]])
+    const delivered = run(BroadcastTree.make(config, none, 1), [
+      neighbors(1, 1),
+      ...others.map((origin) => gossip(1, id(1, origin)))
+    ])[0].windows
+    const state = BroadcastTree.rebuild({ ...config, originsMax: 2 }, rows, delivered, Rng.make(1))
+    assert.deepStrictEqual(BroadcastTree.invariants(state), [])
+    assert.isTrue(BroadcastTree.hasSeen(state, id(3, stored)))
+    assert.lengthOf(
+      others.filter((origin) => BroadcastTree.hasSeen(state, id(1, origin))),
+      1
     )
   })
 

@@ -198,19 +198,18 @@ const expect = (model: Model, real: Real, event: Event, outbox: Actions): void =
 const expectMessage = (model: Model, real: Real, link: number, message: LazyPushRepair.Message): Grafts => {
   if (message._tag === "IHave") {
     model.counters.ihavesReceived += message.items.length
-    // Announced once more by who was asked: left out of the answer, and asked for again at once.
-    const again = new Map<string, Wanted>()
+    // Announced once more by who was asked: left out of the answer, and asked for again at once. T2 runs on.
+    const again = new Set<string>()
     for (const [id, round, heldMs = 0] of message.items) {
       const key = MessageId.toText(id)
-      const wanted = model.missing.get(key)
       if (isSeen(model, id)) compare(model, link, id, round, real.now - heldMs)
-      else if (wanted?.asked !== link) want(model, real, id, link, round)
       else {
-        const others = wanted.announcers.filter((other) => other.link !== link)
-        again.set(key, { ...wanted, announcers: [{ link, round }, ...others] })
+        if (model.missing.get(key)?.asked === link) again.add(key)
+        want(model, real, id, link, round)
       }
     }
-    return asked(model, real.now, [...again.values()])
+    model.counters.grafts += again.size
+    return again.size === 0 ? [] : [[link, [...again].toSorted()]]
   }
   model.counters.summariesReceived++
   let left = config.wantedMax

@@ -196,11 +196,13 @@ describe("What was announced and is missing", () => {
   it("is asked of the asked one again at once when it announces it once more", () => {
     const [announced] = feed(withNeighbors(1, 2), [ihave(1, id(1), id(2)), ihave(2, id(1))])
     const [asked] = fire(announced, "Repair", 500)
-    const [, actions] = feed(asked, [ihave(1, id(2), id(2))], 510)
-    assert.deepStrictEqual(withoutTimers(actions), [graft(1, id(2))])
-    // From another it is one more to ask, and from who was asked first a second chance.
-    const [, others] = feed(asked, [ihave(2, id(2))], 510)
-    assert.deepStrictEqual(withoutTimers(others), [])
+    const [again, actions] = feed(asked, [ihave(1, id(1), id(2), id(2))], 510)
+    assert.deepStrictEqual(withoutTimers(actions), [graft(1, id(1), id(2))])
+    // Another one is asked as soon as it would have been, and where there is none the same.
+    const [, next] = fire(again, "Repair", 750)
+    assert.deepStrictEqual(withoutTimers(next), [graft(2, id(1)), graft(1, id(2))])
+    // What another announces is for later.
+    assert.deepStrictEqual(withoutTimers(feed(asked, [ihave(2, id(2))], 510)[1]), [])
   })
 
   it("is not asked again because somebody else misses it", () => {

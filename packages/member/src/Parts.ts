@@ -146,7 +146,7 @@ const broadcastTreeConfig = (settings: Settings): BroadcastTree.Config => ({
 const repairConfig = (settings: Settings): LazyPushRepair.Config => ({
   ...LazyPushRepair.defaults,
   ...settings.lazyPushRepair,
-  self: settings.self
+  self: selfOf(settings)
 })
 
 /** Who remembers nobody and was told of nobody is a fleet of its own. */

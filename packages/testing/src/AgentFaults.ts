@@ -19,8 +19,7 @@ import type * as Plan from "./Plan.ts"
  *   is started again or the cuts around it are healed.
  * - `Restart`: on its disk, or on an empty one.
  * - `Cut`: bytes wait, and dials go unanswered. `StallDisk`: each write takes so much longer, for as long.
- * - `ResetLinks`: whatever `underWay` says, what has arrived by the time of the reset is read, and the rest is lost in whole
- *   writes. What breaks in the middle of a frame is what weather tears.
+ * - `ResetLinks`: whatever `underWay` says, what was not read when an end sees the reset is lost, in whole writes. What breaks in the middle of a frame is what weather tears.
  * - `SetWeather`: of writes, of which one may hold several frames. A write that is torn (`resetShare`) arrives in part, wherever
  *   frames end.
  * - `SetSkew`: from now on its wall clock is so far ahead of true time. `ShiftClock`: by so much further than it was.
@@ -198,7 +197,7 @@ const poisonLink = (fleet: AgentFleet.AgentFleet, { from, seed, to, what }: Plan
   const { network } = fleet
   const [{ host }, { host: wanted }] = [memberOf(fleet, from), memberOf(fleet, to)]
   const others = network.connected(host)
-  const other = others.includes(wanted) ? wanted : others[seed % others.length]
+  const other = others.includes(wanted) ? wanted : others[Math.abs(seed) % others.length]
   const members = fleet.members.flatMap(({ address, run }) =>
     run === undefined ? [] : [{ id: run.agent.identity.id, incarnation: run.agent.identity.incarnation, address }]
   )

@@ -39,7 +39,7 @@ export interface Options {
   readonly network?: Partial<World.Network<Protocol>>
   /** How much of each event goes into the digest of the history; less is faster. */
   readonly digestLeavesMax?: number
-  /** Ask for the invariants of what has changed after every step. Default: in fleets of up to 64. */
+  /** Ask for the invariants of what has changed after every step, and now and then what components agree on. Default: in fleets of up to 64. */
   readonly checkSteps?: boolean
   /** Looks on, too. */
   readonly observer?: World.Observer<Protocol>

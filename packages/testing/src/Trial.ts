@@ -271,7 +271,7 @@ const perform = (trial: Trial, deed: Plan.Deed): void => {
     case "Poison": {
       const [from] = ids([deed.from])
       const links = from === undefined ? [] : World.links(world, from)
-      const to = links.find(({ peer }) => peer === idOf(trial, deed.to)) ?? links[deed.seed % links.length]
+      const to = links.find(({ peer }) => peer === idOf(trial, deed.to)) ?? links[Math.abs(deed.seed) % links.length]
       if (from === undefined || to === undefined) return
       for (const dose of Poison.brew(deed.what, deed.seed, fleet.peers)) poison(trial, from, to.peer, dose)
     }

@@ -29,9 +29,12 @@ export interface Kept {
   readonly text: string
 }
 
+/** What takes longer is not kept as it was found. Our choice: half of what a regression may take in `test`. */
+const keptMsMax = 60_000
+
 /**
  * Makes a failing run small and keeps it as far as that came, whatever ended it: success, time, the death of the thread, or
- * Ctrl-C. Whoever interrupts it before anything smaller failed is left no file, since a test might take hours to play it.
+ * Ctrl-C. Of what nothing smaller failed there is no file if it took long, or if it was interrupted: a test has to play it.
  * Nothing is kept of a run that was lost, either: what took all memory or never ended would do so to the test as well.
  *
  * @since 0.1.0
@@ -57,11 +60,13 @@ export const shrunk = <E, R>(
     })
     yield* shrinking.pipe(
       Effect.catchTag("Lost", ({ why }) => Console.error(`lab: shrinking ended early: ${why}`)),
-      Effect.onExit((exit) =>
-        Exit.isFailure(exit) && best === before
-          ? Console.error("lab: nothing smaller had failed yet; nothing is kept")
+      Effect.onExit((exit) => {
+        if (best !== before) return Effect.flatMap(keep(keeper, run, best), onKept)
+        if (Exit.isFailure(exit)) return Console.error("lab: nothing smaller had failed yet; nothing is kept")
+        return run.realMs > keptMsMax
+          ? Console.error(`lab: nothing smaller fails, and it took more than ${keptMsMax / 1000} s; nothing is kept`)
           : Effect.flatMap(keep(keeper, run, best), onKept)
-      )
+      })
     )
   })
 

@@ -11,7 +11,7 @@ import type { Results } from "./Experiments.ts"
 import { type Failure, healingMax, repaired, rounds, shippedCycleMs } from "./Failures.ts"
 import * as Figures from "./Figures.ts"
 import { ordinal, shown } from "./Plots.ts"
-import { broadcastsMissed, checks, meanRedundancy, settledAt, shippedCycles } from "./Promises.ts"
+import { broadcastsMissed, checks, goneAt, meanRedundancy, shippedCycles } from "./Promises.ts"
 
 /** @since 0.1.0 */
 export const page = (results: Results, about: About): string =>
@@ -54,7 +54,7 @@ const atShares = (some: ReadonlyArray<Failure>, all: ReadonlyArray<Failure>): st
   some.length === all.length ? "whatever share fails" : `with ${some.map(({ percent }) => percent).join(", ")} % failed`
 
 const stillRedundant = (failures: ReadonlyArray<Failure>): ReadonlyArray<Failure> =>
-  failures.filter(({ tree }) => settledAt(tree) > Figures.redundancyGone[1])
+  failures.filter(({ tree }) => goneAt(tree) > Figures.redundancyGone[1])
 
 const plot = (title: string, name: string): ReadonlyArray<string> => [`![${title}](papers/${name}.svg)`, ""]
 

@@ -21,7 +21,7 @@ export const checks = (results: Results): ReadonlyArray<Check> => {
   const least = (shares: ReadonlyArray<number>): number => Math.min(1, ...shares)
   const healed = upTo(90).map(shippedCycles)
   const mended = upTo(90).map(broadcastsMissed)
-  const settled = upTo(90).map(({ plain }) => settledAt(plain))
+  const gone = upTo(90).map(({ plain }) => goneAt(plain))
   const first = upTo(50).map(({ left }) => left.reduce((sum, reached) => sum + reached, 0) / Math.max(1, left.length))
   return [
     check("one component", "1", String(overlay.components), overlay.components === 1),
@@ -73,10 +73,10 @@ export const checks = (results: Results): ReadonlyArray<Check> => {
       mended.every((missed, at) => missed !== null && missed <= (Figures.treeHealing[at] ?? 0))
     ),
     check(
-      "broadcasts until redundancy is 0 again without the optimisation, 10 to 90 % failed",
+      `broadcasts until redundancy is below ${redundancyShown} without the optimisation, 10 to 90 % failed`,
       `at most ${Figures.redundancyGone[1]}`,
-      settled.join(", "),
-      settled.every((count) => count <= Figures.redundancyGone[1])
+      gone.join(", "),
+      gone.every((count) => count <= Figures.redundancyGone[1])
     )
   ]
 }
@@ -109,7 +109,7 @@ const failureFigures = (failure: Failure): ReadonlyArray<Figure> => {
     figure(`${of}: seconds to heal as shipped`, shippedMs === null ? null : shippedMs / 1000, "less", 3),
     figure(`${of}: broadcasts that miss somebody`, broadcastsMissed(failure), "less", 1),
     figure(`${of}: redundancy of the first broadcast`, tree[0]?.redundancy ?? null, "less", 0.4),
-    // Two more of the same, since no check holds what the paper has here: 0 from the fifth broadcast on.
+    // Two more of the same: what the paper has here, 0 from the fifth broadcast on, is promised without the optimisation only.
     figure(`${of}: redundancy of the fifth broadcast`, tree[4]?.redundancy ?? null, "less", 0.4),
     figure(`${of}: redundancy of the last broadcast`, tree.at(-1)?.redundancy ?? null, "less", 0.1),
     figure(`${of}: last hop of the last broadcast`, tree.at(-1)?.lastHop ?? null, "less", 5)
@@ -124,6 +124,13 @@ export const controlOf = ({ overlay, size }: Results): number => 2 * (overlay.li
 /** The broadcast from which on redundancy is 0, less one: how many are not yet so. @since 0.1.0 */
 export const settledAt = (rounds: ReadonlyArray<Round>): number =>
   1 + rounds.findLastIndex(({ redundancy }) => redundancy !== 0)
+
+/** What a figure shows as 0: fifty copies too many of ten thousand. @since 0.1.0 */
+export const redundancyShown = 0.005
+
+/** The same of a redundancy that a figure shows. @since 0.1.0 */
+export const goneAt = (rounds: ReadonlyArray<Round>): number =>
+  1 + rounds.findLastIndex(({ redundancy }) => redundancy >= redundancyShown)
 
 /** How many broadcasts go out until each reaches everybody; null if the last one does not. @since 0.1.0 */
 export const broadcastsMissed = ({ tree }: Failure): number | null => {

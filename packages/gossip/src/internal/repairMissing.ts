@@ -74,12 +74,6 @@ export const announce = (missing: Missing, wanted: Wanted, announcer: Announcer)
     ? missing
     : withEntry(missing, { ...wanted, announcers: [...wanted.announcers, announcer] })
 
-/** To be asked before the others. */
-export const first = (wanted: Wanted, announcer: Announcer): Wanted => ({
-  ...wanted,
-  announcers: [announcer, ...wanted.announcers.filter(({ link }) => link !== announcer.link)].slice(0, announcersMax)
-})
-
 /** Arrived, or given up. */
 export const remove = (missing: Missing, id: MessageId.MessageId): Missing => {
   const key = MessageId.toText(id)

@@ -134,7 +134,8 @@ export const summaryFramesMax = 40
 
 /**
  * How often something happened. `late` broadcasts came along the tree after they had been asked for. `shed` announcements and `missingShed` entries met a full table; `exhausted` broadcasts
- * were given up because nobody who announced them could give them; `stale` announcements were of forgotten payloads.
+ * were given up because nobody who announced them could give them; `stale` announcements were of forgotten payloads;
+ * `originsRefused` broadcasts are not remembered, since of `originsMax` others payloads are held (never by the defaults).
  *
  * @since 0.1.0
  * @category models

@@ -1,5 +1,5 @@
 /**
- * Which broadcasts have been seen, for ever, in a few numbers per origin: for each of its newest incarnations the
+ * Which broadcasts have been seen, however long ago, in a few numbers per origin: for each of its newest incarnations the
  * intervals of sequence numbers. An id that is not in a window and not older than all of them is new, exactly once.
  *
  * (Partisan keeps one interval record for each node too, commit 999d4c9; iroh-gossip's and others' timed caches of ids
@@ -64,8 +64,8 @@ const placed = (window: Window, incarnation: number, seen: SeqSet.SeqSet): Windo
  * Room for what one more origin sends: where there are `max`, one that is not busy leaves. Undefined if none may.
  *
  * Whoever refused a new origin would neither deliver nor hand on what it sends, and cut off all that hear of it through this
- * node. Of an origin that is not busy, nothing is cached: what it sent is out of the other caches as well, after as long, and
- * cannot come again; what it sends next is new.
+ * node. Of an origin that is not busy, nothing is cached: what it sent is soon out of the other caches as well, and hardly comes
+ * again; what it sends next is new.
  */
 export const withRoom = (
   windows: Windows,
@@ -83,9 +83,14 @@ export const countBeside = (windows: Windows, self: NodeId.NodeId): number =>
   HashMap.size(windows) - (HashMap.has(windows, self) ? 1 : 0)
 
 /** Everything that either has seen. */
-export const merge = (a: Windows, b: Windows): Windows => {
+export const merge = (a: Windows, b: Windows): Windows => mergeWithin(a, b, Infinity, "")
+
+/** Of `max` origins beside `self`: those of `a` first. */
+export const mergeWithin = (a: Windows, b: Windows, max: number, self: NodeId.NodeId): Windows => {
   let windows = a
   for (const [origin, window] of b) {
+    const hasRoom = origin === self || HashMap.has(windows, origin) || countBeside(windows, self) < max
+    if (!hasRoom) continue
     for (const [incarnation, seen] of window) windows = addAll(windows, origin, incarnation, seen)
   }
   return windows

@@ -20,8 +20,8 @@ import type * as Member from "../Member.ts"
 import type * as Wiring from "../Wiring.ts"
 
 /**
- * Of a quiet member. `since`: an earlier state, quiet too, of which this was asked. Asked after every step, most of this is
- * of what that step did not touch; then nothing is said of it again.
+ * Of a quiet member. `since`: an earlier state, quiet too, of which this was asked. Asked again and again, most of this is of
+ * what no step has touched since; then nothing is said of it again.
  */
 export const broken = (state: Member.State, since: Member.State | undefined): ReadonlyArray<string> => {
   const out: Array<string> = []

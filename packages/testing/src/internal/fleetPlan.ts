@@ -387,7 +387,7 @@ const storms = (stage: Stage, endMs: number): AgentFaults.Scenario => {
 
 const stormMs = 8000
 
-/** Every few seconds a member sends another one what nobody honest sends, of any kind. */
+/** Every few seconds a member sends another one what nobody honest sends. */
 const poisonings = (names: ReadonlyArray<string>, draw: Stage["draw"], endMs: number): AgentFaults.Scenario => {
   const any = (): string => names[draw(names.length)] as string
   // Announcements of what was never sent are withstood, but ask for so much in vain that a run would take three times as long.
