@@ -243,9 +243,10 @@ const stopMember = (fleet: AgentFleet, member: Member): Effect.Effect<void> =>
 /** Ends a member's run as a power cut would: what its disk has not got by now, it will never have. @since 0.1.0 */
 export const kill = (fleet: AgentFleet, index: number): Effect.Effect<void> =>
   Effect.suspend(() => {
-    const { disk } = at(fleet, index)
-    // The dying run keeps writing, to a disk that nobody will read.
+    const { disk, host, run } = at(fleet, index)
+    // The dying run keeps writing, to a disk that nobody will read, and may wait for it.
     disk.tables = copyOf(disk.tables)
+    if (run !== undefined) fleet.network.vacate(host)
     return stop(fleet, index)
   })
 

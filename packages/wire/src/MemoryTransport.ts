@@ -31,6 +31,7 @@ import { backlogMax, type Connection, DialError, ListenError, type Listener, Tra
  *   way. New ones are as ever. `told`: the first host finds it reset; the other, and with `nobody` both, never hear of it.
  * - `pause`: the process on a host stands still. Connections to it are opened and bytes are taken, as its system does that, up
  *   to the bounds, beyond which a dial goes unanswered; until `resume` it reads and accepts nothing, and no write of it returns.
+ * - `vacate`: the process on a host is gone, as by a power cut, though it may still be ending: nobody listens there any more.
  * - `connected`: the hosts to which bytes of the host pass on an open connection, in the order in which these were opened.
  * - `inject`: bytes that the first host never wrote, on its oldest open connection to the second, in order behind what is under
  *   way, and so between two writes; a link writes whole frames. False, and nothing is done, without such a connection, or if
@@ -53,6 +54,7 @@ export interface Network {
   readonly resume: (host: string) => void
   readonly connected: (host: string) => ReadonlyArray<string>
   readonly inject: (from: string, to: string, bytes: Uint8Array) => boolean
+  readonly vacate: (host: string) => void
   readonly exchange: (a: string, b: string) => void
   readonly state: State
 }
@@ -72,11 +74,18 @@ export interface Config {
 /** @since 0.1.0 */
 export const defaults: Config = { bufferBytes: 256 * 1024, connectTimeoutMs: 3000, latencyMs: () => 0 }
 
+/** `connect`: undefined if there is no room. */
+interface Listening {
+  readonly host: string
+  readonly connect: (from: string, post: Pipe.Post) => Connection | undefined
+}
+
 /** The inside of a network; for this module only. @since 0.1.0 @category models */
 export interface State {
   readonly config: Config
   readonly hosts: Set<string>
-  readonly listeners: Map<string, (from: string, post: Pipe.Post) => Connection | undefined>
+  /** By address. */
+  readonly listeners: Map<string, Listening>
   /** Ways that are cut. */
   readonly cuts: Set<string>
   /** By way. */
@@ -158,6 +167,9 @@ export const makeNetwork = (config: Partial<Config> = {}): Network => {
       state.injected++
       return true
     },
+    vacate: (host) => {
+      for (const [address, { host: at }] of state.listeners) if (at === host) state.listeners.delete(address)
+    },
     exchange: (a, b) => {
       const other = (host: string): string => (host === a ? b : host === b ? a : host)
       const moved = (key: string): string => {
@@ -219,22 +231,25 @@ const listen = Effect.fnUntraced(function* (
   const backlog = yield* Queue.dropping<Connection>(backlogMax)
   const accepted = new Set<Connection>()
   let dropped = 0
+  const listening: Listening = {
+    host,
+    connect: (from, post) => {
+      // Before there is a line, of which nobody would hold the ends.
+      if (Queue.isFullUnsafe(backlog)) {
+        dropped++
+        return undefined
+      }
+      const [near, far] = Line.connect(network, from, host, address, post)
+      Queue.offerUnsafe(backlog, far)
+      return near
+    }
+  }
   yield* Effect.acquireRelease(
-    Effect.sync(() => {
-      network.listeners.set(address, (from, post) => {
-        // Before there is a line, of which nobody would hold the ends.
-        if (Queue.isFullUnsafe(backlog)) {
-          dropped++
-          return undefined
-        }
-        const [near, far] = Line.connect(network, from, host, address, post)
-        Queue.offerUnsafe(backlog, far)
-        return near
-      })
-    }),
+    Effect.sync(() => void network.listeners.set(address, listening)),
     () =>
       Effect.gen(function* () {
-        network.listeners.delete(address)
+        // Unless the host was vacated, and somebody else listens there by now.
+        if (network.listeners.get(address) === listening) network.listeners.delete(address)
         for (const connection of yield* Queue.clear(backlog)) yield* connection.close
         for (const connection of accepted) yield* connection.close
       })
@@ -294,7 +309,7 @@ const dial = Effect.fnUntraced(function* (
   // The first packet goes there and its answer comes back.
   const roundTripMs = network.config.latencyMs(host, there) + network.config.latencyMs(there, host)
   if (roundTripMs > 0) yield* Effect.sleep(roundTripMs)
-  const connection = network.listeners.get(address)?.(host, post)
+  const connection = network.listeners.get(address)?.connect(host, post)
   if (connection === undefined) {
     // The system of a process that stands still opens what its backlog has room for, and keeps silent beyond.
     const isSilent = network.paused.has(there) && network.listeners.has(address)

@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { MemoryTransport, Transport } from "@starling/wire"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
 
 const latencyMs = 20
@@ -314,6 +316,23 @@ describe("hosts that change places", () => {
       network.exchange("alice", "bob")
       assert.strictEqual(network.state.weather.get("carol alice"), stormy)
       assert.isTrue(network.isCut("alice", "carol"))
+    })
+  )
+})
+
+describe("a host whose process is gone, but still ends", () => {
+  it.effect("refuses dials; who listens there next stays when the former has ended", () =>
+    Effect.gen(function* () {
+      const { alice, network } = yield* connected()
+      const next = yield* Effect.provide(Effect.service(Transport.Transport), MemoryTransport.layer(network, "bob"))
+      network.vacate("bob")
+      assert.strictEqual((yield* Effect.flip(alice.dial("bob:7740"))).reason, "Refused")
+      const former = yield* Scope.make()
+      yield* Scope.provide(next.listen("bob:7740"), former)
+      network.vacate("bob")
+      yield* next.listen("bob:7740")
+      yield* Scope.close(former, Exit.void)
+      yield* alice.dial("bob:7740")
     })
   )
 })
