@@ -19,7 +19,8 @@ import type * as Plan from "./Plan.ts"
  *   is started again or the cuts around it are healed.
  * - `Restart`: on its disk, or on an empty one.
  * - `Cut`: bytes wait, and dials go unanswered. `StallDisk`: each write takes so much longer, for as long.
- * - `ResetLinks`: whatever `underWay` says, what was not read when an end sees the reset is lost, in whole writes. What breaks in the middle of a frame is what weather tears.
+ * - `ResetLinks`: whatever `underWay` says, what was not read when an end sees the reset is lost, in whole writes. What breaks
+ *   in the middle of a frame is what weather tears.
  * - `SetWeather`: of writes, of which one may hold several frames. A write that is torn (`resetShare`) arrives in part, wherever
  *   frames end.
  * - `SetSkew`: from now on its wall clock is so far ahead of true time. `ShiftClock`: by so much further than it was.
