@@ -191,8 +191,8 @@ export const make = (config: Config, stored: Stored, rng: Rng.Rng): State => reb
 export const rebuild = (config: Config, stored: Stored, delivered: Windows, rng: Rng.Rng): State => {
   const restored = Win.restore(stored, config.self)
   const { id, incarnation } = config.self
-  const stores = Win.mergeWithin(Win.empty, restored.windows, config.originsMax, id)
-  const windows = Win.mergeWithin(stores, delivered, config.originsMax, id)
+  const known = Win.mergeWithin(Win.empty, restored.windows, config.originsMax, id)
+  const windows = Win.mergeWithin(known, delivered, config.originsMax, id)
   const durable = restored.sequence?.[0] === incarnation ? restored.sequence[1] : 0
   const own = Win.of(delivered, id).find(([run]) => run === incarnation)?.[1] ?? SeqSet.empty
   // Tokens of another state may still be answered: a random range of its own tells them apart.

@@ -7,43 +7,9 @@ import type { Peer } from "@starling/machine"
 import { Component, Ledger, Member } from "@starling/member"
 import * as fc from "fast-check"
 import * as HashMap from "effect/HashMap"
+import { play, self, wall } from "./alone.ts"
 
-const wall = 1_718_372_400_000
-const self: Peer.Peer = { id: "00000000000a", incarnation: 1, address: "a:1" }
 const neighbor: Peer.Peer = { id: "00000000000b", incarnation: 3, address: "b:1" }
-
-const config = (mode: Member.Config["mode"]): Member.Config => ({
-  mode,
-  self,
-  name: "a",
-  datacenter: "dc",
-  labels: {},
-  contacts: []
-})
-
-/** Plays until nothing is left to do; the disk answers at once. `then` may add to what comes next, after each step. */
-const play = (
-  seed: number,
-  mode: Member.Config["mode"],
-  events: ReadonlyArray<Member.Event>,
-  then: (state: Member.State) => ReadonlyArray<Member.Event> = () => []
-): Member.State => {
-  const machine = Member.make(config(mode), new Map(), seed, wall)
-  let state = machine.initial
-  const inbox: Array<Member.Event> = [{ _tag: "Started" }, ...events]
-  for (let now = 0; inbox.length > 0; now++) {
-    const [next, emitted] = machine.step(state, { now, wall: wall + now, event: inbox.shift() as Member.Event })
-    state = next
-    for (const action of emitted) {
-      if (action._tag === "Write") inbox.unshift({ _tag: "Written", token: action.token })
-      if (action._tag === "SetTimer" && action.timer._tag === "Advance") {
-        inbox.push({ _tag: "TimerFired", timer: action.timer })
-      }
-    }
-    inbox.unshift(...then(state))
-  }
-  return state
-}
 
 const send = (token: number): Member.Event => ({
   _tag: "Command",
@@ -56,7 +22,7 @@ const joined: ReadonlyArray<Member.Event> = [
 ]
 
 /** One neighbour, and three broadcasts that were handed over. */
-const sound = play(1, "run-to-completion", [...joined, send(1), send(2), send(3)])
+const sound = play(1, "run-to-completion", [...joined, send(1), send(2), send(3)]).state
 
 type Of<C extends Component.Component> = Component.StateOf<C>
 
@@ -237,7 +203,7 @@ describe("Member.disagreements", () => {
     fc.assert(
       fc.property(fc.integer(), components, components, fc.nat({ max: 30 }), (seed, first, second, after) => {
         let steps = 0
-        const state = play(
+        const { state } = play(
           seed,
           "interleaved",
           [...joined, send(1), send(2), send(3), send(4)],
@@ -258,7 +224,7 @@ describe("Member.disagreements", () => {
     let struck = 0
     fc.assert(
       fc.property(fc.integer(), (seed) => {
-        const state = play(seed, "interleaved", [send(1)], ({ counters, crash, queues }) => {
+        const { state } = play(seed, "interleaved", [send(1)], ({ counters, crash, queues }) => {
           const next = (component: Component.Component) => queues[component][0]?.delivery.event._tag
           if (crash !== undefined) return []
           if (counters.eventsLost === 0 && next("lazy-push-repair") === "Seen")

@@ -4,36 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Component, Member, type Wiring } from "@starling/member"
 import * as fc from "fast-check"
-
-const wall = 1_718_372_400_000
-
-const config = (mode: Member.Config["mode"]): Member.Config => ({
-  mode,
-  self: { id: "00000000000a", incarnation: 1, address: "a:1" },
-  name: "a",
-  datacenter: "dc",
-  labels: {},
-  contacts: []
-})
-
-/** Runs a member whose disk answers at once, feeding `Advance` until nothing is left to do; timers other than that wait. */
-const play = (seed: number, mode: Member.Config["mode"], events: ReadonlyArray<Member.Event>) => {
-  const machine = Member.make(config(mode), new Map(), seed, wall)
-  let state = machine.initial
-  const actions: Array<Member.Action> = []
-  const inbox: Array<Member.Event> = [{ _tag: "Started" }, ...events]
-  for (let now = 0; inbox.length > 0; now++) {
-    const [next, emitted] = machine.step(state, { now, wall: wall + now, event: inbox.shift() as Member.Event })
-    state = next
-    for (const action of emitted) {
-      if (action._tag === "Write") inbox.unshift({ _tag: "Written", token: action.token })
-      if (action._tag === "SetTimer" && action.timer._tag === "Advance")
-        inbox.push({ _tag: "TimerFired", timer: action.timer })
-      else actions.push(action)
-    }
-  }
-  return { state, actions }
-}
+import { config, play, wall } from "./alone.ts"
 
 const send = (token: number): Member.Event => ({
   _tag: "Command",

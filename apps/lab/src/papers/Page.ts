@@ -289,7 +289,7 @@ const recoveryPage = ({ churn, failures }: Results): ReadonlyArray<string> => [
   "",
   ...plot("Redundancy of broadcasts after failures, without the optimisation", "recovery"),
   ...plot("Last delivery hop after failures, as shipped", "recoveryhops"),
-  "Without the optimisation (§3.8), which the paper looks at by itself:",
+  "Without the optimisation (§3.8), which the paper looks at by itself (whether its figure is with or without was not found out):",
   "",
   ...laterTable(failures.map(({ percent, plain }) => [percent, plain])),
   "",
