@@ -48,7 +48,7 @@ const bytesOf = (channel: number, payload: unknown): Uint8Array => {
 
 interface Conversation {
   readonly frames: ReadonlyArray<Frame.Frame>
-  /** False when the agent left the connection open for 8 s. */
+  /** False when the agent left the connection open for half a minute: on a busy machine, three seconds last long. */
   readonly ended: boolean
 }
 
@@ -72,7 +72,7 @@ const speak = (
       socket.write(first)
       if (second === undefined && hangUp) socket.end()
     })
-    const patience = setTimeout(() => done(false), 8000)
+    const patience = setTimeout(() => done(false), 30_000)
     const done = (ended: boolean): void => {
       clearTimeout(patience)
       socket.destroy()
@@ -180,7 +180,8 @@ describe("strangers at the gossip port", () => {
       const silent = await Promise.all(
         Array.from({ length: crowd }, () => speak(member(1).gossip, { first: new Uint8Array() }))
       )
-      assert.isTrue(silent.every(({ ended, frames }) => ended && frames.length === 0))
+      assert.strictEqual(silent.filter(({ ended }) => ended).length, crowd)
+      assert.isTrue(silent.every(({ frames }) => frames.length === 0))
     })
     assert.strictEqual(
       counted.reduce((sum, count) => sum + count),
@@ -287,7 +288,9 @@ describe("agents that should not be in the fleet", () => {
         (names) => names.includes("c1")
       )
       const ended = await agent("c1", { data: at("c1-copy"), join: member(0).gossip })
-      assertRefused(ended, [`c1 (${again.id})`, "a1", "run 2", "was copied", "of its own"])
+      // Its copy of the data names other members than the one that it was told to join: whoever hears of it first, refuses it.
+      assert.match(ended.err, /\ba[12] \(/)
+      assertRefused(ended, [`c1 (${again.id})`, "run 2", "was copied", "of its own"])
       assert.include(await aliveNames(member(1)), "c1")
       assert.include(await aliveNames(again), "a1")
     } finally {

@@ -7,6 +7,7 @@ import { Scenarios } from "@starling/testing"
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
 import * as Option from "effect/Option"
+import process from "node:process"
 import * as SoakLog from "./SoakLog.ts"
 
 /** @since 0.1.0 */
@@ -92,6 +93,14 @@ export const replay = (name: string, seed: number, size: number, minutes?: numbe
 
 /** @since 0.1.0 */
 export const replayFile = (path: string): string => `npx -y pnpm@12 lab replay ${path}`
+
+/**
+ * How often progress is shown of what takes its time: to somebody who watches within five seconds; in a log, of which
+ * nobody reads a thousand lines, each half minute. Our choice.
+ *
+ * @since 0.1.0
+ */
+export const progressEvery = (): "4 seconds" | "30 seconds" => (process.stderr.isTTY ? "4 seconds" : "30 seconds")
 
 /**
  * Of threads that run scenarios. Steps make many values that die at once. With room for them they die young: a thousand

@@ -25,9 +25,6 @@ import * as SoakLog from "../SoakLog.ts"
 /** How long a hunt takes if nothing is said. Our choice. */
 const minutesDefault = 5
 
-/** Progress is shown this often. Our choice: less than the five seconds that are promised. */
-const progressEvery = "4 seconds"
-
 /** A run that takes longer has hung. Our choice. */
 const runMs = 10 * 60_000
 
@@ -104,7 +101,7 @@ const makeBag = (first: number, begin: number): Bag => ({
 })
 
 const search = Effect.fnUntraced(function* (bag: Bag, keeper: Keep.Keeper, forMs: number, cores: number) {
-  yield* Effect.forkScoped(Effect.repeat(Effect.delay(showProgress(bag), progressEvery), Schedule.forever))
+  yield* Effect.forkScoped(Effect.repeat(Effect.delay(showProgress(bag), Options.progressEvery()), Schedule.forever))
   yield* Effect.forEach(
     Array.from({ length: cores }),
     () => Effect.scoped(Effect.flatMap(Runner.make(), (runner) => searchOn(runner, bag, keeper, forMs))),

@@ -21,9 +21,6 @@ import * as SoakLog from "../SoakLog.ts"
 /** How long a soak takes if nothing is said. Our choice. */
 const minutesDefault = 5
 
-/** Progress is shown this often. Our choice: less than the five seconds that are promised. */
-const progressEvery = "4 seconds"
-
 /** When the time is up, seeds under way may still end; one that takes longer than this is a finding. Our choice. */
 const overtimeMs = 5 * 60_000
 
@@ -139,7 +136,7 @@ const keep = (tally: Tally, run: Runs.Run): void => {
 }
 
 const runSeeds = Effect.fnUntraced(function* (tally: Tally, forMs: number) {
-  yield* Effect.forkScoped(Effect.repeat(Effect.delay(showProgress(tally), progressEvery), Schedule.forever))
+  yield* Effect.forkScoped(Effect.repeat(Effect.delay(showProgress(tally), Options.progressEvery()), Schedule.forever))
   const workers = Effect.forEach(
     Array.from({ length: Math.min(SoakLog.machine.cores, tally.last - tally.first + 1) }),
     () => Effect.scoped(Effect.flatMap(Runner.make(), (runner) => runOn(runner, tally, forMs))),
