@@ -6,6 +6,8 @@
  * settled fleet, which is forked for each failure. A cycle is a minute of virtual time; what agents do by the clock and
  * the papers do not (keepalives, probes of strangers, anti-entropy) is put off beyond the end.
  *
+ * Two threads share them. Each settles the fleet anew, the very same one, since a fleet does not pass between threads.
+ *
  * @since 0.1.0
  */
 import { ViewManager } from "@starling/gossip"
@@ -62,25 +64,52 @@ export interface Settling {
   readonly full: number
 }
 
-/** Runs all experiments; tells what it is about as it goes. @since 0.1.0 @category running */
-export const run = (order: Order, progress: (text: string) => void): Results => {
-  const { cycles, seed, size } = order
+/** What one thread does. @since 0.1.0 @category models */
+export interface Job extends Order {
+  /** Shares that fail. */
+  readonly percents: ReadonlyArray<number>
+  /** Beside them, all that is not a failure at once. */
+  readonly isFirst: boolean
+}
+
+/** What it found. @since 0.1.0 @category models */
+export interface Part {
+  readonly failures: ReadonlyArray<Failures.Failure>
+  readonly events: number
+  /** Of the first one. */
+  readonly rest?: Omit<Results, keyof Order | "failures" | "events">
+}
+
+/** As much for the one as for the other: few failures leave many who broadcast. @since 0.1.0 */
+export const jobs = (order: Order): ReadonlyArray<Job> => [
+  { ...order, percents: [10, 40, 60, 80, 95], isFirst: true },
+  { ...order, percents: [20, 30, 50, 70, 90], isFirst: false }
+]
+
+/** Of all jobs. @since 0.1.0 */
+export const resultsOf = (order: Order, parts: ReadonlyArray<Part>): Results => {
+  const rest = parts.find(({ rest }) => rest !== undefined)?.rest
+  if (rest === undefined) throw new Error("no part is the first")
+  const failures = parts.flatMap(({ failures }) => failures).toSorted((a, b) => a.percent - b.percent)
+  return { ...order, ...rest, failures, events: parts.reduce((sum, { events }) => sum + events, 0) }
+}
+
+/** Tells what it is about as it goes; what both do, the first one tells and counts. @since 0.1.0 @category running */
+export const run = ({ cycles, isFirst, percents, seed, size }: Job, progress: (text: string) => void): Part => {
+  const tell = isFirst ? progress : () => {}
   const network = { latencyMs: [hopMs, hopMs], jitterMs: 0 } as const
-  const begun = joined({ size, seed, settings, network, everyMs: joinEveryMs, progress })
+  const begun = joined({ size, seed, settings, network, everyMs: joinEveryMs, progress: tell })
   let events = 0
   const end = (world: Fleet, since: Fleet) => {
     events += World.counters(world).events - World.counters(since).events
   }
-  const settling = [settlingOf(begun, 0)]
+  const settling = isFirst ? [settlingOf(begun, 0)] : []
   for (let cycle = 1; cycle <= cycles; cycle++) {
     World.pass(begun, cycleMs)
-    if (!looksAt(cycle) && cycle !== cycles) continue
+    if (!isFirst || (!looksAt(cycle) && cycle !== cycles)) continue
     const { full, path } = settling[settling.push(settlingOf(begun, cycle)) - 1] as Settling
-    progress(`cycle ${cycle} of ${cycles}: ${show(full)} have five neighbours, mean shortest path ${path.toFixed(2)}`)
+    tell(`cycle ${cycle} of ${cycles}: ${show(full)} have five neighbours, mean shortest path ${path.toFixed(2)}`)
   }
-  events += World.counters(begun).events
-  const overlay = overlayOf(begun)
-  progress(`mean shortest path ${overlay.path.toFixed(3)}, clustering ${overlay.clustering.toFixed(5)}`)
 
   // The trees of some senders, and that of one alone, grown by their first broadcasts.
   const watch = new Watch()
@@ -88,16 +117,14 @@ export const run = (order: Order, progress: (text: string) => void): Results => 
   const root = senders[0] as NodeId.NodeId
   const grown = World.fork(begun, { observer: watch.observer })
   const single = Array.from({ length: 6 }, () => watch.round(grown, [root], roundMs))
-  progress(`redundancy ${single.map(({ redundancy }) => redundancy.toFixed(3)).join(", ")}`)
-  end(grown, begun)
+  tell(`redundancy ${single.map(({ redundancy }) => redundancy.toFixed(3)).join(", ")}`)
   const several = World.fork(begun, { observer: watch.observer })
   const rounds = Array.from({ length: 3 }, () => watch.round(several, senders, roundMs))
   const redundancies = rounds.map(({ redundancy }) => redundancy.toFixed(3))
-  progress(`${senders.length} senders at once: redundancy ${redundancies.join(", ")}`)
-  end(several, begun)
+  tell(`${senders.length} senders at once: redundancy ${redundancies.join(", ")}`)
 
   const before: Failures.Before = { single: grown, root, many: several, senders, watch, end }
-  const failures = Failures.percents.map((percent) => {
+  const failures = percents.map((percent) => {
     const failure = Failures.fail(before, percent)
     const { shippedMs, unrepaired } = failure
     const repaired = Failures.repaired(failure)
@@ -105,7 +132,13 @@ export const run = (order: Order, progress: (text: string) => void): Results => 
     progress(`${percent} % failed: reach ${show(unrepaired)}, after repair ${show(repaired)}, as shipped ${healed}`)
     return failure
   })
+  if (!isFirst) return { failures, events }
 
+  events += World.counters(begun).events
+  end(grown, begun)
+  end(several, begun)
+  const overlay = overlayOf(begun)
+  progress(`mean shortest path ${overlay.path.toFixed(3)}, clustering ${overlay.clustering.toFixed(5)}`)
   const perCycle = Math.max(1, Math.round(size / 200))
   const churning = World.fork(grown, { observer: watch.observer })
   const churn = Array.from({ length: 10 }, (_, cycle) => {
@@ -115,17 +148,8 @@ export const run = (order: Order, progress: (text: string) => void): Results => 
   })
   progress(`${perCycle} nodes fail in each cycle: reach ${show(Math.min(...churn.map(({ reached }) => reached)))}`)
   end(churning, grown)
-
-  return {
-    ...order,
-    overlay,
-    settling,
-    failures,
-    single,
-    many: { senders: senders.length, rounds },
-    churn: { perCycle, rounds: churn },
-    events
-  }
+  const many = { senders: senders.length, rounds }
+  return { failures, events, rest: { overlay, settling, single, many, churn: { perCycle, rounds: churn } } }
 }
 
 const show = (share: number): string => `${(100 * share).toFixed(1)} %`

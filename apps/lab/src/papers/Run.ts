@@ -1,5 +1,5 @@
 /**
- * Runs the papers' experiments in a thread, and keeps what they gave.
+ * Runs the papers' experiments in two threads, and keeps what they gave.
  *
  * @since 0.1.0
  */
@@ -8,7 +8,7 @@ import * as Effect from "effect/Effect"
 import process from "node:process"
 import * as Results from "../Results.ts"
 import * as Thread from "../Thread.ts"
-import type * as Experiments from "./Experiments.ts"
+import * as Experiments from "./Experiments.ts"
 import * as Page from "./Page.ts"
 import { plots } from "./Plots.ts"
 import * as Promises from "./Promises.ts"
@@ -25,11 +25,21 @@ export const promised: Experiments.Order = { size: 10_000, seed: 1, cycles: 50 }
 /** @since 0.1.0 @category running */
 export const run = Effect.fnUntraced(function* (order: Experiments.Order) {
   const begin = yield* Clock.currentTimeMillis
-  const { processorSeconds, result } = yield* Thread.run<Experiments.Results>(
-    new URL("worker.ts", import.meta.url),
-    order,
-    (text) => void process.stderr.write(`${text}\n`)
+  const answers = yield* Effect.forEach(
+    Experiments.jobs(order),
+    (job) =>
+      Thread.run<Experiments.Part>(
+        new URL("worker.ts", import.meta.url),
+        job,
+        (text) => void process.stderr.write(`${text}\n`)
+      ),
+    { concurrency: "unbounded" }
   )
+  const result = Experiments.resultsOf(
+    order,
+    answers.map(({ result }) => result)
+  )
+  const processorSeconds = answers.reduce((sum, answer) => sum + answer.processorSeconds, 0)
   const stored: Stored = {
     about: yield* Results.about("lab papers", processorSeconds, begin),
     checks: Promises.checks(result),

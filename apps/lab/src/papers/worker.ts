@@ -1,7 +1,7 @@
-/** The thread of `lab papers`. */
+/** A thread of `lab papers`. */
 import { workerData } from "node:worker_threads"
 import * as Thread from "../Thread.ts"
 import * as Experiments from "./Experiments.ts"
 
-const order: Experiments.Order = workerData
-Thread.serve((progress) => Experiments.run(order, progress))
+const job: Experiments.Job = workerData
+Thread.serve((progress) => Experiments.run(job, progress))
