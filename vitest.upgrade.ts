@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     setupFiles: [new URL("./vitest.setup.ts", import.meta.url).pathname],
     include: ["test/upgrade/*.fleet.ts"],
-    testTimeout: 60_000,
-    hookTimeout: 60_000
+    testTimeout: 240_000,
+    hookTimeout: 120_000
   }
 })

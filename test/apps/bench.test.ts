@@ -62,7 +62,7 @@ describe("the arms in JavaScript", () => {
 
   it.live("run the crowd, with as many crashes as were ordered", () =>
     Effect.gen(function* () {
-      const { pairs } = yield* Measure.measureCrowd(run, { children: 20, crashesPerSecond: 100 })
+      const { pairs } = yield* Measure.measureCrowd(run, { children: 200, crashesPerSecond: 100 })
       assert.deepStrictEqual(
         pairs.map(({ crashing, quiet }) => [quiet.crashes, crashing.crashes]),
         [[0, 30]]
@@ -212,7 +212,7 @@ describe("bench", () => {
   const bench = (path: string | undefined, ...args: ReadonlyArray<string>) =>
     spawnSync(process.execPath, [main, ...args], {
       encoding: "utf8",
-      timeout: 50_000,
+      timeout: 200_000,
       env: { ...process.env, ...(path === undefined ? {} : { PATH: path }) }
     })
 

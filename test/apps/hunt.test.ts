@@ -1,6 +1,6 @@
 /** What a hunt tries, and what it leaves behind. */
 import * as NodeServices from "@effect/platform-node/NodeServices"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, it, vi } from "@effect/vitest"
 import { Regression, Scenarios } from "@starling/testing"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -12,6 +12,7 @@ import * as Keep from "../../apps/lab/src/hunt/Keep.ts"
 import * as Prey from "../../apps/lab/src/hunt/Prey.ts"
 import * as Runner from "../../apps/lab/src/hunt/Runner.ts"
 import * as Runs from "../../apps/lab/src/Runs.ts"
+import process from "node:process"
 
 describe("a seed of a hunt", () => {
   it("stands for one scenario with one size, the same each time", () => {
@@ -106,8 +107,11 @@ describe("a runner", () => {
     Effect.gen(function* () {
       const runner = yield* Runner.make(threadThat(`ran(task); setTimeout(() => { throw new Error("late") }, 20)`))
       for (const seed of [1, 2]) {
+        const mourned = vi.spyOn(process.stderr, "write").mockReturnValue(true)
         assert.deepInclude(yield* runner.run({ ...order, seed }), { seed, broken: [] })
-        yield* Effect.sleep(500)
+        const isMourned = () => mourned.mock.calls.some(([text]) => String(text).includes("between two runs"))
+        while (!isMourned()) yield* Effect.sleep(10)
+        mourned.mockRestore()
       }
     }).pipe(Effect.scoped)
   )

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url"
 const examples = fileURLToPath(new URL("../../docs/examples/", import.meta.url))
 
 /** Long enough for a busy machine; an example takes a second or two. */
-const limitMs = 50_000
+const limitMs = 200_000
 
 interface Ended {
   readonly code: number | null

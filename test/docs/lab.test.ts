@@ -10,7 +10,10 @@ import { fileURLToPath } from "node:url"
 const main = fileURLToPath(new URL("../../apps/lab/src/main.ts", import.meta.url))
 
 const lab = (...args: ReadonlyArray<string>) => {
-  const { status, stderr, stdout } = spawnSync(process.execPath, [main, ...args], { encoding: "utf8", timeout: 50_000 })
+  const { status, stderr, stdout } = spawnSync(process.execPath, [main, ...args], {
+    encoding: "utf8",
+    timeout: 200_000
+  })
   return { status, stderr, stdout }
 }
 

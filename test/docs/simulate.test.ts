@@ -11,7 +11,7 @@ const program = fileURLToPath(new URL("simulate-as-program.ts", folder))
 const run = (...args: ReadonlyArray<string>) => {
   const { status, stderr, stdout } = spawnSync(process.execPath, [program, ...args], {
     encoding: "utf8",
-    timeout: 50_000
+    timeout: 200_000
   })
   assert.strictEqual(status, 0, stderr)
   return stdout

@@ -8,7 +8,7 @@ import { Scenarios } from "@starling/testing"
 describe("1,000 members", () => {
   const seed = 2
 
-  it(`seed ${seed}: one symmetric overlay, every broadcast once at every member`, { timeout: 120_000 }, () => {
+  it(`seed ${seed}: one symmetric overlay, every broadcast once at every member`, () => {
     const { broken } = Scenarios.members.run({ seed, size: 1000 })
     assert.deepStrictEqual(broken, [], `replay: npx -y pnpm@12 lab run members --seed ${seed} --size 1000`)
   })

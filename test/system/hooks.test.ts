@@ -73,7 +73,7 @@ describe("an agent that acts on configuration by what its file says", () => {
   beforeAll(async () => {
     writeFileSync(at("agent.toml"), toml)
     agent = await start({ name: "hooked", data: at("data"), args: ["--config", at("agent.toml")] })
-  }, 30_000)
+  })
   afterAll(async () => {
     await agent.kill()
     folder.remove()
@@ -164,4 +164,4 @@ describe("an agent that acts on configuration by what its file says", () => {
     const { code, status } = set("deaf", "x".repeat(65_000))
     assert.deepStrictEqual([code, status], [0, "applied"])
   })
-}, 60_000)
+})

@@ -6,6 +6,7 @@
 import { Scenarios } from "@starling/testing"
 import * as Argument from "effect/cli/Argument"
 import * as Flag from "effect/cli/Flag"
+import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import process from "node:process"
 import * as SoakLog from "./SoakLog.ts"
@@ -95,12 +96,16 @@ export const replay = (name: string, seed: number, size: number, minutes?: numbe
 export const replayFile = (path: string): string => `npx -y pnpm@12 lab replay ${path}`
 
 /**
- * How often progress is shown of what takes its time: to somebody who watches within five seconds; in a log, of which
- * nobody reads a thousand lines, each half minute. Our choice.
+ * Tells how far something is that takes its time: the first time after four seconds, then as often to somebody who watches,
+ * and each half minute in a log, of which nobody reads a thousand lines. Our choice.
  *
  * @since 0.1.0
  */
-export const progressEvery = (): "4 seconds" | "30 seconds" => (process.stderr.isTTY ? "4 seconds" : "30 seconds")
+export const tellProgress = <E, R>(tell: Effect.Effect<void, E, R>): Effect.Effect<never, E, R> =>
+  Effect.andThen(
+    Effect.delay(tell, "4 seconds"),
+    Effect.forever(Effect.delay(tell, process.stderr.isTTY ? "4 seconds" : "30 seconds"))
+  )
 
 /**
  * Of threads that run scenarios. Steps make many values that die at once. With room for them they die young: a thousand

@@ -71,7 +71,7 @@ const kill = (child: ChildProcess) =>
   })
 
 // Threads and processes are started here: slow on a busy machine.
-describe("SqliteStore", { timeout: 30_000 }, () => {
+describe("SqliteStore", () => {
   const harms: ReadonlyArray<readonly [what: string, harm: (file: string) => void]> = [
     ["overwritten with text", (file) => writeFileSync(file, "not a database, not even nearly one ".repeat(50))],
     ["cut off", (file) => truncateSync(file, 40_000)],

@@ -13,7 +13,6 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
-import * as Schedule from "effect/Schedule"
 import { exitCodes, Failure, foundBroken } from "../Failure.ts"
 import * as Keep from "../hunt/Keep.ts"
 import * as Prey from "../hunt/Prey.ts"
@@ -101,7 +100,7 @@ const makeBag = (first: number, begin: number): Bag => ({
 })
 
 const search = Effect.fnUntraced(function* (bag: Bag, keeper: Keep.Keeper, forMs: number, cores: number) {
-  yield* Effect.forkScoped(Effect.repeat(Effect.delay(showProgress(bag), Options.progressEvery()), Schedule.forever))
+  yield* Effect.forkScoped(Options.tellProgress(showProgress(bag)))
   yield* Effect.forEach(
     Array.from({ length: cores }),
     () => Effect.scoped(Effect.flatMap(Runner.make(), (runner) => searchOn(runner, bag, keeper, forMs))),

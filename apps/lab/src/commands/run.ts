@@ -107,17 +107,14 @@ const runAndShrink = Effect.fnUntraced(function* (
 
 /** A run says nothing of itself before its end: that it goes on, every so often. */
 const waiting = ({ scenario, seed, size }: Runs.Order, progress: { readonly doing: string }): Effect.Effect<never> =>
-  Effect.gen(function* () {
-    const begin = yield* Clock.currentTimeMillis
-    while (true) {
-      yield* Effect.sleep(waitingEvery)
-      const seconds = ((yield* Clock.currentTimeMillis) - begin) / 1000
-      yield* Console.error(`${seconds.toFixed(0)} s · ${scenario} · seed ${seed} · ${size} members · ${progress.doing}`)
-    }
-  })
-
-/** Our choice, as of a soak: less than the five seconds that are promised. */
-const waitingEvery = "4 seconds"
+  Effect.flatMap(Clock.currentTimeMillis, (begin) =>
+    Options.tellProgress(
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const seconds = Math.round((now - begin) / 1000)
+        return Console.error(`${seconds} s · ${scenario} · seed ${seed} · ${size} members · ${progress.doing}`)
+      })
+    )
+  )
 
 const textOf = (run: Runs.Run): string => {
   const failing = run.broken.length > 0

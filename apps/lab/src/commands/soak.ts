@@ -11,7 +11,6 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import { exitCodes, Failure, foundBroken } from "../Failure.ts"
 import * as Runner from "../hunt/Runner.ts"
 import * as Options from "../options.ts"
@@ -136,7 +135,7 @@ const keep = (tally: Tally, run: Runs.Run): void => {
 }
 
 const runSeeds = Effect.fnUntraced(function* (tally: Tally, forMs: number) {
-  yield* Effect.forkScoped(Effect.repeat(Effect.delay(showProgress(tally), Options.progressEvery()), Schedule.forever))
+  yield* Effect.forkScoped(Options.tellProgress(showProgress(tally)))
   const workers = Effect.forEach(
     Array.from({ length: Math.min(SoakLog.machine.cores, tally.last - tally.first + 1) }),
     () => Effect.scoped(Effect.flatMap(Runner.make(), (runner) => runOn(runner, tally, forMs))),
