@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import process from "node:process"
 import { parentPort, Worker } from "node:worker_threads"
 import { exitCodes, Failure } from "./Failure.ts"
+import * as Options from "./options.ts"
 
 /** @since 0.1.0 @category models */
 export interface Answer<Result> {
@@ -21,19 +22,24 @@ type Report<Result> =
   | { readonly _tag: "Progress"; readonly text: string }
   | { readonly _tag: "Done"; readonly answer: Answer<Result> }
 
-/**
- * Heap of the thread, in MiB. Our choice: a fleet of 10,000 takes about half. Steps make many values that die at once;
- * with room for them they die young.
- */
-const resourceLimits = { maxOldGenerationSizeMb: 3400, maxYoungGenerationSizeMb: 192 }
+/** Heap of a thread, in MiB, where nothing else is said. Our choice: a fleet of 10,000 takes about half. */
+const heapMibDefault = 3400
 
-/** Runs a module that calls `serve`. Fails if the thread ends without an answer. @since 0.1.0 @category running */
+/**
+ * Runs a module that calls `serve`. Fails if the thread ends without an answer. The engine lets a heap grow up to `heapMib`
+ * before it takes the trouble to clear it.
+ *
+ * @since 0.1.0
+ * @category running
+ */
 export const run = <Result>(
   module: URL,
   workerData: unknown,
-  progress: (text: string) => void
+  progress: (text: string) => void,
+  heapMib = heapMibDefault
 ): Effect.Effect<Answer<Result>, Failure> =>
   Effect.callback((resume) => {
+    const resourceLimits = { ...Options.resourceLimits, maxOldGenerationSizeMb: heapMib }
     const worker = new Worker(module, { workerData, resourceLimits })
     const failed = (what: string) =>
       resume(Effect.fail(new Failure({ code: exitCodes.findings, message: `the thread ended: ${what}` })))

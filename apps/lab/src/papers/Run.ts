@@ -22,6 +22,9 @@ export const file = "papers/results.json"
 /** The scale of the papers, which all promises are about. @since 0.1.0 */
 export const promised: Experiments.Order = { size: 10_000, seed: 1, cycles: 50 }
 
+/** Of each thread: both stay below 4 GB. Our choice, twice what is in use there. */
+const heapMib = 1400
+
 /** @since 0.1.0 @category running */
 export const run = Effect.fnUntraced(function* (order: Experiments.Order) {
   const begin = yield* Clock.currentTimeMillis
@@ -31,7 +34,8 @@ export const run = Effect.fnUntraced(function* (order: Experiments.Order) {
       Thread.run<Experiments.Part>(
         new URL("worker.ts", import.meta.url),
         job,
-        (text) => void process.stderr.write(`${text}\n`)
+        (text) => void process.stderr.write(`${text}\n`),
+        heapMib
       ),
     { concurrency: "unbounded" }
   )
