@@ -182,7 +182,8 @@ export const make = (config: Config, stored: Stored, rng: Rng.Rng): State => reb
 
 /**
  * A tree that trusts nothing of the former state: every neighbour it hears of is eager, its sequence goes on from the
- * store, and nothing is delivered again that the store or `delivered` knows. Payloads and broadcasts that waited for the
+ * store, and nothing is delivered again that the store or `delivered` knows. What only `delivered` knows is written like
+ * what comes new: `flushMs` after the first step, or when the node leaves. Payloads and broadcasts that waited for the
  * store are gone; the latter were never acknowledged.
  *
  * @since 0.1.0
@@ -209,7 +210,8 @@ export const rebuild = (config: Config, stored: Stored, delivered: Windows, rng:
     tokens: [first, first],
     pending: Queue.empty,
     windows,
-    changed: HashSet.empty(),
+    // The former state may have crashed before it wrote them. A node's own windows follow from its sequence.
+    changed: HashSet.remove(Win.differing(known, windows, HashMap.keys(delivered)), id),
     roots: Roots.empty,
     cache: Cache.empty,
     tick: Alarm.off,

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { BroadcastTree, type MessageId } from "@starling/gossip"
-import { LinkGate, Rng } from "@starling/machine"
+import { LinkGate, Rng, SeqSet } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as fc from "fast-check"
 import { id, neighbor, self } from "./plumtreeArbitraries.ts"
@@ -927,6 +927,82 @@ describe("After a restart", () => {
       assert.notDeepInclude(last(state, [gossip(1, id(seq))]), delivered_(seq), `seq ${seq}`)
     }
     for (const seq of [4, 6]) assert.deepInclude(last(state, [gossip(1, id(seq))]), delivered_(seq), `seq ${seq}`)
+  })
+
+  const rowsOf = (actions: ReadonlyArray<Action>) =>
+    actions.flatMap((action) => (action._tag === "Write" ? action.rows : []))
+
+  const leave: Event = { _tag: "Leave" }
+
+  it("what only the shell's record knows is written a second after it began, or when the node leaves; the rest is not", () => {
+    const [other, older] = ["000000000007", "000000000008"]
+    const delivered: BroadcastTree.Windows = HashMap.make(
+      [root, [[1, [[5, 5]]]]] as const,
+      [other, [[2, [[1, 3]]]]] as const,
+      [self.id, [[3, [[1, 1]]]]] as const
+    )
+    const known = [
+      [root, [[1, 1, 3]]],
+      [other, [[2, 1, 4]]],
+      [older, [[1, 1, 1]]]
+    ] as const
+    const anew = BroadcastTree.rebuild(config, stored([3, 1], known), delivered, 1)
+    assert.deepStrictEqual(BroadcastTree.invariants(anew), [])
+    const row = { table: "windows", key: root, value: [[1, 1, 3, 5, 5]] }
+    const [started, begun] = run(anew, [{ _tag: "Started" }], 600)
+    const timer = { _tag: "Tick", number: 1 } as const
+    assert.deepStrictEqual(begun.at(-1), { _tag: "SetTimer", delayMs: 1000, timer })
+    const [flushed, written] = run(started, [{ _tag: "TimerFired", timer }], 1600)
+    assert.deepStrictEqual(rowsOf(written), [row])
+    assert.deepStrictEqual(rowsOf(run(flushed, [leave], 10_000)[1]), [])
+    for (const state of [anew, started]) assert.deepStrictEqual(rowsOf(run(state, [leave], 601)[1]), [row])
+  })
+
+  it("a tree that was rebuilt and leaves has stored what it knows, and nothing else", () => {
+    const origin = fc.constantFrom(...["01", "02", "03", "04"].map((end) => end.padStart(12, "0")))
+    const seqs = fc.array(fc.integer({ min: 1, max: 12 }), { minLength: 1, maxLength: 6 })
+    const ids = fc
+      .array(fc.tuple(origin, fc.integer({ min: 1, max: 3 }), seqs), { maxLength: 6 })
+      .map((all) => all.flatMap(([from, incarnation, some]) => some.map((seq) => id(seq, from, incarnation))))
+    const windowsOf = (some: ReadonlyArray<MessageId.MessageId>, begun: BroadcastTree.State) =>
+      run(begun, [neighbors(1, 1), ...some.map((one) => gossip(1, one))])[0].windows
+    const tableOf = (windows: BroadcastTree.Windows): ReadonlyMap<string, unknown> =>
+      new Map(
+        [...windows].map(
+          ([from, window]) => [from, window.map(([run, seen]) => [run, ...SeqSet.encode(seen)])] as const
+        )
+      )
+    fc.assert(
+      fc.property(ids, ids, fc.integer({ min: 1, max: 5 }), (before, since, originsMax) => {
+        const begun = BroadcastTree.make(config, none, 1)
+        const table = tableOf(windowsOf(before, begun))
+        const small = { ...config, originsMax }
+        const state = BroadcastTree.rebuild(small, new Map([["windows", table]]), windowsOf(since, begun), 1)
+        const rows = rowsOf(run(state, [leave])[1])
+        for (const { key, value } of rows) assert.notDeepEqual(value, table.get(key), "a row that says nothing new")
+        const after = new Map([...table, ...rows.map(({ key, value }) => [key, value] as const)])
+        const next = BroadcastTree.make(small, new Map([["windows", after]]), 1)
+        assert.deepStrictEqual(tableOf(next.windows), tableOf(state.windows))
+      })
+    )
+  })
+
+  it("what a tree that is rebuilt has no room for is not written either", () => {
+    const [stored_, ...others] = ["000000000007", "000000000008", "000000000009"] as const
+    const delivered: BroadcastTree.Windows = HashMap.fromIterable(
+      others.map((origin) => [origin, [[1, [[1, 1]]]]] as const)
+    )
+    const write = (originsMax: number): ReadonlyArray<string> => {
+      const rows = stored([3, 1], [[stored_, [[1, 1, 3]]]])
+      const state = BroadcastTree.rebuild({ ...config, originsMax }, rows, delivered, 1)
+      const keys = rowsOf(run(state, [leave])[1]).map(({ key }) => key)
+      for (const key of keys) assert.isTrue(BroadcastTree.hasSeen(state, id(1, key)))
+      return keys
+    }
+    assert.deepStrictEqual(
+      [1, 2, 3].map((max) => write(max).length),
+      [0, 1, 2]
+    )
   })
 
   it("a node's broadcasts of the run before are not delivered to itself", () => {

@@ -2,7 +2,7 @@
  * One member on its own: what is committed is carried out, whatever crashes, and in whatever order components move.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Component, Member, type Wiring } from "@starling/member"
+import { Component, Member, type Parts, type Wiring } from "@starling/member"
 import * as fc from "fast-check"
 import { config, play, wall } from "./alone.ts"
 
@@ -16,6 +16,39 @@ const outputs = (actions: ReadonlyArray<Member.Action>): ReadonlyArray<Wiring.To
 
 const tokens = fc.uniqueArray(fc.integer({ min: 1, max: 1000 }), { minLength: 1, maxLength: 12 })
 const modes = fc.constantFrom<Member.Config["mode"]>("interleaved", "run-to-completion")
+
+type Timed = readonly [at: number, event: Member.Event]
+
+/** One run of a member whose disk answers at once: what happens at its times, and every timer, for eleven seconds. */
+const live = (
+  incarnation: number,
+  stored: Parts.Stored,
+  script: ReadonlyArray<Timed>
+): { readonly state: Member.State; readonly actions: ReadonlyArray<Member.Action> } => {
+  const own = config("run-to-completion")
+  const machine = Member.make({ ...own, self: { ...own.self, incarnation } }, stored, 1, wall)
+  const agenda: Array<Timed> = [[0, { _tag: "Started" }], ...script]
+  const actions: Array<Member.Action> = []
+  let state = machine.initial
+  for (let due = agenda.shift(); due !== undefined && due[0] <= 11_000; due = agenda.shift()) {
+    const [now, event] = due
+    const [next, emitted] = machine.step(state, { now, wall: wall + now, event })
+    state = next
+    actions.push(...emitted)
+    for (const action of emitted) {
+      if (action._tag === "Write") agenda.push([now, { _tag: "Written", token: action.token }])
+      if (action._tag === "SetTimer") agenda.push([now + action.delayMs, { _tag: "TimerFired", timer: action.timer }])
+    }
+    agenda.sort(([one], [other]) => one - other)
+  }
+  return { state, actions }
+}
+
+const sevens = (actions: ReadonlyArray<Member.Action>): number =>
+  outputs(actions).filter((output) => output._tag === "Delivered" && output.payload === "seven").length
+
+const isGraft = (action: Member.Action): boolean =>
+  action._tag === "Send" && action.message.channel === "broadcast-tree" && action.message.message._tag === "Graft"
 
 describe("Member", () => {
   it("comes to rest, with every invariant of every component, in both modes", () => {
@@ -102,6 +135,44 @@ describe("Member", () => {
       numbers.toSorted((a, b) => a - b)
     )
     assert.strictEqual(new Set(numbers).size, numbers.length)
+  })
+
+  it("what was delivered before its tree was rebuilt is stored when it leaves, and not given to its next run", () => {
+    const origin = "00000000000c"
+    const peer = { id: "00000000000b", incarnation: 3, address: "b:1" }
+    const gossip: Wiring.Frame = {
+      channel: "broadcast-tree",
+      message: { _tag: "Gossip", id: { origin, incarnation: 1, seq: 7 }, round: 1, topic: 1, payload: "seven" }
+    }
+    const summary: Wiring.Frame = {
+      channel: "lazy-push-repair",
+      message: { _tag: "Summary", windows: [[origin, 1, [[7, 7]]]] }
+    }
+    const joined: ReadonlyArray<Timed> = [
+      [0, { _tag: "LinkUp", link: 1, peer }],
+      [0, { _tag: "Received", link: 1, message: { channel: "view-manager", message: { _tag: "Join", peer } } }]
+    ]
+    const crash: Member.Event = { _tag: "Crash", component: "broadcast-tree", at: "before" }
+    const toTree = (_tag: "Started" | "Leave"): Member.Event => ({
+      _tag: "Command",
+      delivery: { to: "broadcast-tree", event: { _tag } }
+    })
+    const crashed = [crash, toTree("Started")]
+    for (const leaveAt of [601, 10_000]) {
+      const first = live(1, new Map(), [
+        ...joined,
+        [0, { _tag: "Received", link: 1, message: gossip }],
+        ...crashed.map((event): Timed => [300, event]),
+        ...crashed.map((event): Timed => [600, event]),
+        [leaveAt, toTree("Leave")]
+      ])
+      assert.deepStrictEqual([first.state.counters.rebuilds, sevens(first.actions)], [1, 1])
+      const stored = new Map([...first.state.durable].map(([table, rows]) => [table, new Map(rows)]))
+      const next = live(2, stored, [...joined, [100, { _tag: "Received", link: 1, message: summary }]])
+      assert.deepStrictEqual(next.actions.filter(isGraft), [], `left at ${leaveAt}`)
+      const again = live(2, stored, [...joined, [100, { _tag: "Received", link: 1, message: gossip }]])
+      assert.strictEqual(sevens(again.actions), 0, `left at ${leaveAt}`)
+    }
   })
 
   it("a timer of a generation that was rebuilt is nobody's any more", () => {

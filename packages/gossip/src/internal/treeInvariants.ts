@@ -43,7 +43,11 @@ export const broken = (state: State): ReadonlyArray<string> => {
     ],
     ["windows are short", [...HashMap.values(state.windows)].every(isShort)],
     ["own broadcasts are numbered before they are delivered", SeqSet.max(own) <= state.sequence],
-    ["changed windows wait for a timer", HashSet.size(state.changed) === 0 || state.tick.dueAt !== null],
+    // One made anew has no timer before its first step.
+    [
+      "changed windows wait for a timer",
+      HashSet.size(state.changed) === 0 || state.tick.dueAt !== null || !state.isKnown
+    ],
     ["pending broadcasts wait for a timer", Queue.size(pending) === 0 || state.tick.dueAt !== null]
   ]
   return laws.filter(([, holds]) => !holds).map(([law]) => law)

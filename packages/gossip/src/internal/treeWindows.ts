@@ -7,6 +7,7 @@
  */
 import { Codec, type NodeId, Peer, SeqSet } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
+import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
 import type { MessageId } from "../MessageId.ts"
 
@@ -95,6 +96,21 @@ export const mergeWithin = (a: Windows, b: Windows, max: number, self: NodeId.No
   }
   return windows
 }
+
+/** Those of these origins of which not the same has been seen here and there. */
+export const differing = (a: Windows, b: Windows, origins: Iterable<NodeId.NodeId>): HashSet.HashSet<NodeId.NodeId> =>
+  HashSet.fromIterable([...origins].filter((origin) => !isSame(of(a, origin), of(b, origin))))
+
+const isSame = (one: Window, other: Window): boolean =>
+  one === other ||
+  (one.length === other.length &&
+    one.every(([incarnation, seen], i) => {
+      const run = other[i]
+      return run !== undefined && incarnation === run[0] && isSameSet(seen, run[1])
+    }))
+
+const isSameSet = (one: SeqSet.SeqSet, other: SeqSet.SeqSet): boolean =>
+  one.length === other.length && one.every(([from, to], i) => from === other[i]?.[0] && to === other[i]?.[1])
 
 /** Whole intervals at once. */
 export const addAll = (
