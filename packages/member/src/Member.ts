@@ -119,7 +119,7 @@ export interface State {
 /**
  * `eventsLost` to crashes before a step, `refused` documents and configuration entries because of a stamp that must not be
  * followed, `heldRefused` because too many waited for the time already, `redelivered` by a broadcast tree that was rebuilt
- * (and not handed on).
+ * or had forgotten the origin (and not handed on).
  *
  * @since 0.1.0
  * @category models
