@@ -29,6 +29,7 @@ import type * as Plan from "./Plan.ts"
  * - `Poison`: bytes on an open connection that `from` has to `to`, or to another one, as if it had written them. Each receiver
  *   counts: `wire_garbage`, `wire_oversize` and `wire_unknown_channel` what is no frame, `link_malformed_total` what is none of
  *   its channel, and these end the link; `link_unknown_kind_total` what is dropped. Lies are counted by whom they are told.
+ *   What can be read comes first, and what ends the link last.
  * - `CrashComponent`: where it is said, or anywhere; nothing in a process that stands still.
  *
  * @since 0.1.0

@@ -55,7 +55,8 @@ export interface Poisoning<Node> {
 
 /**
  * What a faulty or hostile member sends. What cannot be read ends the link, at the receiver, for a `violation`; but a kind of
- * frame that nobody knows is dropped, since a later version may say more.
+ * frame that nobody knows is dropped, since a later version may say more. Of what mixes, frames and what is dropped come first,
+ * and one that cannot be read last: what is behind it would be in vain.
  *
  * - `garbage`: frames that are none: of unknown kinds, with fields missing, of the wrong type, without end.
  * - `announcements`: of broadcasts that do not exist.

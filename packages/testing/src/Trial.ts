@@ -77,7 +77,11 @@ interface Trial {
   /** How often each broadcast was put on a link. */
   readonly payloads: Map<string, number>
   readonly twice: Array<string>
-  /** Frames that were forged; what nobody reads, as it is of no known kind; what ends a link. None without a link. */
+  /**
+   * What was put on open links: `forged` frames that decode, ahead of what ends the link; `unknown` ones of no known kind, which
+   * are dropped; `rubbish` that ends a link. Without a link nothing is. A frame that was put there is not read if the link ends
+   * before it: by its weather, by a fault, or by what the receiver makes of a frame ahead of it.
+   */
   readonly poisoned: { forged: number; unknown: number; rubbish: number }
 }
 

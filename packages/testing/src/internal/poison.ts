@@ -8,7 +8,7 @@ import type { LazyPushRepair, MessageId } from "@starling/gossip"
 import { type NodeId, type Peer, Rng } from "@starling/machine"
 import { Component, type Wiring } from "@starling/member"
 import { Frame, Pack } from "@starling/wire"
-import type { Poison } from "../Plan.ts"
+import { type Poison, poisons } from "../Plan.ts"
 
 /** Of each kind so many at once; our choice, and more of what is cheap. */
 const doses = 20
@@ -23,7 +23,12 @@ interface Brew {
   readonly draw: (bound: number) => number
 }
 
-/** `members`: who there is, for those who act in the name of others. */
+/**
+ * `members`: who there is, for those who act in the name of others.
+ *
+ * Whoever receives the doses ends the link at the first that is rubbish, and reads nothing behind it. So of the
+ * kinds that may mix, what can be read comes first, and of the rubbish one dose last. The others are all of one sort.
+ */
 export const brew = (what: Poison, seed: number, members: ReadonlyArray<Peer.Peer>): ReadonlyArray<Dose> => {
   let rng = Rng.make(`${seed}/poison`)
   const draw = (bound: number): number => {
@@ -32,7 +37,10 @@ export const brew = (what: Poison, seed: number, members: ReadonlyArray<Peer.Pee
     return value
   }
   const kinds = recipes[what]
-  return Array.from({ length: doses }, () => (kinds[draw(kinds.length)] as Recipe)({ members, draw }))
+  const drawn = Array.from({ length: doses }, () => (kinds[draw(kinds.length)] as Recipe)({ members, draw }))
+  if (!poisons.some((mixed) => mixed === what)) return drawn
+  const isRubbish = (dose: Dose): boolean => effectOf(dose)._tag === "Rubbish"
+  return [...drawn.filter((dose) => !isRubbish(dose)), ...drawn.filter(isRubbish).slice(0, 1)]
 }
 
 /** What a dose is to who receives it; `Dropped`: it is counted, and nothing else happens; `Rubbish`: it ends the link. */
