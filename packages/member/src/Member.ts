@@ -108,7 +108,7 @@ export interface State {
   /** The newest neighbour set each component was told, and the patterns that facts were told to handle. */
   readonly told: Readonly<Partial<Record<Component, Wiring.Delivery>>>
   readonly handles: Wiring.Delivery | undefined
-  /** What crashes before a step have lost, the newest: until it comes again, components may disagree. */
+  /** What crashes before a step have lost, the newest: until it comes again, or newer news, components may disagree. */
   readonly lost: ReadonlyArray<Wiring.Delivery>
   readonly crash: { readonly component: Component; readonly at: CrashPoint } | undefined
   readonly generations: Readonly<Record<Component, number>>
@@ -514,6 +514,23 @@ const commit = <C extends Component>(turn: Turn, component: C, delivery: Wiring.
   const own = spec.input(delivery.event as EventOf<C>, moment) as InputOf<C>
   setCell(turn, component, Cell.commit(cellOf(turn, component), spec.step, own))
   counters.steps++
+  // Mostly nothing is lost.
+  if (state.lost.length > 0) state.lost = state.lost.filter((one) => !isMadeUpFor(one, delivery))
+}
+
+/** Who has handled this knows at least what the loss of `lost` kept from it. */
+const isMadeUpFor = (lost: Wiring.Delivery, { event, to }: Wiring.Delivery): boolean => {
+  if (lost.to !== to || lost.event._tag !== event._tag) return false
+  switch (event._tag) {
+    case "Neighbors":
+    case "Views":
+      return (lost.event as typeof event).version <= event.version
+    case "Fleet":
+      return true
+    default:
+      // Of one event among many of its kind another says nothing.
+      return false
+  }
 }
 
 const actOne = <C extends Component>(turn: Turn, component: C): void => {

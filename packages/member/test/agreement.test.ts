@@ -4,10 +4,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { NodeDoc } from "@starling/fleet"
 import type { Peer } from "@starling/machine"
-import { Component, Ledger, Member } from "@starling/member"
+import { Component, Ledger, Member, type Wiring } from "@starling/member"
 import * as fc from "fast-check"
 import * as HashMap from "effect/HashMap"
-import { play, self, wall } from "./alone.ts"
+import { config, play, self, wall } from "./alone.ts"
 
 const neighbor: Peer.Peer = { id: "00000000000b", incarnation: 3, address: "b:1" }
 
@@ -26,13 +26,20 @@ const sound = play(1, "run-to-completion", [...joined, send(1), send(2), send(3)
 
 type Of<C extends Component.Component> = Component.StateOf<C>
 
-const spoilt = <C extends Component.Component>(component: C, patch: (state: Of<C>) => Partial<Of<C>>): Member.State => {
-  const cell = sound.cells[component]
+const spoiltOf = <C extends Component.Component>(
+  state: Member.State,
+  component: C,
+  patch: (state: Of<C>) => Partial<Of<C>>
+): Member.State => {
+  const cell = state.cells[component]
   return {
-    ...sound,
-    cells: { ...sound.cells, [component]: { ...cell, state: { ...cell.state, ...patch(cell.state as Of<C>) } } }
+    ...state,
+    cells: { ...state.cells, [component]: { ...cell, state: { ...cell.state, ...patch(cell.state as Of<C>) } } }
   }
 }
+
+const spoilt = <C extends Component.Component>(component: C, patch: (state: Of<C>) => Partial<Of<C>>): Member.State =>
+  spoiltOf(sound, component, patch)
 
 type Population = NonNullable<Of<"clock">["population"]>
 
@@ -238,5 +245,210 @@ describe("Member.disagreements", () => {
       })
     )
     assert.isAbove(struck, 10)
+  })
+})
+
+describe("a member that knows more origins than it has room for", () => {
+  /** Long enough that nothing of an origin is cached any more. */
+  const idleMs = 61_000
+  const [p, q, r] = ["0000000000a1", "0000000000a2", "0000000000a3"] as const
+
+  /** Broadcasts that come one after the other, and null for a while in which no payload is kept. */
+  const heard = (
+    broadcasts: ReadonlyArray<readonly [origin: string, seq: number] | null>,
+    settings: Partial<Member.Config>
+  ): Member.State => {
+    const machine = Member.make({ ...config("run-to-completion"), ...settings }, new Map(), 1, wall)
+    let state = machine.initial
+    let now = 0
+    let due: Array<readonly [at: number, Member.Timer]> = []
+    const feed = (event: Member.Event): void => {
+      const [next, actions] = machine.step(state, { now, wall: wall + now, event })
+      state = next
+      for (const action of actions) {
+        if (action._tag === "Write") feed({ _tag: "Written", token: action.token })
+        // Nobody else's: with time the neighbour, who says nothing, would be given up.
+        else if (
+          action._tag === "SetTimer" &&
+          action.timer._tag === "Component" &&
+          action.timer.component === "broadcast-tree"
+        )
+          due.push([now + action.delayMs, action.timer])
+      }
+    }
+    const pass = (ms: number): void => {
+      const end = now + ms
+      for (;;) {
+        const [next] = due.filter(([at]) => at <= end).toSorted(([a], [b]) => a - b)
+        if (next === undefined) break
+        due = due.filter((one) => one !== next)
+        now = Math.max(now, next[0])
+        feed({ _tag: "TimerFired", timer: next[1] })
+      }
+      now = end
+    }
+    for (const event of [{ _tag: "Started" } as const, ...joined]) feed(event)
+    for (const broadcast of broadcasts) {
+      if (broadcast === null) {
+        pass(idleMs)
+        continue
+      }
+      const [origin, seq] = broadcast
+      const id = { origin, incarnation: 1, seq }
+      const message = { _tag: "Gossip" as const, id, round: 1, topic: 1, payload: `${origin} ${seq}` }
+      feed({ _tag: "Received", link: 1, message: { channel: "broadcast-tree", message } })
+      pass(100)
+    }
+    assert.isTrue(Member.isQuiet(state))
+    return state
+  }
+
+  const both = (originsMax: number): Partial<Member.Config> => ({
+    broadcastTree: { originsMax },
+    lazyPushRepair: { originsMax }
+  })
+
+  it("disagrees on nothing for what the tree has forgotten", () => {
+    const state = heard([[p, 1], null, [q, 1]], both(1))
+    assert.strictEqual(state.cells["broadcast-tree"].state.counters.originsForgotten, 1)
+    assert.deepStrictEqual([...HashMap.keys(state.ledger)].toSorted(), [p, q])
+    assert.deepStrictEqual(Member.disagreements(state), [])
+  })
+
+  it("nor when who was forgotten is heard again", () => {
+    const state = heard([[p, 1], [p, 2], null, [q, 1], null, [p, 3], [p, 5]], both(1))
+    assert.strictEqual(state.cells["broadcast-tree"].state.counters.originsForgotten, 2)
+    assert.deepStrictEqual(Member.disagreements(state), [])
+  })
+
+  it("nor when its tree is rebuilt, and has no room for all that was handed over", () => {
+    const machine = Member.make({ ...config("run-to-completion"), ...both(1) }, new Map(), 1, wall)
+    let state = heard([[p, 1], null, [q, 1]], both(1))
+    const step = (event: Member.Event): void => {
+      const [next, actions] = machine.step(state, { now: 70_000, wall: wall + 70_000, event })
+      state = next
+      for (const action of actions) if (action._tag === "Write") step({ _tag: "Written", token: action.token })
+    }
+    for (const token of [1, 2]) {
+      step({ _tag: "Crash", component: "broadcast-tree", at: "committed" })
+      step(send(token))
+    }
+    const { cells, counters } = state
+    assert.strictEqual(counters.rebuilds, 1)
+    assert.strictEqual(cells["broadcast-tree"].state.counters.originsForgotten, 0)
+    assert.isBelow(HashMap.size(cells["broadcast-tree"].state.windows), HashMap.size(state.ledger))
+    assert.isTrue(Member.isQuiet(state))
+    assert.deepStrictEqual(Member.disagreements(state), [])
+  })
+
+  it("nor when tree and repair have room for unequally many", () => {
+    const broadcasts = [[p, 1], [r, 1], null, [q, 1], null, [p, 2], [r, 2], [q, 2]] as const
+    for (const [tree, repair] of [
+      [1, 65_536],
+      [65_536, 1],
+      [2, 3],
+      [3, 2]
+    ] as const) {
+      const state = heard(broadcasts, {
+        broadcastTree: { originsMax: tree },
+        lazyPushRepair: { originsMax: repair }
+      })
+      assert.deepStrictEqual(Member.disagreements(state), [], `${tree} and ${repair}`)
+    }
+  })
+
+  it("still disagrees on what it does not explain", () => {
+    const forgetful = heard([[p, 1], null, [q, 1], [q, 2]], both(1))
+    const said = (state: Member.State) => Member.disagreements(state)[0] ?? "nothing"
+    const recorded = (origin: string, incarnation = 1) => ({
+      ...forgetful,
+      ledger: Ledger.record(forgetful.ledger, { origin, incarnation, seq: 9 })
+    })
+    assert.match(said(recorded(q)), /^broadcast-tree: has not seen 0000000000a2\.1\.9, which was handed over$/)
+    assert.match(said(recorded(q, 2)), /^broadcast-tree: has not seen 0000000000a2\.2\.9, which was handed over$/)
+    assert.match(said(recorded(self.id)), /^broadcast-tree: has not seen 00000000000a\.1\.9, which was handed over$/)
+    const seen = (seq: number): Ledger.Ledger => HashMap.make([q, [[1, [[1, seq]] as const] as const]] as const)
+    assert.match(
+      said(spoiltOf(forgetful, "lazy-push-repair", () => ({ seen: seen(1) }))),
+      /^lazy-push-repair: has seen 1: 1\.\.1 of 0000000000a2, the tree 1: 1\.\.2$/
+    )
+    assert.match(
+      said(spoiltOf(forgetful, "lazy-push-repair", () => ({ held: HashMap.empty() }))),
+      /^lazy-push-repair: does not advertise 0000000000a2\.1\.2, which the tree could send$/
+    )
+    // Two origins where there is room for many: nothing can have been forgotten.
+    const roomy = heard([[p, 1], null, [q, 1]], {})
+    assert.deepStrictEqual(Member.disagreements(roomy), [])
+    const forgot = spoiltOf(roomy, "broadcast-tree", ({ windows }) => ({ windows: HashMap.remove(windows, p) }))
+    assert.match(said(forgot), /^broadcast-tree: has not seen 0000000000a1\.1\.1, which was handed over$/)
+  })
+})
+
+describe("what a crash has lost", () => {
+  const newcomer: Peer.Peer = { id: "00000000000c", incarnation: 1, address: "c:1" }
+
+  const comes: ReadonlyArray<Member.Event> = [
+    { _tag: "LinkUp", link: 2, peer: newcomer },
+    { _tag: "Received", link: 2, message: { channel: "view-manager", message: { _tag: "Join", peer: newcomer } } }
+  ]
+
+  const tell = (size: number): Member.Event => ({
+    _tag: "Command",
+    delivery: { to: "clock", event: { _tag: "Fleet", size } }
+  })
+
+  const losing = (component: Component.Component, events: ReadonlyArray<Member.Event>, further: typeof events) =>
+    play(1, "run-to-completion", [
+      ...events.slice(0, -1),
+      { _tag: "Crash", component, at: "before" },
+      ...events.slice(-1),
+      ...further
+    ]).state
+
+  const kinds = ({ lost }: Member.State) => lost.map(({ event, to }) => `${event._tag} to ${to}`)
+
+  it("excuses no neighbour that is taken for lost once facts were told newer neighbours", () => {
+    const accusing = (state: Member.State) =>
+      spoiltOf(state, "facts", () => ({
+        lost: [{ ...neighbor, cause: "closed" as const, at: { ...later, wall: 0 } }]
+      }))
+    const lost = losing("facts", joined, [])
+    assert.deepStrictEqual(kinds(lost), ["Neighbors to facts"])
+    const made = losing("facts", joined, comes)
+    assert.deepStrictEqual(kinds(made), [])
+    assert.deepStrictEqual(Member.invariants(made), [])
+    const accused = /^facts: 00000000000b\.3 on link 1 is a neighbour, and taken for lost$/
+    assert.match(Member.disagreements(accusing(made))[0] ?? "nothing", accused)
+    // Also if it was excused when this was asked last.
+    const excused = { ...accusing(made), lost: lost.lost }
+    assert.notMatch(Member.disagreements(excused).join("\n"), /taken for lost/)
+    assert.match(Member.disagreements({ ...excused, lost: [] }, excused)[0] ?? "nothing", accused)
+  })
+
+  it("excuses no other size of the fleet once the clock was told one again", () => {
+    const lost = losing("clock", [tell(1)], [])
+    assert.deepStrictEqual(kinds(lost), ["Fleet to clock"])
+    const made = losing("clock", [tell(1)], [tell(12)])
+    assert.deepStrictEqual(kinds(made), [])
+    assert.match(Member.disagreements(made)[0] ?? "nothing", /^clock: reckons with a fleet of 12, facts told it 1$/)
+  })
+
+  it("is not made up for by older neighbours, nor by what another component is told", () => {
+    const news = sound.told["broadcast-tree"] ?? assert.fail("the tree was told")
+    if (news.event._tag !== "Neighbors") return assert.fail("of neighbours")
+    const { event } = news
+    const machine = Member.make(config("run-to-completion"), new Map(), 1, wall)
+    const after = (delivery: Wiring.Delivery) =>
+      kinds(
+        machine.step(
+          { ...sound, lost: [news] },
+          { now: 100, wall: wall + 100, event: { _tag: "Command", delivery } }
+        )[0]
+      )
+    assert.deepStrictEqual(after({ to: "broadcast-tree", event: { ...event, version: event.version - 1 } }), [
+      "Neighbors to broadcast-tree"
+    ])
+    assert.deepStrictEqual(after({ to: "facts", event }), ["Neighbors to broadcast-tree"])
+    assert.deepStrictEqual(after({ to: "broadcast-tree", event }), [])
   })
 })

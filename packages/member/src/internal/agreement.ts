@@ -176,19 +176,22 @@ const links = (state: Member.State, out: Array<string>): void => {
 // What the own document says of neighbours
 // ---------------------------------------------------------------------------------------------------------------------
 
-const isDocumentAlike = ({ cells }: Member.State, since: Member.State | undefined): boolean => {
-  const before = since?.cells.facts.state
-  const { docs, gate, lost } = cells.facts.state
-  return before?.docs === docs && before.gate.neighbors === gate.neighbors && before.lost === lost
+const isDocumentAlike = (state: Member.State, since: Member.State | undefined): boolean => {
+  // What was excused then may be excused no more.
+  if (since === undefined || isNewsLost(since) !== isNewsLost(state)) return false
+  const before = since.cells.facts.state
+  const { docs, gate, lost } = state.cells.facts.state
+  return before.docs === docs && before.gate.neighbors === gate.neighbors && before.lost === lost
 }
+
+/** News that was lost may have been what acquits a neighbour that had been lost. */
+const isNewsLost = ({ lost }: Member.State): boolean => lost.some(({ event, to }) => to === "facts" && isTold(event))
 
 const document = (state: Member.State, out: Array<string>): void => {
   const { gate, lost } = state.cells.facts.state
-  // News that was lost may have been what acquits a neighbour that had been lost.
-  const mayAccuse = state.lost.some(({ event, to }) => to === "facts" && isTold(event))
   const isLost = ({ peer }: Machine.Neighbor) =>
     lost.some(({ id, incarnation }) => id === peer.id && incarnation === peer.incarnation)
-  if (!mayAccuse) {
+  if (!isNewsLost(state)) {
     for (const neighbor of gate.neighbors) {
       if (isLost(neighbor)) out.push(`facts: ${textOf(neighbor)} is a neighbour, and taken for lost`)
     }
@@ -270,28 +273,35 @@ const areBroadcastsAlike = ({ cells, ledger }: Member.State, since: Member.State
   )
 }
 
-const broadcasts = ({ cells, ledger }: Member.State, out: Array<string>): void => {
+const broadcasts = (state: Member.State, out: Array<string>): void => {
+  const { cells, ledger } = state
+  const { self } = state.config
   const { cache, order, windows } = cells["broadcast-tree"].state
-  const { held, seen } = cells["lazy-push-repair"].state
+  const { config, held, seen } = cells["lazy-push-repair"].state
+  const isForgetful = hasForgotten(state)
   for (const [origin, window] of ledger) {
     for (const [run, seqs] of window) {
-      const [unknown] = lackedBy(windows, origin, run, seqs)
+      // Its own it never forgets.
+      const [unknown] = lackedBy(windows, origin, run, seqs, isForgetful && origin !== self.id)
       if (unknown !== undefined)
         out.push(`broadcast-tree: has not seen ${origin}.${run}.${unknown}, which was handed over`)
     }
   }
   // So what the tree has seen is never missing in repair, and what it has not seen can be.
-  if (HashMap.size(seen) !== HashMap.size(windows)) {
+  const mayDiffer = isForgetful || isBeyondOne(state)
+  if (!mayDiffer && HashMap.size(seen) !== HashMap.size(windows)) {
     out.push(
       `lazy-push-repair: has seen broadcasts of ${HashMap.size(seen)} origins, the tree of ${HashMap.size(windows)}`
     )
   }
   for (const [origin, window] of windows) {
-    const other = Option.getOrElse(HashMap.get(seen, origin), () => none)
-    if (!isSameWindow(window, other)) {
+    const other = windowOf(seen, origin)
+    if (!isSameWindow(window, other) && !(mayDiffer && isSameSince(window, other))) {
       out.push(`lazy-push-repair: has seen ${windowText(other)} of ${origin}, the tree ${windowText(window)}`)
     }
   }
+  // It remembers none of an origin that it has no room for.
+  const hasRoom = (origin: NodeId.NodeId) => HashMap.size(seen) < config.originsMax || HashMap.has(seen, origin)
   let advertised = 0
   const waiting = HashMap.isEmpty(order.waiting) ? undefined : order.waiting
   // Mostly one origin's follow each other, and each look-up is for thousands.
@@ -304,7 +314,7 @@ const broadcasts = ({ cells, ledger }: Member.State, out: Array<string>): void =
       offered = windowOf(held, origin)
     }
     if (isIn(offered, id)) advertised++
-    else if (isAdvertisable(offered, id)) {
+    else if (isAdvertisable(offered, id) && hasRoom(id.origin)) {
       out.push(`lazy-push-repair: does not advertise ${MessageId.toText(id)}, which the tree could send`)
     }
     const waits = waiting !== undefined && HashMap.has(waiting, MessageId.toText(id))
@@ -317,6 +327,23 @@ const broadcasts = ({ cells, ledger }: Member.State, out: Array<string>): void =
   if (promised !== advertised) {
     out.push(`lazy-push-repair: advertises ${promised} broadcasts, of which the tree could send ${advertised}`)
   }
+}
+
+/**
+ * Ledger, tree and repair each make room for a new origin in their own way, and the ledger has more of it. So the tree may know
+ * nothing of an origin that it forgot, or only what came since. A tree that was rebuilt from too many has forgotten some too,
+ * and counts anew. Who has forgotten stays full.
+ */
+const hasForgotten = ({ cells, generations }: Member.State): boolean => {
+  const { config, counters, windows } = cells["broadcast-tree"].state
+  const isRebuilt = generations["broadcast-tree"] > 0
+  return HashMap.size(windows) >= config.originsMax && (counters.originsForgotten > 0 || isRebuilt)
+}
+
+/** One of tree and repair, whose bounds may be set apart, knows more origins than the other has room for. */
+const isBeyondOne = ({ cells }: Member.State): boolean => {
+  const [tree, repair] = [cells["broadcast-tree"].state, cells["lazy-push-repair"].state]
+  return HashMap.size(tree.windows) > repair.config.originsMax || HashMap.size(repair.seen) > tree.config.originsMax
 }
 
 type Windows = Ledger.Ledger
@@ -341,18 +368,28 @@ const isTooOld = (window: Window, incarnation: number): boolean => {
   return oldest !== undefined && incarnation < oldest[0]
 }
 
-/** At most one number of these that is not in the windows. */
+/** At most one number of these that is not in the windows. `isForgetful`: what came before all that is there may be forgotten. */
 const lackedBy = (
   windows: Windows,
   origin: NodeId.NodeId,
   incarnation: number,
-  seqs: SeqSet.SeqSet
+  seqs: SeqSet.SeqSet,
+  isForgetful: boolean
 ): ReadonlyArray<number> => {
   const window = windowOf(windows, origin)
   // With too many gaps the lowest are closed, here and there at other times.
   if (isTooOld(window, incarnation) || seqs.length >= intervalsMax) return []
-  return SeqSet.missing(seqs, seqsOf(window, incarnation) ?? SeqSet.empty, 1)
+  const known = seqsOf(window, incarnation)
+  if (!isForgetful) return SeqSet.missing(seqs, known ?? SeqSet.empty, 1)
+  if (known === undefined && (window[0]?.[0] ?? Infinity) > incarnation) return []
+  return SeqSet.missing(from(seqs, firstOf(known)), known ?? SeqSet.empty, 1)
 }
+
+const firstOf = (seqs: SeqSet.SeqSet | undefined): number => seqs?.[0]?.[0] ?? 0
+
+/** Those that are not below `first`. */
+const from = (seqs: SeqSet.SeqSet, first: number): SeqSet.SeqSet =>
+  seqs.flatMap(([low, high]) => (high < first ? [] : [[Math.max(low, first), high] as const]))
 
 const isIn = (window: Window, { incarnation, seq }: MessageId.MessageId): boolean => {
   for (const [run, seqs] of window) if (run === incarnation) return SeqSet.has(seqs, seq)
@@ -370,12 +407,23 @@ const isSameWindow = (one: Window, other: Window): boolean =>
   (one.length === other.length &&
     one.every(([run, seqs], at) => {
       const [otherRun, others = SeqSet.empty] = other[at] ?? []
-      return (
-        run === otherRun &&
-        seqs.length === others.length &&
-        seqs.every(([from, to], i) => others[i]?.[0] === from && others[i]?.[1] === to)
-      )
+      return run === otherRun && isSameSet(seqs, others)
     }))
+
+const isSameSet = (one: SeqSet.SeqSet, other: SeqSet.SeqSet): boolean =>
+  one.length === other.length && one.every(([low, high], i) => other[i]?.[0] === low && other[i]?.[1] === high)
+
+/** The same from where both begin, if one of them may have begun anew; nothing is what was forgotten. */
+const isSameSince = (one: Window, other: Window): boolean => {
+  if (one.length === 0 || other.length === 0) return true
+  if (one[0]?.[0] !== other[0]?.[0]) return false
+  return one.every(([run, seqs]) => {
+    const others = seqsOf(other, run)
+    if (others === undefined || Math.max(seqs.length, others.length) >= intervalsMax) return true
+    const first = Math.max(firstOf(seqs), firstOf(others))
+    return isSameSet(from(seqs, first), from(others, first))
+  })
+}
 
 const sizeOf = (windows: Windows): number => {
   let size = 0
