@@ -177,6 +177,7 @@ export const invariants = (state: State): ReadonlyArray<string> => {
     ["missing within missingMax", wanted.length <= config.missingMax],
     ["origins, beside this node, within originsMax", Win.countBeside(seen, config.self.id) <= config.originsMax],
     ["announcers within announcersMax", wanted.every(({ announcers }) => announcers.length <= Missing.announcersMax)],
+    ["asked ones within announcersMax", wanted.every(({ asked }) => asked.length <= Missing.announcersMax)],
     ["own broadcasts are not missing", wanted.every(({ id }) => id.origin !== config.self.id)],
     ["what is missing waits for a timer", wanted.length === 0 || alarms.Repair.dueAt !== null],
     ["queues belong to neighbours", queues.every(({ link }) => links.has(link))],
@@ -218,7 +219,8 @@ const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => 
     for (const [id, round, heldMs = 0] of message.items) {
       if (Win.has(turn.state.seen, id)) compare(turn, link, id, round, turn.now - heldMs)
       else {
-        if (Missing.get(turn.state.missing, id)?.asked === link) again.set(MessageId.toText(id), id)
+        const wanted = Missing.get(turn.state.missing, id)
+        if (wanted !== undefined && Missing.askedLast(wanted) === link) again.set(MessageId.toText(id), id)
         want(turn, id, { link, round })
       }
     }
@@ -272,7 +274,7 @@ const measure = (
 ): void => {
   const { config, depths, spread } = turn.state
   // What somebody had to ask for says nothing of the tree.
-  const sampleMs = wanted !== undefined && wanted.asked === null ? turn.now - wanted.since : 0
+  const sampleMs = wanted !== undefined && wanted.asked.length === 0 ? turn.now - wanted.since : 0
   // Beyond the bound it is not remembered how long the way is, and no shorter one is looked for.
   const hasRoom = HashMap.size(depths) < config.originsMax || HashMap.has(depths, id.origin)
   const isDeep = round > config.optimizeHops && hasRoom
@@ -358,7 +360,7 @@ const onMissed = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId
     if (wanted === undefined) continue
     const without = { ...wanted, announcers: wanted.announcers.filter((announcer) => announcer.link !== link) }
     // Another one is asked already: only remember that this one cannot help.
-    if (wanted.asked === link) next.set(MessageId.toText(id), without)
+    if (Missing.askedLast(wanted) === link) next.set(MessageId.toText(id), without)
     else if (without.announcers.length > 0) {
       turn.state = { ...turn.state, missing: Missing.replace(turn.state.missing, without) }
     }
@@ -368,24 +370,52 @@ const onMissed = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId
 
 /**
  * Who was asked announces these once more: they did not fit into the answer, or too much waited on the link. T2 runs on, so
- * that one who does so again and again does not keep the others from being asked.
+ * that one who does so again and again does not keep the others from being asked. Where there is no other, it counts from
+ * here once it is over, so that what is on its way does not come twice.
  */
 const askAgain = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId.MessageId>): void => {
   if (ids.length === 0) return
+  let { missing } = turn.state
+  for (const id of ids) {
+    const wanted = Missing.get(missing, id)
+    if (wanted !== undefined) missing = Missing.askAgain(missing, wanted, turn.now)
+  }
+  turn.state = { ...turn.state, missing }
   count(turn, "grafts", ids.length)
   turn.actions.push({ _tag: "Emit", output: { _tag: "Graft", link, ids } })
 }
 
-/** Asks the next announcer of each that is still a neighbour, those of this data centre first, or gives up. */
+/**
+ * Who is asked next: who was not asked yet, those of this data centre first; then whoever was asked longest ago and
+ * announced it since. So nobody is asked twice in a row while there is another, and nobody waits for ever.
+ */
+const nextOf = (
+  turn: Turn,
+  announcers: ReadonlyArray<Missing.Announcer>,
+  asked: ReadonlyArray<Machine.LinkId>
+): Missing.Announcer | undefined => {
+  const fresh = announcers.filter(({ link }) => !asked.includes(link))
+  if (fresh.length > 0) return fresh.find(({ link }) => isNear(turn, link)) ?? fresh[0]
+  const longestAgo = asked.find((link) => announcers.some((announcer) => announcer.link === link))
+  return announcers.find(({ link }) => link === longestAgo)
+}
+
+/** Asks the next announcer of each that is still a neighbour, or gives up. */
 const ask = (turn: Turn, due: ReadonlyArray<Missing.Wanted>): void => {
   const { gate } = turn.state
+  const { againMs } = waits(turn.state)
   const byLink = new Map<Machine.LinkId, Array<MessageId.MessageId>>()
   for (const wanted of due) {
     const announcers = wanted.announcers.filter(({ link }) => LinkGate.neighborOf(gate, link) !== undefined)
-    const announcer = announcers.find(({ link }) => isNear(turn, link)) ?? announcers[0]
+    const announcer = nextOf(turn, announcers, wanted.asked)
     if (announcer === undefined) {
       count(turn, "exhausted")
       turn.state = { ...turn.state, missing: Missing.remove(turn.state.missing, wanted.id) }
+      continue
+    }
+    // There is no other, and it may still be answering what it was asked once more.
+    if (announcer.link === Missing.askedLast(wanted) && turn.now < wanted.askedAt + againMs) {
+      turn.state = { ...turn.state, missing: Missing.later(turn.state.missing, wanted) }
       continue
     }
     const rest = announcers.filter((other) => other !== announcer)

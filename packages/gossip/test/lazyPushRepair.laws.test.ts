@@ -18,9 +18,12 @@ type Actions = Outbox<LazyPushRepair.Action>
 interface Wanted {
   readonly id: MessageId.MessageId
   readonly announcers: ReadonlyArray<{ readonly link: Machine.LinkId; readonly round: number }>
-  readonly asked: Machine.LinkId | null
-  /** Announced first, or asked for last. */
+  /** Everybody who was asked, each time. */
+  readonly asked: ReadonlyArray<Machine.LinkId>
+  /** What the wait counts from. */
   readonly since: Machine.Instant
+  /** Asked for last, also of the same neighbour once more. */
+  readonly askedAt: Machine.Instant
 }
 
 /** Numbers of broadcasts by origin and run. */
@@ -98,7 +101,7 @@ const lengthen = (model: Model, at: number, ms: number): void => {
 const againMs = (model: Model): number => Math.max(config.regraftMs, firstMs(model) / 2)
 
 const dueAt = (model: Model, { asked, since }: Wanted): number =>
-  since + (asked === null ? firstMs(model) : againMs(model))
+  since + (asked.length === 0 ? firstMs(model) : againMs(model))
 
 const makeReal = (): Real => ({ state: LazyPushRepair.make(config, new Map(), 1), now: 0 })
 
@@ -198,15 +201,19 @@ const expect = (model: Model, real: Real, event: Event, outbox: Actions): void =
 const expectMessage = (model: Model, real: Real, link: number, message: LazyPushRepair.Message): Grafts => {
   if (message._tag === "IHave") {
     model.counters.ihavesReceived += message.items.length
-    // Announced once more by who was asked: left out of the answer, and asked for again at once. T2 runs on.
+    // Announced once more by who was asked: left out of the answer, and asked for again at once. T2 runs on while others wait.
     const again = new Set<string>()
     for (const [id, round, heldMs = 0] of message.items) {
       const key = MessageId.toText(id)
       if (isSeen(model, id)) compare(model, link, id, round, real.now - heldMs)
       else {
-        if (model.missing.get(key)?.asked === link) again.add(key)
+        if (model.missing.get(key)?.asked.at(-1) === link) again.add(key)
         want(model, real, id, link, round)
       }
+    }
+    for (const key of again) {
+      const wanted = model.missing.get(key)
+      if (wanted !== undefined) model.missing.set(key, { ...wanted, askedAt: real.now })
     }
     model.counters.grafts += again.size
     return again.size === 0 ? [] : [[link, [...again].toSorted()]]
@@ -255,7 +262,7 @@ const want = (model: Model, real: Real, id: MessageId.MessageId, link: number, r
     }
   }
   model.added++
-  model.missing.set(key, { id, announcers: [{ link, round }], asked: null, since: real.now })
+  model.missing.set(key, { id, announcers: [{ link, round }], asked: [], since: real.now, askedAt: real.now })
 }
 
 const expectSeen = (
@@ -266,7 +273,7 @@ const expectSeen = (
   const wanted = model.missing.get(MessageId.toText(id))
   if (link !== null && !isSeen(model, id)) {
     // What was asked for, here or on its way, does not say how long the tree takes.
-    const sampleMs = wanted?.asked === null ? real.now - wanted.since : 0
+    const sampleMs = wanted?.asked.length === 0 ? real.now - wanted.since : 0
     if (!mended) lengthen(model, real.now, sampleMs)
     model.depths.delete(id.origin)
     if (round > config.optimizeHops) model.depths.set(id.origin, round)
@@ -298,7 +305,7 @@ const expectMissed = (
     const wanted = model.missing.get(key)
     if (wanted === undefined) continue
     const without = { ...wanted, announcers: wanted.announcers.filter((other) => other.link !== link) }
-    if (wanted.asked === link) next.push(without)
+    if (wanted.asked.at(-1) === link) next.push(without)
     // The only one left to ask is asked all the same.
     else if (without.announcers.length > 0) model.missing.set(MessageId.toText(id), without)
   }
@@ -308,21 +315,41 @@ const expectMissed = (
 /** By neighbour, what is asked of it. */
 type Grafts = ReadonlyArray<readonly [link: number, ids: ReadonlyArray<string>]>
 
-/** Each is asked of its first announcer that is a neighbour, one of this data centre before any other, all of one neighbour together, or given up and counted. */
+/**
+ * Of the neighbours that announced it, who comes next: whoever was never asked before who was, and of those whoever is of
+ * this data centre; else whoever was asked longest ago.
+ */
+const nextOf = (announcers: ReadonlyArray<number>, asked: ReadonlyArray<number>): number | undefined => {
+  const rank = (link: number): number => (asked.includes(link) ? 2 + asked.lastIndexOf(link) : isNear(link) ? 0 : 1)
+  return announcers.toSorted((a, b) => rank(a) - rank(b))[0]
+}
+
+/**
+ * Each is asked of the announcer that comes next, all of one neighbour together, or given up and counted. Nobody is asked twice
+ * in a row within T2: then it waits until that is over.
+ */
 const asked = (model: Model, now: number, due: ReadonlyArray<Wanted>): Grafts => {
   const grafts = new Map<number, Array<string>>()
-  for (const { announcers, id } of due) {
-    const left = announcers.filter(({ link }) => model.neighbors.includes(link))
-    const next = (left.find(({ link }) => isNear(link)) ?? left[0])?.link
+  for (const wanted of due) {
+    const { asked, askedAt, id } = wanted
+    const left = wanted.announcers.filter(({ link }) => model.neighbors.includes(link))
+    const next = nextOf(
+      left.map(({ link }) => link),
+      asked
+    )
     if (next === undefined) {
       model.counters.exhausted++
       giveUp(model, id)
       continue
     }
+    if (next === asked.at(-1) && now < askedAt + againMs(model)) {
+      model.missing.set(MessageId.toText(id), { ...wanted, since: askedAt })
+      continue
+    }
     model.counters.grafts++
     grafts.set(next, [...(grafts.get(next) ?? []), MessageId.toText(id)])
-    const wanted = { id, announcers: left.filter(({ link }) => link !== next), asked: next, since: now }
-    model.missing.set(MessageId.toText(id), wanted)
+    const announcers = left.filter(({ link }) => link !== next)
+    model.missing.set(MessageId.toText(id), { id, announcers, asked: [...asked, next], since: now, askedAt: now })
   }
   return [...grafts].map(([link, ids]) => [link, ids.toSorted()] as const)
 }
@@ -510,8 +537,20 @@ const missedByAll = fc.tuple(pauses, fc.shuffledSubarray([1, 2, 3, 4])).map(([ms
   })
 )
 
+/** A neighbour announces once more what it was asked for; the time of T2 may pass after it, or not. */
+const announcedAgain = fc
+  .tuple(pauses, smallLink, fc.boolean(), fc.constantFrom(0, 100, 250, 400))
+  .map(([ms, link, alsoOthers, then]): Command =>
+    command(`${ms} ms, ${link} announces what it was asked for, and ${then} ms later it is time`, (model, real) => {
+      const ids = alsoOthers ? [...model.missing.values()].map(({ id }) => id) : askedOf(model, link)
+      const items = ids.map((id): LazyPushRepair.Announcement => [id, 2])
+      act(model, real, ms, { _tag: "Received", link, message: { _tag: "IHave", items } })
+      act(model, real, then, { _tag: "TimerFired", timer: { _tag: "Repair", number: model.timers.Repair.number } })
+    })
+  )
+
 const askedOf = (model: Model, link: number): ReadonlyArray<MessageId.MessageId> =>
-  [...model.missing.values()].filter((wanted) => wanted.asked === link).map(({ id }) => id)
+  [...model.missing.values()].filter(({ asked }) => asked.at(-1) === link).map(({ id }) => id)
 
 /** What a neighbour says it has of one run of one origin, honest or not. */
 const window = fc
@@ -602,7 +641,24 @@ const rebuilt = pauses.map((ms): Command =>
 )
 
 const anyCommands = fc.commands(
-  [plain, plain, plain, plain, plain, plain, timers, timers, timers, neighbors, missed, missedByAll, flood, rebuilt],
+  [
+    plain,
+    plain,
+    plain,
+    plain,
+    plain,
+    plain,
+    timers,
+    timers,
+    timers,
+    neighbors,
+    missed,
+    missedByAll,
+    announcedAgain,
+    announcedAgain,
+    flood,
+    rebuilt
+  ],
   { maxCommands: 60, size: "max" }
 )
 

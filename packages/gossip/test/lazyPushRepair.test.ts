@@ -198,11 +198,63 @@ describe("What was announced and is missing", () => {
     const [asked] = fire(announced, "Repair", 500)
     const [again, actions] = feed(asked, [ihave(1, id(1), id(2), id(2))], 510)
     assert.deepStrictEqual(withoutTimers(actions), [graft(1, id(1), id(2))])
-    // Another one is asked as soon as it would have been, and where there is none the same.
-    const [, next] = fire(again, "Repair", 750)
-    assert.deepStrictEqual(withoutTimers(next), [graft(2, id(1)), graft(1, id(2))])
+    // Another one is asked as soon as it would have been, and where there is none the same, T2 after it was asked last.
+    const [after, next] = fire(again, "Repair", 750)
+    assert.deepStrictEqual(withoutTimers(next), [graft(2, id(1))])
+    assert.deepStrictEqual(fire(after, "Repair", 760)[1], [graft(1, id(2))])
     // What another announces is for later.
     assert.deepStrictEqual(withoutTimers(feed(asked, [ihave(2, id(2))], 510)[1]), [])
+  })
+
+  it("is asked of the far ones too, however often a near one that was asked announces it once more", () => {
+    const near = { link: 2, peer: { ...neighbor(2).peer, datacenter: "here" } }
+    const [announced] = feed(LazyPushRepair.make({ ...config, self: { ...self, datacenter: "here" } }, new Map(), 1), [
+      { _tag: "Neighbors", version: 1, neighbors: [neighbor(1), near, neighbor(3)] },
+      ...[1, 2, 3].map((link) => ihave(link, id(1)))
+    ])
+    let [state, asked] = fire(announced, "Repair", 500)
+    assert.deepStrictEqual(asked, [graft(2, id(1))])
+    for (const [now, link] of [
+      [750, 1],
+      [1000, 3],
+      // Everybody was asked: now whoever was so longest ago, and announced it since.
+      [1250, 2]
+    ] as const) {
+      state = feed(state, [ihave(2, id(1))], now - 50)[0]
+      ;[state, asked] = fire(state, "Repair", now)
+      assert.deepStrictEqual(asked, [graft(link, id(1))])
+    }
+  })
+
+  it("is not asked of one alone again while it may be answering, but T2 after it was asked last, and then given up", () => {
+    const [asked] = fire(feed(withNeighbors(1), [ihave(1, id(1))])[0], "Repair", 500)
+    const [again, actions] = feed(asked, [ihave(1, id(1))], 700)
+    assert.deepStrictEqual(withoutTimers(actions), [graft(1, id(1))])
+    const [waits, none] = fire(again, "Repair", 750)
+    assert.deepStrictEqual([none, dueIn(waits, "Repair", 750), waits.counters.grafts], [[], 200, 2])
+    assert.deepStrictEqual(fire(waits, "Repair", 949)[1], [])
+    const [last, once] = fire(waits, "Repair", 950)
+    assert.deepStrictEqual(once, [graft(1, id(1))])
+    const [end] = fire(last, "Repair", 1200)
+    assert.deepStrictEqual([LazyPushRepair.missingSize(end), end.counters.exhausted], [0, 1])
+  })
+
+  it("is asked of another as soon as T2 is over, also if the only one before was asked once more", () => {
+    const [asked] = fire(feed(withNeighbors(1, 2), [ihave(1, id(1))])[0], "Repair", 500)
+    const [waits] = fire(feed(asked, [ihave(1, id(1))], 700)[0], "Repair", 750)
+    const [both] = feed(waits, [ihave(2, id(1)), ihave(1, id(1))], 900)
+    assert.deepStrictEqual(fire(both, "Repair", 950)[1], [graft(2, id(1))])
+  })
+
+  it("of one that announces it once more without end only 40,000 times are remembered: then T2 counts from before", () => {
+    const ids = Array.from({ length: 500 }, (_, i) => id(i + 1))
+    let [state] = fire(feed(withNeighbors(1), [ihave(1, ...ids)])[0], "Repair", 500)
+    for (let i = 0; i < 79; i++) state = LazyPushRepair.step(state, { now: 501, event: ihave(1, ...ids) })[0]
+    const [again, actions] = feed(state, [ihave(1, ...ids)], 600)
+    assert.deepStrictEqual(withoutTimers(actions), [graft(1, ...ids)])
+    const [waits, none] = fire(again, "Repair", 750)
+    assert.deepStrictEqual(none, [])
+    assert.deepStrictEqual(fire(waits, "Repair", 751)[1], [graft(1, ...ids)])
   })
 
   it("is not asked again because somebody else misses it", () => {

@@ -19,10 +19,12 @@ export interface Wanted {
   readonly id: MessageId.MessageId
   /** Who can still be asked, in the order of announcement. */
   readonly announcers: ReadonlyArray<Announcer>
-  /** Who was asked last. */
-  readonly asked: Machine.LinkId | null
-  /** When it was announced first, or asked for last. */
+  /** Who was asked, each once: whoever was asked last is the last. */
+  readonly asked: ReadonlyArray<Machine.LinkId>
+  /** What the wait counts from: when it was announced first, or when its neighbour was asked. */
   readonly since: Machine.Instant
+  /** When it was asked for last, also of the same neighbour once more. */
+  readonly askedAt: Machine.Instant
 }
 
 interface Place {
@@ -49,10 +51,15 @@ export const empty: Missing = { entries: HashMap.empty(), waiting: Queue.empty, 
 /** Our choice: more than a node has neighbours. */
 export const announcersMax = 16
 
+/** Our choice: four for each broadcast that may be missing by default. */
+export const placesMax = 40_000
+
 export const size = (missing: Missing): number => HashMap.size(missing.entries)
 
 export const get = (missing: Missing, id: MessageId.MessageId): Wanted | undefined =>
   Option.getOrUndefined(HashMap.get(missing.entries, MessageId.toText(id)))
+
+export const askedLast = ({ asked }: Wanted): Machine.LinkId | undefined => asked.at(-1)
 
 /** True if nothing more may be added: of entries, and of stale times that wait to be skipped. */
 export const isFull = (missing: Missing, max: number): boolean =>
@@ -62,7 +69,7 @@ export const isFull = (missing: Missing, max: number): boolean =>
 export const add = (missing: Missing, id: MessageId.MessageId, announcer: Announcer, now: Machine.Instant): Missing => {
   const key = MessageId.toText(id)
   return {
-    entries: HashMap.set(missing.entries, key, { id, announcers: [announcer], asked: null, since: now }),
+    entries: HashMap.set(missing.entries, key, { id, announcers: [announcer], asked: [], since: now, askedAt: now }),
     waiting: Queue.push(missing.waiting, { key, since: now }),
     asked: missing.asked
   }
@@ -89,10 +96,22 @@ export const ask = (
   link: Machine.LinkId,
   announcers: ReadonlyArray<Announcer>,
   now: Machine.Instant
-): Missing => ({
-  ...withEntry(missing, { ...wanted, announcers, asked: link, since: now }),
-  asked: Queue.push(missing.asked, { key: MessageId.toText(wanted.id), since: now })
-})
+): Missing => {
+  const asked = [...wanted.asked.filter((other) => other !== link), link].slice(-announcersMax)
+  return placed(missing, { ...wanted, announcers, asked, since: now, askedAt: now })
+}
+
+/**
+ * Asked of the same neighbour once more. The wait runs on; the second place is for `later`, and is made here because only so
+ * are places in order. Whoever announces the same without end gets no more places than there may be: then T2 counts from
+ * before, and a payload may come twice.
+ */
+export const askAgain = (missing: Missing, wanted: Wanted, now: Machine.Instant): Missing =>
+  Queue.size(missing.asked) >= placesMax ? missing : placed(missing, { ...wanted, askedAt: now })
+
+/** The wait counts from when the same neighbour was asked once more, for which there is a place. */
+export const later = (missing: Missing, wanted: Wanted): Missing =>
+  withEntry(missing, { ...wanted, since: wanted.askedAt })
 
 /** When the next entry is due, or earlier if a stale time comes first; undefined if nothing is missing. */
 export const nextDueAt = (missing: Missing, { againMs, firstMs }: Waits): Machine.Instant | undefined => {
@@ -102,7 +121,7 @@ export const nextDueAt = (missing: Missing, { againMs, firstMs }: Waits): Machin
   return asked === undefined ? waiting.since + firstMs : Math.min(waiting.since + firstMs, asked.since + againMs)
 }
 
-/** At most `limit` entries that are due, taken off their queues; they must be asked for again, or removed. */
+/** At most `limit` entries that are due, taken off their queues; they must be asked for again, put off by `later`, or removed. */
 export const due = (
   missing: Missing,
   now: Machine.Instant,
@@ -118,7 +137,7 @@ export const due = (
       if (head.since + waitMs > now) break
       rest = Queue.drop(rest)
       const wanted = Option.getOrUndefined(HashMap.get(missing.entries, head.key))
-      if (wanted?.since !== head.since || (wanted.asked !== null) !== isAsked || known.has(wanted)) continue
+      if (wanted?.since !== head.since || wanted.asked.length > 0 !== isAsked || known.has(wanted)) continue
       known.add(wanted)
       found.push(wanted)
     }
@@ -131,6 +150,12 @@ export const due = (
 
 /** The same broadcast, with other announcers. */
 export const replace = (missing: Missing, wanted: Wanted): Missing => withEntry(missing, wanted)
+
+/** With a place for when it was asked for last. */
+const placed = (missing: Missing, wanted: Wanted): Missing => ({
+  ...withEntry(missing, wanted),
+  asked: Queue.push(missing.asked, { key: MessageId.toText(wanted.id), since: wanted.askedAt })
+})
 
 const withEntry = (missing: Missing, wanted: Wanted): Missing => ({
   ...missing,
