@@ -296,8 +296,8 @@ const onSeen = (turn: Turn, event: Extract<Event, { readonly _tag: "Seen" }>): v
   if (link !== null && !Win.has(turn.state.seen, id)) measure(turn, event, Missing.get(turn.state.missing, id))
   const { config, held, missing } = turn.state
   turn.state = { ...turn.state, missing: Missing.remove(missing, id) }
-  const isBusy = (origin: NodeId.NodeId): boolean => origin === config.self.id || HashMap.has(held, origin)
-  const [known] = Win.withRoom(turn.state.seen, id.origin, config.originsMax, isBusy) ?? []
+  const isBusy = (origin: NodeId.NodeId): boolean => HashMap.has(held, origin)
+  const [known] = Win.withRoom(turn.state.seen, id.origin, config.originsMax, config.self.id, isBusy) ?? []
   if (known === undefined) return count(turn, "originsRefused")
   const before = Win.seenOf(known, id.origin, id.incarnation) ?? SeqSet.empty
   const newest = SeqSet.max(before)
@@ -316,15 +316,22 @@ const onSeen = (turn: Turn, event: Extract<Event, { readonly _tag: "Seen" }>): v
   }
 }
 
-/** What the tree knows, and what of it it can send: what it does not know has to come again. */
+/**
+ * What the tree knows, and what of it it can send: what it does not know has to come again. If the tree remembers more
+ * origins, those go first of which there is something to send; what of the others is announced, the tree says it has seen.
+ */
 const onKnown = (turn: Turn, { held, windows }: Extract<Event, { readonly _tag: "Known" }>): void => {
-  const { missing } = turn.state
-  const seen = Win.merge(Win.empty, windows)
+  const { config, missing } = turn.state
+  const first = HashMap.fromIterable(held.map(({ origin }) => [origin, Win.of(windows, origin)] as const))
+  const within = (a: Win.Windows, b: Win.Windows) => Win.mergeWithin(a, b, config.originsMax, config.self.id)
+  const seen = within(within(Win.empty, first), windows)
+  const sendable = held.filter((id) => Win.has(seen, id))
+  count(turn, "originsRefused", held.length - sendable.length)
   const over = [...HashMap.values(missing.entries)].filter(({ id }) => Win.has(seen, id))
   turn.state = {
     ...turn.state,
     seen,
-    held: held.reduce(Held.add, Held.empty),
+    held: sendable.reduce(Held.add, Held.empty),
     missing: over.reduce((left, { id }) => Missing.remove(left, id), missing)
   }
 }

@@ -215,6 +215,14 @@ describe("A new broadcast", () => {
     assert.deepStrictEqual([actions, state.counters.originsRefused], [[], 1])
     assert.deepStrictEqual(last(small, [gossip(1, id(2))]).slice(0, 1), [delivered(id(2))])
   })
+
+  it("of another origin has its room beside this node's own", () => {
+    const small = BroadcastTree.make({ ...config, originsMax: 1 }, none, 1)
+    const [state, written] = run(small, [neighbors(1, 1, 2), broadcast(7)])
+    const [sent] = run(state, [{ _tag: "Written", token: tokenOf(written) }])
+    assert.isTrue(BroadcastTree.hasSeen(sent, own(1)))
+    assert.deepInclude(last(sent, [gossip(1)]), delivered(id(1)))
+  })
 })
 
 describe("A second copy", () => {

@@ -313,6 +313,42 @@ describe("What was announced and is missing", () => {
     assert.strictEqual(LazyPushRepair.missingSize(feed(state, [ihave(1, other)])[0]), 1)
   })
 
+  it("broadcasts of this node are remembered and announced beside as many origins as may be, and never give way", () => {
+    const own = { origin: self.id, incarnation: 1, seq: 1 }
+    const other = { ...id(1), origin: "000000000009" }
+    const told = (events: ReadonlyArray<Event>): State => feed(withConfig({ originsMax: 1 }, 1, 2), events)[0]
+    const full = told([seen(), seen(own, null), announce(own, 2)])
+    assert.deepStrictEqual([full.counters.originsRefused, HashMap.size(full.seen)], [0, 2])
+    assert.deepStrictEqual(fire(full, "Dispatch", 50)[1], [send(2, { _tag: "IHave", items: [[own, 2, 50]] })])
+    // It takes nobody's place,
+    const idle = told([seen(), { _tag: "Forgotten", ids: [id(1)] }, seen(own, null)])
+    assert.isTrue(HashMap.has(idle.seen, root))
+    // and nobody takes its place.
+    const later = told([seen(own, null), { _tag: "Forgotten", ids: [own] }, seen(), seen(other)])
+    assert.isTrue(HashMap.has(later.seen, self.id))
+    assert.strictEqual(later.counters.originsRefused, 1)
+  })
+
+  it("origins that the tree knows are remembered as far as there is room, first those of which it can send something", () => {
+    const origins = Array.from({ length: 20 }, (_, n) => (n + 16).toString(16).padStart(12, "0"))
+    const windows: BroadcastTree.Windows = HashMap.fromIterable(
+      [...origins, self.id].map((origin) => [origin, [[1, [[1, 3]]]]] as const)
+    )
+    for (const origin of origins) {
+      const known: Event = { _tag: "Known", windows, held: [id(2, origin)] }
+      const [state] = feed(withConfig({ originsMax: 2 }, 1), [known])
+      assert.deepStrictEqual([HashMap.size(state.seen), state.counters.originsRefused], [3, 0])
+      assert.isTrue(HashMap.has(state.seen, origin))
+      const [, actions] = feed(state, [neighbors(2, 1, 2)])
+      const window = [origin, 1, [[2, 2]]] as const
+      assert.deepStrictEqual(withoutTimers(actions), [send(2, { _tag: "Summary", windows: [window] })])
+    }
+    const [full] = feed(withConfig({ originsMax: 2 }, 1), [
+      { _tag: "Known", windows, held: origins.map((origin) => id(2, origin)) }
+    ])
+    assert.strictEqual(full.counters.originsRefused, origins.length - 2)
+  })
+
   it("is given up when its run is over, or its gap has closed", () => {
     const runs = [2, 3].map((run) => seen(id(1, root, run)))
     const [over] = feed(withNeighbors(1), [ihave(1, id(1), id(1, root, 2)), ...runs])
@@ -502,6 +538,27 @@ describe("Any sequence of events", () => {
           state = feed(state, [fired(state, "Repair")], now)[0]
         }
         assert.strictEqual(LazyPushRepair.missingSize(state), 0)
+      })
+    )
+  })
+})
+
+describe("Any events with room for one origin", () => {
+  it("break no invariant, whatever the tree says it knows or has seen", () => {
+    const ids = fc.uniqueArray(smallId, { maxLength: 4, selector: ({ origin }) => origin })
+    const event: fc.Arbitrary<Event> = fc.oneof(
+      fc.tuple(smallId, smallLink).map(([of, link]) => seen(of, link)),
+      fc.tuple(smallLink, smallId).map(([link, of]) => ihave(link, of)),
+      fc.record({ _tag: fc.constant("Forgotten" as const), ids }),
+      fc.tuple(ids, ids).map(([known, held]): Event => ({
+        _tag: "Known",
+        windows: HashMap.fromIterable(known.map((of) => [of.origin, [[of.incarnation, [[1, of.seq]]]]] as const)),
+        held
+      }))
+    )
+    fc.assert(
+      fc.property(fc.array(event, { maxLength: 40 }), (events) => {
+        feed(withConfig({ originsMax: 1 }, 1, 2), events)
       })
     )
   })

@@ -51,6 +51,7 @@ export interface Settings {
   readonly viewManager?: Partial<ViewManager.Settings>
   readonly shuffler?: Partial<Shuffler.Settings>
   readonly broadcastTree?: Partial<BroadcastTree.Settings>
+  /** `originsMax` is at least the broadcast tree's, whatever stands here: repair has room for all that the tree knows of. */
   readonly lazyPushRepair?: Partial<LazyPushRepair.Settings>
   readonly clock?: Partial<Clock.Settings>
   readonly guard?: Partial<Guard.Config>
@@ -143,11 +144,10 @@ const broadcastTreeConfig = (settings: Settings): BroadcastTree.Config => ({
   self: selfOf(settings)
 })
 
-const repairConfig = (settings: Settings): LazyPushRepair.Config => ({
-  ...LazyPushRepair.defaults,
-  ...settings.lazyPushRepair,
-  self: selfOf(settings)
-})
+const repairConfig = (settings: Settings): LazyPushRepair.Config => {
+  const repair = { ...LazyPushRepair.defaults, ...settings.lazyPushRepair, self: selfOf(settings) }
+  return { ...repair, originsMax: Math.max(repair.originsMax, broadcastTreeConfig(settings).originsMax) }
+}
 
 /** Who remembers nobody and was told of nobody is a fleet of its own. */
 const clockConfig = (settings: Settings, facts: Facts.State): Clock.Config => ({

@@ -1,5 +1,6 @@
 /** What the components of a member are made with. */
 import { assert, describe, it } from "@effect/vitest"
+import { BroadcastTree } from "@starling/gossip"
 import { Rng } from "@starling/machine"
 import { Parts } from "@starling/member"
 
@@ -32,5 +33,21 @@ describe("Parts", () => {
       clock
     })
     assert.strictEqual(repair.config.self.datacenter, "fra")
+  })
+
+  it("repair knows of as many origins as the broadcast tree, or more", () => {
+    const repairOf = (tree: number | undefined, repair: number | undefined): number => {
+      const bounded: Parts.Settings = {
+        ...settings,
+        ...(tree !== undefined && { broadcastTree: { originsMax: tree } }),
+        ...(repair !== undefined && { lazyPushRepair: { originsMax: repair } })
+      }
+      const [states] = Parts.boot(bounded, new Map(), Rng.make(1), 0)
+      assert.strictEqual(states["broadcast-tree"].config.originsMax, tree ?? BroadcastTree.defaults.originsMax)
+      return states["lazy-push-repair"].config.originsMax
+    }
+    assert.strictEqual(repairOf(undefined, 7), BroadcastTree.defaults.originsMax)
+    assert.strictEqual(repairOf(100_000, undefined), 100_000)
+    assert.strictEqual(repairOf(7, 100_000), 100_000)
   })
 })

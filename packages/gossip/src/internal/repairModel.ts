@@ -98,7 +98,11 @@ export interface Settings {
   readonly wantedMax: number
   /** Broadcasts wanted because of one gap. Our choice. */
   readonly gapMax: number
-  /** Origins of which it is known what was seen. Our choice, as of the tree; above, one of which nothing is advertised gives way. */
+  /**
+   * Origins, beside this node, of which it is known what was seen. Our choice, as of the tree; above, one of which nothing is
+   * advertised gives way. With fewer than the tree's, what the tree could send is not all advertised, and what it has seen is
+   * asked for: a member therefore takes at least the tree's.
+   */
   readonly originsMax: number
 }
 

@@ -9,7 +9,7 @@ import * as Win from "./treeWindows.ts"
 /** Whether there is room for what this origin sends; it is made if need be. */
 export const admit = (turn: Turn, origin: NodeId.NodeId): boolean => {
   const { changed, config, windows } = turn.state
-  const made = Win.withRoom(windows, origin, config.originsMax, busyIn(turn))
+  const made = Win.withRoom(windows, origin, config.originsMax, config.self.id, busyIn(turn))
   if (made === undefined) return false
   const [roomy, left] = made
   if (left === undefined) return true
@@ -20,10 +20,10 @@ export const admit = (turn: Turn, origin: NodeId.NodeId): boolean => {
 }
 
 const busyIn = (turn: Turn): ((origin: NodeId.NodeId) => boolean) => {
-  const { cache, config, order } = turn.state
+  const { cache, order } = turn.state
   let inCache: ReadonlySet<NodeId.NodeId> | undefined
   return (origin) => {
     inCache ??= new Set(Cache.ids(cache).map((id) => id.origin))
-    return origin === config.self.id || inCache.has(origin) || Order.waitsFor(order, origin)
+    return inCache.has(origin) || Order.waitsFor(order, origin)
   }
 }

@@ -62,7 +62,8 @@ const placed = (window: Window, incarnation: number, seen: SeqSet.SeqSet): Windo
 }
 
 /**
- * Room for what one more origin sends: where there are `max`, one that is not busy leaves. Undefined if none may.
+ * Room for what one more origin sends: where there are `max` beside `self`, one that is not busy leaves. Undefined if none
+ * may. There always is room for `self`, which never leaves.
  *
  * Whoever refused a new origin would neither deliver nor hand on what it sends, and cut off all that hear of it through this
  * node. Of an origin that is not busy, nothing is cached: what it sent is soon out of the other caches as well, and hardly comes
@@ -72,10 +73,14 @@ export const withRoom = (
   windows: Windows,
   origin: NodeId.NodeId,
   max: number,
+  self: NodeId.NodeId,
   isBusy: (origin: NodeId.NodeId) => boolean
 ): readonly [Windows, left: NodeId.NodeId | undefined] | undefined => {
-  if (HashMap.size(windows) < max || HashMap.has(windows, origin)) return [windows, undefined]
-  for (const other of HashMap.keys(windows)) if (!isBusy(other)) return [HashMap.remove(windows, other), other]
+  const hasRoom = origin === self || HashMap.has(windows, origin) || countBeside(windows, self) < max
+  if (hasRoom) return [windows, undefined]
+  for (const other of HashMap.keys(windows)) {
+    if (other !== self && !isBusy(other)) return [HashMap.remove(windows, other), other]
+  }
   return undefined
 }
 
@@ -83,10 +88,7 @@ export const withRoom = (
 export const countBeside = (windows: Windows, self: NodeId.NodeId): number =>
   HashMap.size(windows) - (HashMap.has(windows, self) ? 1 : 0)
 
-/** Everything that either has seen. */
-export const merge = (a: Windows, b: Windows): Windows => mergeWithin(a, b, Infinity, "")
-
-/** Of `max` origins beside `self`: those of `a` first. */
+/** Everything that either has seen, of `max` origins beside `self`: those of `a` first. */
 export const mergeWithin = (a: Windows, b: Windows, max: number, self: NodeId.NodeId): Windows => {
   let windows = a
   for (const [origin, window] of b) {
