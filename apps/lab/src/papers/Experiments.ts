@@ -91,7 +91,9 @@ export const resultsOf = (order: Order, parts: ReadonlyArray<Part>): Results => 
   const rest = parts.find(({ rest }) => rest !== undefined)?.rest
   if (rest === undefined) throw new Error("no part is the first")
   const failures = parts.flatMap(({ failures }) => failures).toSorted((a, b) => a.percent - b.percent)
-  return { ...order, ...rest, failures, events: parts.reduce((sum, { events }) => sum + events, 0) }
+  const { churn, many, overlay, settling, single } = rest
+  const events = parts.reduce((sum, { events }) => sum + events, 0)
+  return { ...order, overlay, settling, failures, single, many, churn, events }
 }
 
 /** Tells what it is about as it goes; what both do, the first one tells and counts. @since 0.1.0 @category running */
