@@ -937,6 +937,21 @@ describe("After a restart", () => {
     for (const seq of [4, 6]) assert.deepInclude(last(state, [gossip(1, id(seq))]), delivered_(seq), `seq ${seq}`)
   })
 
+  it("nothing that this node sent is new to it, two runs later either", () => {
+    const [state] = run(BroadcastTree.make(config, stored([2, 41]), 1), [neighbors(1, 1, 2)])
+    for (const [seq, incarnation] of [
+      [41, 2],
+      [1, 1],
+      [99, 1]
+    ] as const) {
+      const actions = last(state, [gossip(1, id(seq, self.id, incarnation))])
+      assert.isFalse(
+        actions.some((action) => action._tag === "Emit" && action.output._tag === "Delivered"),
+        `${incarnation}.${seq}`
+      )
+    }
+  })
+
   const rowsOf = (actions: ReadonlyArray<Action>) =>
     actions.flatMap((action) => (action._tag === "Write" ? action.rows : []))
 

@@ -167,11 +167,9 @@ export const restore = (stored: Stored, self: Peer.Peer): Restored => {
   const sequence = decodeSequence(row)
   if (!sequence.ok) return { windows, sequence: undefined, refused: refused + 1 }
   const [incarnation, seq] = sequence.value
-  return {
-    windows: addAll(windows, self.id, incarnation, SeqSet.upTo(seq)),
-    sequence: sequence.value,
-    refused
-  }
+  const own = addAll(windows, self.id, incarnation, SeqSet.upTo(seq))
+  // With this run in the window, too, what is older than the one that wrote the row counts as seen: it was sent from here.
+  return { windows: addAll(own, self.id, self.incarnation, SeqSet.empty), sequence: sequence.value, refused }
 }
 
 const decodeSequence: Codec.Decoder<readonly [incarnation: number, seq: number]> = (input) => {
