@@ -614,9 +614,12 @@ const rowsMax = 1000
 const earliest = (a: Machine.Instant | undefined, b: Machine.Instant | undefined): Machine.Instant | undefined =>
   a === undefined ? b : b === undefined ? a : Math.min(a, b)
 
+/** With what was sent in the run before: else nothing would tell a tree that is rebuilt that it is its own. */
 const writeSequence = (turn: Turn): number => {
-  const { config, sequence } = turn.state
-  return write(turn, [{ table: "meta", key: "sequence", value: [config.self.incarnation, sequence] }])
+  const { config, sequence, windows } = turn.state
+  const { id, incarnation } = config.self
+  const value = Win.encodeSequence(Win.of(windows, id), incarnation, sequence)
+  return write(turn, [{ table: "meta", key: "sequence", value }])
 }
 
 const withGate = (state: State, gate: State["gate"]): State => (gate === state.gate ? state : { ...state, gate })

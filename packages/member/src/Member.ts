@@ -514,23 +514,18 @@ const commit = <C extends Component>(turn: Turn, component: C, delivery: Wiring.
   const own = spec.input(delivery.event as EventOf<C>, moment) as InputOf<C>
   setCell(turn, component, Cell.commit(cellOf(turn, component), spec.step, own))
   counters.steps++
-  // Mostly nothing is lost.
-  if (state.lost.length > 0) state.lost = state.lost.filter((one) => !isMadeUpFor(one, delivery))
+  if (state.lost.length > 0 && replacing.has(delivery.event._tag)) {
+    state.lost = state.lost.filter((one) => !isMadeUpFor(one, delivery))
+  }
 }
 
-/** Who has handled this knows at least what the loss of `lost` kept from it. */
+/** Of one event among many of any other kind another says nothing. */
+const replacing: ReadonlySet<string> = new Set(["Neighbors", "Views", "Fleet"])
+
+/** Who has handled this, of those, knows at least what the loss of `lost` kept from it. */
 const isMadeUpFor = (lost: Wiring.Delivery, { event, to }: Wiring.Delivery): boolean => {
   if (lost.to !== to || lost.event._tag !== event._tag) return false
-  switch (event._tag) {
-    case "Neighbors":
-    case "Views":
-      return (lost.event as typeof event).version <= event.version
-    case "Fleet":
-      return true
-    default:
-      // Of one event among many of its kind another says nothing.
-      return false
-  }
+  return !("version" in event && "version" in lost.event) || lost.event.version <= event.version
 }
 
 const actOne = <C extends Component>(turn: Turn, component: C): void => {

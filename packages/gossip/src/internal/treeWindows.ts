@@ -166,17 +166,30 @@ export const restore = (stored: Stored, self: Peer.Peer): Restored => {
   if (row === undefined) return { windows, sequence: undefined, refused }
   const sequence = decodeSequence(row)
   if (!sequence.ok) return { windows, sequence: undefined, refused: refused + 1 }
-  const [incarnation, seq] = sequence.value
-  const own = addAll(windows, self.id, incarnation, SeqSet.upTo(seq))
+  const { former, incarnation, seq } = sequence.value
   // With this run in the window, too, what is older than the one that wrote the row counts as seen: it was sent from here.
-  return { windows: addAll(own, self.id, self.incarnation, SeqSet.empty), sequence: sequence.value, refused }
+  const runs = [[incarnation, SeqSet.upTo(seq)] as const, [self.incarnation, SeqSet.empty] as const, ...former]
+  for (const [run, seen] of runs) windows = addAll(windows, self.id, run, seen)
+  return { windows, sequence: [incarnation, seq], refused }
 }
 
-const decodeSequence: Codec.Decoder<readonly [incarnation: number, seq: number]> = (input) => {
+/** The row `meta/sequence`: `[incarnation, sequence, …window of the run before]`; release 0.1.0 stops after the second. */
+export const encodeSequence = (own: Window, incarnation: number, seq: number): ReadonlyArray<unknown> => [
+  incarnation,
+  seq,
+  ...encode(own.filter(([run]) => run < incarnation))
+]
+
+const decodeSequence: Codec.Decoder<{
+  readonly incarnation: number
+  readonly seq: number
+  readonly former: Window
+}> = (input) => {
   const fields = Codec.tuple(input, 2, "sequence")
   if (!fields.ok) return fields
-  const [incarnation, seq] = fields.value
-  return Codec.isCount(incarnation, Peer.incarnationMax) && Codec.isCount(seq)
-    ? Codec.accept([incarnation, seq] as const)
-    : Codec.refuse("sequence: expected two counts")
+  const [incarnation, seq, ...runs] = fields.value
+  if (!Codec.isCount(incarnation, Peer.incarnationMax) || !Codec.isCount(seq))
+    return Codec.refuse("sequence: expected two counts")
+  const former = decode(runs.slice(0, incarnationsMax))
+  return former.ok ? Codec.accept({ incarnation, seq, former: former.value }) : former
 }

@@ -280,28 +280,30 @@ const broadcasts = (state: Member.State, out: Array<string>): void => {
   const { config, held, seen } = cells["lazy-push-repair"].state
   const isForgetful = hasForgotten(state)
   for (const [origin, window] of ledger) {
+    // A copy that comes late is new to a tree that has forgotten its origin, and then what came after it is not there.
+    if (isForgetful && origin !== self.id) continue
     for (const [run, seqs] of window) {
-      // Its own it never forgets.
-      const [unknown] = lackedBy(windows, origin, run, seqs, isForgetful && origin !== self.id)
+      const [unknown] = lackedBy(windows, origin, run, seqs)
       if (unknown !== undefined)
         out.push(`broadcast-tree: has not seen ${origin}.${run}.${unknown}, which was handed over`)
     }
   }
   // So what the tree has seen is never missing in repair, and what it has not seen can be.
-  const mayDiffer = isForgetful || isBeyondOne(state)
+  const mayDiffer = isForgetful || isBeyondTree(state)
   if (!mayDiffer && HashMap.size(seen) !== HashMap.size(windows)) {
     out.push(
       `lazy-push-repair: has seen broadcasts of ${HashMap.size(seen)} origins, the tree of ${HashMap.size(windows)}`
     )
   }
   for (const [origin, window] of windows) {
+    if (mayDiffer && origin !== self.id) continue
     const other = windowOf(seen, origin)
-    if (!isSameWindow(window, other) && !(mayDiffer && isSameSince(window, other))) {
+    if (!isSameWindow(window, other)) {
       out.push(`lazy-push-repair: has seen ${windowText(other)} of ${origin}, the tree ${windowText(window)}`)
     }
   }
   // It remembers none of an origin that it has no room for.
-  const hasRoom = (origin: NodeId.NodeId) => HashMap.size(seen) < config.originsMax || HashMap.has(seen, origin)
+  const hasRoom = (origin: NodeId.NodeId) => beside(self, seen) < config.originsMax || HashMap.has(seen, origin)
   let advertised = 0
   const waiting = HashMap.isEmpty(order.waiting) ? undefined : order.waiting
   // Mostly one origin's follow each other, and each look-up is for thousands.
@@ -334,17 +336,19 @@ const broadcasts = (state: Member.State, out: Array<string>): void => {
  * nothing of an origin that it forgot, or only what came since. A tree that was rebuilt from too many has forgotten some too,
  * and counts anew. Who has forgotten stays full.
  */
-const hasForgotten = ({ cells, generations }: Member.State): boolean => {
-  const { config, counters, windows } = cells["broadcast-tree"].state
-  const isRebuilt = generations["broadcast-tree"] > 0
-  return HashMap.size(windows) >= config.originsMax && (counters.originsForgotten > 0 || isRebuilt)
+const hasForgotten = ({ cells, config, generations }: Member.State): boolean => {
+  const { counters, windows, ...tree } = cells["broadcast-tree"].state
+  const isFull = beside(config.self, windows) >= tree.config.originsMax
+  return isFull && (counters.originsForgotten > 0 || generations["broadcast-tree"] > 0)
 }
 
-/** One of tree and repair, whose bounds may be set apart, knows more origins than the other has room for. */
-const isBeyondOne = ({ cells }: Member.State): boolean => {
-  const [tree, repair] = [cells["broadcast-tree"].state, cells["lazy-push-repair"].state]
-  return HashMap.size(tree.windows) > repair.config.originsMax || HashMap.size(repair.seen) > tree.config.originsMax
-}
+/** Repair, which may be set to have more room than the tree, knows more origins than the tree could. */
+const isBeyondTree = ({ cells, config }: Member.State): boolean =>
+  beside(config.self, cells["lazy-push-repair"].state.seen) > cells["broadcast-tree"].state.config.originsMax
+
+/** How many origins there are, this member aside, as their bounds count them. */
+const beside = ({ id }: Member.Config["self"], windows: Windows): number =>
+  HashMap.size(windows) - (HashMap.has(windows, id) ? 1 : 0)
 
 type Windows = Ledger.Ledger
 type Window = ReadonlyArray<readonly [incarnation: number, seqs: SeqSet.SeqSet]>
@@ -368,28 +372,18 @@ const isTooOld = (window: Window, incarnation: number): boolean => {
   return oldest !== undefined && incarnation < oldest[0]
 }
 
-/** At most one number of these that is not in the windows. `isForgetful`: what came before all that is there may be forgotten. */
+/** At most one number of these that is not in the windows. */
 const lackedBy = (
   windows: Windows,
   origin: NodeId.NodeId,
   incarnation: number,
-  seqs: SeqSet.SeqSet,
-  isForgetful: boolean
+  seqs: SeqSet.SeqSet
 ): ReadonlyArray<number> => {
   const window = windowOf(windows, origin)
   // With too many gaps the lowest are closed, here and there at other times.
   if (isTooOld(window, incarnation) || seqs.length >= intervalsMax) return []
-  const known = seqsOf(window, incarnation)
-  if (!isForgetful) return SeqSet.missing(seqs, known ?? SeqSet.empty, 1)
-  if (known === undefined && (window[0]?.[0] ?? Infinity) > incarnation) return []
-  return SeqSet.missing(from(seqs, firstOf(known)), known ?? SeqSet.empty, 1)
+  return SeqSet.missing(seqs, seqsOf(window, incarnation) ?? SeqSet.empty, 1)
 }
-
-const firstOf = (seqs: SeqSet.SeqSet | undefined): number => seqs?.[0]?.[0] ?? 0
-
-/** Those that are not below `first`. */
-const from = (seqs: SeqSet.SeqSet, first: number): SeqSet.SeqSet =>
-  seqs.flatMap(([low, high]) => (high < first ? [] : [[Math.max(low, first), high] as const]))
 
 const isIn = (window: Window, { incarnation, seq }: MessageId.MessageId): boolean => {
   for (const [run, seqs] of window) if (run === incarnation) return SeqSet.has(seqs, seq)
@@ -412,18 +406,6 @@ const isSameWindow = (one: Window, other: Window): boolean =>
 
 const isSameSet = (one: SeqSet.SeqSet, other: SeqSet.SeqSet): boolean =>
   one.length === other.length && one.every(([low, high], i) => other[i]?.[0] === low && other[i]?.[1] === high)
-
-/** The same from where both begin, if one of them may have begun anew; nothing is what was forgotten. */
-const isSameSince = (one: Window, other: Window): boolean => {
-  if (one.length === 0 || other.length === 0) return true
-  if (one[0]?.[0] !== other[0]?.[0]) return false
-  return one.every(([run, seqs]) => {
-    const others = seqsOf(other, run)
-    if (others === undefined || Math.max(seqs.length, others.length) >= intervalsMax) return true
-    const first = Math.max(firstOf(seqs), firstOf(others))
-    return isSameSet(from(seqs, first), from(others, first))
-  })
-}
 
 const sizeOf = (windows: Windows): number => {
   let size = 0
