@@ -65,6 +65,18 @@ describe("ViewManager, swaps", () => {
     assert.isAbove(after.remix.left, 0, "the net was cut: more will have to be mixed")
   })
 
+  it("a partner that is none is not passed on: who goes is told of the new neighbour", () => {
+    const [state] = found({ _tag: "Timeout" })
+    for (const partner of [state.config.self, peer(6)]) {
+      const reply: ViewManager.Message = { _tag: "NeighborReply", accepted: true, sample: [partner], hinted: true }
+      const [, swapped] = drive(state, [{ _tag: "Received", link: 20, message: reply }], 3001)
+      const goodbye = sent(swapped).find(([link]) => link === 6)?.[1]
+      const ids = goodbye?._tag === "Disconnect" ? goodbye.sample.map(({ id }) => id) : []
+      assert.strictEqual(ids[0], peer(1).id)
+      assert.notInclude(ids, partner.id)
+    }
+  })
+
   it("refused, the swap costs nobody a link, and the lost one is not forgotten", () => {
     const [state] = found({ _tag: "Timeout" })
     const reply: ViewManager.Message = { _tag: "NeighborReply", accepted: false, sample: [], hinted: false }

@@ -75,7 +75,9 @@ export const accepted = (turn: Turn, link: Link, partner: Peer.Peer | undefined)
     const given = turn.state.active.find((neighbor) => neighbor.link === link.gives)
     // It went in the meantime, and its slot with it.
     if (given === undefined) return withdrawFrom(turn, link)
-    evict(turn, given, partner ?? link.peer)
+    // A peer that lies may name the one that goes, or this node.
+    const isOther = partner !== undefined && partner.id !== given.peer.id && isAcceptable(turn.state, partner)
+    evict(turn, given, isOther ? partner : link.peer)
   }
   count(turn, "swaps")
   addActive(turn, link)
