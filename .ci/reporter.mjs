@@ -25,7 +25,7 @@ export default class {
 }
 
 /** As many as say what it was. */
-const linesMax = 12
+const linesMax = 30
 
 const linesOf = ({ diff = "", message = "", stack = "" }) =>
   [message, diff, stack]
