@@ -19,7 +19,7 @@ export const page = (results: Results, about: About): string =>
     "# The papers' experiments, run again",
     "",
     `Written by \`${about.command}\` at ${about.commit}: n = ${count(results.size)}, seed ${results.seed}, ${results.cycles} cycles;`,
-    `${count(Math.round(results.events / 1e5) / 10)} million events in ${count(about.realSeconds)} s, ${count(about.processorSeconds)} s of them processor time of its two threads, and ${count(about.memoryMib)} MiB`,
+    `${count(Math.round(results.events / 1e5) / 10)} million events in ${count(about.realSeconds)} s, with ${count(about.processorSeconds)} s of processor time of its two threads and ${count(about.memoryMib)} MiB`,
     `on ${about.machine}.`,
     "",
     "The nodes are the machines that an agent runs: view manager, shuffler, broadcast tree and lazy-push repair, with the",
