@@ -1,6 +1,6 @@
 /**
  * A thousand members in virtual time: they join, become one overlay, and every broadcast reaches each of them once. The even
- * one of three seeds; the others stand in a second file, so that two cores share them. Five more run in `.ci/run seeds`.
+ * one of three seeds; the others stand in a second file, so that two cores share them. Seven more run in `.ci/run seeds`.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Scenarios } from "@starling/testing"

@@ -1,6 +1,6 @@
 /**
  * A thousand members in virtual time: they join, become one overlay, and every broadcast reaches each of them once. The odd
- * ones of three seeds; the even one stands in a second file, so that two cores share them. Five more run in `.ci/run seeds`.
+ * ones of three seeds; the even one stands in a second file, so that two cores share them. Seven more run in `.ci/run seeds`.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Scenarios } from "@starling/testing"

@@ -5,16 +5,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest"
 import { OTLPMetricExporter } from "@opentelemetry/exporter-metrics-otlp-http"
 import { resourceFromAttributes } from "@opentelemetry/resources"
 import { MeterProvider, PeriodicExportingMetricReader } from "@opentelemetry/sdk-metrics"
-import {
-  type AgentProcess,
-  type Answer,
-  eventually,
-  type NodeItem,
-  slowness,
-  start,
-  startFleet,
-  temporary
-} from "./harness.ts"
+import { type AgentProcess, type Answer, eventually, type NodeItem, start, startFleet, temporary } from "./harness.ts"
 
 interface Publisher {
   readonly app: string
@@ -62,7 +53,7 @@ describe("nine agents on loopback", () => {
     assert.strictEqual(rollout.outcome, "converged")
     assert.strictEqual(rollout.targeted, 9)
     assert.strictEqual(rollout.received + rollout.applied, 9)
-    assert.isBelow(performance.now() - from, 2000 * slowness())
+    assert.isBelow(performance.now() - from, 2000)
     for (const agent of fleet) {
       const entry = await agent.get<{ readonly items?: ReadonlyArray<{ value: string }>; readonly value?: string }>(
         "/v1/config/sampling%2Frate"
@@ -95,7 +86,7 @@ describe("nine agents on loopback", () => {
         )
       )
     )
-    assert.isBelow(performance.now() - from, 2000 * slowness())
+    assert.isBelow(performance.now() - from, 2000)
     await meters.shutdown()
   })
 
@@ -224,7 +215,7 @@ describe("nine agents on loopback", () => {
         )
       )
     )
-    assert.isBelow(performance.now() - killedAt, 5000 * slowness())
+    assert.isBelow(performance.now() - killedAt, 5000)
 
     for (const [index, value] of ["a", "b", "c"].entries())
       await at(6).send("PUT", `/v1/config/missed%2F${index}`, { value })
@@ -269,6 +260,6 @@ describe("nine agents on loopback", () => {
           answer.items.some((entry) => entry.key === `missed/${index}` && entry.value === value)
         )
     )
-    assert.isBelow(performance.now() - restartedAt, 5000 * slowness())
+    assert.isBelow(performance.now() - restartedAt, 5000)
   }, 60_000)
 })

@@ -108,7 +108,7 @@ export const start = async (options: StartOptions): Promise<AgentProcess> => {
   }
 }
 
-/** Asks again and again until the answer satisfies; throws with the last answer after `timeoutMs` of a quiet machine. */
+/** Asks again and again until the answer satisfies; throws with the last answer after `timeoutMs`. */
 export const eventually = async <A>(
   what: string,
   timeoutMs: number,
@@ -125,31 +125,13 @@ export const eventually = async <A>(
     } catch (error) {
       last = error
     }
-    const elapsedMs = performance.now() - from
-    if (elapsedMs > timeoutMs && elapsedMs > timeoutMs * slowness()) {
+    if (performance.now() - from > timeoutMs) {
       throw new Error(
         `${what}: not within ${timeoutMs} ms; last: ${last instanceof Error ? last.stack : JSON.stringify(last)}`
       )
     }
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
-}
-
-/**
- * So many times slower than the quiet machine of two cores that limits in seconds are meant for is this one now; from 1 up to
- * 4. The limits are promises of agents, and say nothing of who else uses the processor.
- */
-export const slowness = (): number => Math.min(4, Math.max(1, workMs() / quietWorkMs))
-
-/** On that machine. */
-const quietWorkMs = 100
-
-/** What agents spend their time on: values that die young, and a map that does not fit into the nearest cache. */
-const workMs = (): number => {
-  const from = performance.now()
-  const map = new Map<string, object>()
-  for (let n = 0; n < 300_000; n++) map.set(`key/${(n * 7919) % 50_000}`, { n })
-  return performance.now() - from
 }
 
 /** Three data centres of three agents that know each other. */

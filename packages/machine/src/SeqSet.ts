@@ -72,6 +72,10 @@ export const max = (set: SeqSet): number => set[set.length - 1]?.[1] ?? 0
 /** How many numbers are in the set. @since 0.1.0 */
 export const size = (set: SeqSet): number => set.reduce((sum, [from, to]) => sum + to - from + 1, 0)
 
+/** The same numbers. @since 0.2.0 */
+export const isSame = (a: SeqSet, b: SeqSet): boolean =>
+  a.length === b.length && a.every(([from, to], i) => from === b[i]?.[0] && to === b[i]?.[1])
+
 /** At most `limit` numbers of `a` that are not in `b`, ascending. @since 0.1.0 */
 export const missing = (a: SeqSet, b: SeqSet, limit: number): ReadonlyArray<number> => {
   const out: Array<number> = []

@@ -44,6 +44,17 @@ describe("SeqSet", () => {
     )
   })
 
+  it("sets of the same numbers are the same, and no others", () => {
+    const few = fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 6 })
+    fc.assert(
+      fc.property(few, few, (one, other) => {
+        const [ours, theirs] = [new Set(one), new Set(other)]
+        const same = ours.size === theirs.size && one.every((seq) => theirs.has(seq))
+        assert.strictEqual(SeqSet.isSame(of(one), of(other)), same)
+      })
+    )
+  })
+
   it("contiguous is the end of the run that starts at 1", () => {
     fc.assert(
       fc.property(seqs, (numbers) => {

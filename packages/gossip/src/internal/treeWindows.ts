@@ -108,11 +108,8 @@ const isSame = (one: Window, other: Window): boolean =>
   (one.length === other.length &&
     one.every(([incarnation, seen], i) => {
       const run = other[i]
-      return run !== undefined && incarnation === run[0] && isSameSet(seen, run[1])
+      return run !== undefined && incarnation === run[0] && SeqSet.isSame(seen, run[1])
     }))
-
-const isSameSet = (one: SeqSet.SeqSet, other: SeqSet.SeqSet): boolean =>
-  one.length === other.length && one.every(([from, to], i) => from === other[i]?.[0] && to === other[i]?.[1])
 
 /** Whole intervals at once. */
 export const addAll = (

@@ -401,11 +401,8 @@ const isSameWindow = (one: Window, other: Window): boolean =>
   (one.length === other.length &&
     one.every(([run, seqs], at) => {
       const [otherRun, others = SeqSet.empty] = other[at] ?? []
-      return run === otherRun && isSameSet(seqs, others)
+      return run === otherRun && SeqSet.isSame(seqs, others)
     }))
-
-const isSameSet = (one: SeqSet.SeqSet, other: SeqSet.SeqSet): boolean =>
-  one.length === other.length && one.every(([low, high], i) => other[i]?.[0] === low && other[i]?.[1] === high)
 
 const sizeOf = (windows: Windows): number => {
   let size = 0
