@@ -33,7 +33,7 @@ export interface Config {
 
 /**
  * Our choices, by simulation of cold starts and of 400 rounds with bad clocks. After three votes a cold start with 5 %
- * bad clocks is dragged along in seven runs of eight; with 16 votes and two quiet seconds in none at 30 %. 250 ms is ten
+ * bad clocks is dragged along in two runs of three; with 16 votes and two quiet seconds in none at 30 %. 250 ms is ten
  * times what clocks kept by NTP differ by. Ten quiet seconds before a jump stop what 40 % bad clocks do to the estimate;
  * they are less than the estimator's time-to-live, so that a healed fleet is not outvoted by its past. Who has not settled
  * in half a minute is in a fleet that will not agree; a thousand nodes under loss need a third of that. Where as many clocks

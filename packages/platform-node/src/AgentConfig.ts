@@ -173,7 +173,6 @@ export const formatIssue = (issue: Issue): string =>
 /** Variables that mean something to the command line or to a process that starts agents, and nothing to this file. */
 const otherVariables = new Set([
   "STARLING_CONFIG",
-  "STARLING_TIMEOUT",
   "STARLING_PARENT_PIPE",
   "STARLING_KEY",
   "STARLING_REVISION",

@@ -232,7 +232,7 @@ const gridPage = (stored: Stored): ReadonlyArray<string> => [
   "second, so that a round is 200 ms. Whole population machines, with probation, filter and guard; all nodes start at once.",
   "_Late_ messages come 0.2 to 3 s late, and hold up what follows on their link. _To all_ leaves out nodes in probation where",
   "nodes are replaced (2 % may be), _wrong_ counts settled nodes in the second half. A _furthest stamp_ beyond the tolerance of",
-  `${EffectiveTime.defaults.toleranceMs} ms would be a node that stamps by a wrong clock.`,
+  `${EffectiveTime.defaults.toleranceMs} ms would be a node that stamps by a wrong clock. _Bytes_ are those of a whole message, and 8 for the stamp on it.`,
   "",
   ...gridOf(stored, 100),
   ...gridOf(stored, 1000),

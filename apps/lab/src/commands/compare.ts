@@ -106,7 +106,7 @@ const readAll = Effect.fnUntraced(function* (chosen: ReadonlyArray<Experiment>) 
   return found
 })
 
-/** One after the other: the papers' take one core for minutes, beyond has a run for each core. */
+/** One after the other: the papers' take two threads, beyond has one for each core. */
 const runAll = Effect.fnUntraced(function* (chosen: ReadonlyArray<Experiment>) {
   const found = new Map<string, Stored>()
   if (chosen.some(({ part }) => part === undefined)) found.set("papers", yield* Papers.run(Papers.promised))

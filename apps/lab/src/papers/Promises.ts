@@ -68,7 +68,7 @@ export const checks = (results: Results): ReadonlyArray<Check> => {
     ),
     check(
       "broadcasts until each reaches everybody, 10 to 90 % failed",
-      `at most ${Figures.treeHealing.join(", ")} + 1`,
+      `each at most one more than ${Figures.treeHealing.join(", ")}`,
       mended.map((missed) => (missed === null ? `more than ${rounds}` : String(missed + 1))).join(", "),
       mended.every((missed, at) => missed !== null && missed <= (Figures.treeHealing[at] ?? 0))
     ),

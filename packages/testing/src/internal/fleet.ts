@@ -413,7 +413,7 @@ const brokenDelivery = (
 
 const toldMax = 10
 
-/** Our choice, far from what the runs show (none excused, nearly all struck): less than this would prove little. */
+/** Our choice, far from what the runs show (fewer than one in a hundred excused, nearly all struck): less than this would prove little. */
 const excusedShareMax = 0.25
 const struckShareMin = 0.8
 
