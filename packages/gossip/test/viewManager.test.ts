@@ -337,18 +337,27 @@ describe("ViewManager, keepalive", () => {
   it("five seconds of silence end a link; any frame within them keeps it", () => {
     const beat = (state: ViewManager.State, now: number) =>
       drive(state, [{ _tag: "TimerFired", timer: { _tag: "Tick", round: state.tick.round } }], now)
-    let state = withNeighbors(2)
-    for (let now = 1000; now <= 5000; now += 1000) {
-      ;[state] = beat(state, now)
-      ;[state] = drive(state, [got(2, { _tag: "Pong", seq: 0, claim: true, label })], now)
+    const frames: ReadonlyArray<ViewManager.Message> = [
+      { _tag: "Pong", seq: 0, claim: true, label },
+      { _tag: "Ping", seq: 1, claim: true, label },
+      { _tag: "ForwardJoin", peer: peer(1), ttl: 5 },
+      // A stray one, which changes nothing else.
+      { _tag: "ProbeReply", label, sample: [] }
+    ]
+    for (const frame of frames) {
+      let state = withNeighbors(2)
+      for (let now = 1000; now <= 5000; now += 1000) {
+        ;[state] = beat(state, now)
+        ;[state] = drive(state, [got(2, frame)], now)
+      }
+      const [last, outbox] = beat(state, 5001)
+      assert.deepInclude(
+        outbox as Array<unknown>,
+        emit({ _tag: "NeighborDown", peer: peer(1), link: 1, cause: "timeout" })
+      )
+      assert.deepInclude(outbox as Array<unknown>, { _tag: "Close", link: 1, reason: "silent" })
+      assert.deepStrictEqual(last.active, [{ peer: peer(2), link: 2 }], frame._tag)
     }
-    const [, outbox] = beat(state, 5001)
-    assert.deepInclude(
-      outbox as Array<unknown>,
-      emit({ _tag: "NeighborDown", peer: peer(1), link: 1, cause: "timeout" })
-    )
-    assert.deepInclude(outbox as Array<unknown>, { _tag: "Close", link: 1, reason: "silent" })
-    assert.notInclude(JSON.stringify(outbox), `"cause":"timeout","peer":"${peer(2).id}"`)
   })
 
   it("a process that stood still for a minute does not take its neighbours for dead", () => {
