@@ -200,6 +200,7 @@ export const make = (config: Config, rng: Rng.Rng, remembered: ReadonlyArray<Pee
     stalls: 0,
     merges: 0,
     floorsDropped: 0,
+    pausesDropped: 0,
     swaps: 0,
     nearer: 0,
     slow: 0,

@@ -268,6 +268,8 @@ export interface Counters {
   readonly stalls: number
   readonly merges: number
   readonly floorsDropped: number
+  /** Pauses that were not over yet when others took their room. */
+  readonly pausesDropped: number
   /** Swaps that this node asked for and got. */
   readonly swaps: number
   /** Near links that gave way to nearer ones. */

@@ -13,8 +13,8 @@ import type { Action, Attempt, Cause, Counters, Label, Link, Message, Pause, Rol
 export const linksMax = 256
 /** Our choice: each node has at most one barred id per run of it that ended within `tombstoneMs`. */
 export const floorsMax = 1024
-/** Our choice: two passive views. */
-export const pausesMax = 64
+/** Our choice: as many as are remembered, so that half of a large fleet may be found dead within `deadMs`. */
+export const pausesMax = 256
 /** Our choice: a few; each is told once or twice before it has found a partner. */
 export const seekersMax = 4
 /** Our choice: three active views. */
@@ -420,7 +420,14 @@ export const pause = (turn: Turn, peer: Peer.Peer, kind: Pause["kind"]): void =>
       : { cooling: config.cooldownMs, dead: config.deadMs, slow: config.slowMs }[kind]
   const entry: Pause = { id: peer.id, incarnation: peer.incarnation, kind, strikes, until: turn.now + span }
   const rest = pauses.filter((other) => other.id !== peer.id)
-  turn.state.pauses = [...rest.slice(rest.length >= pausesMax ? 1 : 0), entry]
+  turn.state.pauses = [...(rest.length < pausesMax ? rest : withoutFirst(turn, rest)), entry]
+}
+
+/** All but the one that ends first: one that is over, as long as there is any. */
+const withoutFirst = (turn: Turn, pauses: ReadonlyArray<Pause>): ReadonlyArray<Pause> => {
+  const first = pauses.reduce((least, entry) => (entry.until < least.until ? entry : least))
+  if (first.until > turn.now) count(turn, "pausesDropped")
+  return pauses.filter((entry) => entry !== first)
 }
 
 /** Not to be asked now. */
