@@ -336,8 +336,7 @@ const labelsMax = 32
 const unexpected = (reply: Application.Answer) => Effect.die(new Error(`a component answered with ${reply._tag}`))
 
 const statusOf = (runtime: Runtime.Runtime, state: Facts.State, at: Query.Context): Document.StatusDocument => {
-  const { application, boxes, host, identity, links, options, startedAt, writer, clock } = runtime
-  const neighbors = Host.stateOf(host, "view-manager").active.length
+  const { application, boxes, identity, links, options, startedAt, writer, clock } = runtime
   const { nodes, publishers, configKeys, events } = Query.counts(state, at)
   const problems: Array<Document.Problem> = [...Query.problems(state, at), ...Clocks.problemsOf(runtime, state)]
   if (writer.failure !== undefined) {
@@ -347,14 +346,7 @@ const statusOf = (runtime: Runtime.Runtime, state: Facts.State, at: Query.Contex
       next: writer.failure.next
     })
   }
-  if (neighbors === 0 && options.join.length > 0) {
-    const refusals = [...links.refusals.values()].join("; ")
-    problems.push({
-      what: `this node has no neighbour; it keeps trying ${options.join.join(", ")}${refusals === "" ? "" : `; ${refusals}`}`,
-      where: options.name,
-      next: "check that one of these addresses is an agent of this fleet and can be reached: starling peers"
-    })
-  }
+  problems.push(...isolationOf(runtime))
   if (links.cuts.size > 0) {
     problems.push({
       what: `this node is cut from ${[...links.cuts].join(", ")} on purpose; ${links.counters.cutTotal} frames were lost`,
@@ -391,6 +383,30 @@ const statusOf = (runtime: Runtime.Runtime, state: Facts.State, at: Query.Contex
     health: problems.length === 0 && !(links.byId.size === 0 && options.join.length > 0) ? "ok" : "degraded",
     problems
   }
+}
+
+/** Addresses that the status names of a node without a neighbour, beside those that it was given. Our choice: a line of them. */
+const triedMax = 4
+
+/** That this node has no neighbour and whom it tries. Who was given no address and knows nobody is a fleet of its own. */
+const isolationOf = ({ host, links, options }: Runtime.Runtime): ReadonlyArray<Document.Problem> => {
+  const { active, config, lost, passive, remembered } = Host.stateOf(host, "view-manager")
+  if (active.length > 0) return []
+  const known = [...lost.map((entry) => entry.peer), ...passive, ...remembered].map((peer) => peer.address)
+  const others = [...new Set(known)].filter(
+    (address) => address !== config.self.address && !options.join.includes(address)
+  )
+  const tried = [...options.join, ...others.slice(0, triedMax)]
+  if (tried.length === 0) return []
+  const more = others.length > triedMax ? ` and ${others.length - triedMax} more` : ""
+  const refusals = [...links.refusals.values()].map((refusal) => `; ${refusal}`).join("")
+  return [
+    {
+      what: `this node has no neighbour; it keeps trying ${tried.join(", ")}${more}${refusals}`,
+      where: options.name,
+      next: "check that one of these addresses is an agent of this fleet and can be reached: starling peers"
+    }
+  ]
 }
 
 const peersOf = ({ host, links }: Runtime.Runtime, state: Facts.State): ReadonlyArray<Document.PeerDocument> => {
