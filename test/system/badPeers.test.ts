@@ -48,9 +48,15 @@ const bytesOf = (channel: number, payload: unknown): Uint8Array => {
 
 interface Conversation {
   readonly frames: ReadonlyArray<Frame.Frame>
-  /** False when the agent left the connection open for half a minute: on a busy machine, three seconds last long. */
+  /** False when the agent left the connection open for as long as the patience lasted. */
   readonly ended: boolean
 }
+
+/** An agent gives up a handshake after three seconds; a close takes it two more. */
+const patienceMs = 8000
+
+/** On a machine that is slow and busy, a crowd takes its time; nobody else is waited for that long. */
+const crowdPatienceMs = 30_000
 
 /**
  * Connects, says `first`, after the first answer `second`, and listens until the agent ends the connection. With
@@ -61,8 +67,14 @@ const speak = (
   {
     first,
     second,
-    hangUp = false
-  }: { readonly first: Uint8Array; readonly second?: Uint8Array; readonly hangUp?: boolean }
+    hangUp = false,
+    withinMs = patienceMs
+  }: {
+    readonly first: Uint8Array
+    readonly second?: Uint8Array
+    readonly hangUp?: boolean
+    readonly withinMs?: number
+  }
 ): Promise<Conversation> =>
   new Promise((resolve, reject) => {
     const port = Number(address.split(":")[1])
@@ -72,7 +84,7 @@ const speak = (
       socket.write(first)
       if (second === undefined && hangUp) socket.end()
     })
-    const patience = setTimeout(() => done(false), 30_000)
+    const patience = setTimeout(() => done(false), withinMs)
     const done = (ended: boolean): void => {
       clearTimeout(patience)
       socket.destroy()
@@ -171,6 +183,14 @@ describe("strangers at the gossip port", () => {
     assert.strictEqual(refused, words.length)
   })
 
+  it("who connects and says nothing, alone, is dropped within seconds, and counted", async () => {
+    const [failed] = await counting(member(1), ["wire_handshakes_failed_total"], async () => {
+      const { ended, frames } = await speak(member(1).gossip, { first: new Uint8Array() })
+      assert.deepStrictEqual([ended, frames.length], [true, 0])
+    })
+    assert.strictEqual(failed, 1)
+  })
+
   it("a crowd that connects and says nothing, or breaks off in its hello, is dropped, and every one is counted", async () => {
     const names = ["wire_handshakes_failed_total", "link_overloaded_total", "link_dropped_total"]
     const crowd = 400
@@ -178,7 +198,9 @@ describe("strangers at the gossip port", () => {
       const cut = await speak(member(1).gossip, { first: helloBytes(stranger()).subarray(0, 20), hangUp: true })
       assert.deepStrictEqual([cut.ended, cut.frames.length], [true, 0])
       const silent = await Promise.all(
-        Array.from({ length: crowd }, () => speak(member(1).gossip, { first: new Uint8Array() }))
+        Array.from({ length: crowd }, () =>
+          speak(member(1).gossip, { first: new Uint8Array(), withinMs: crowdPatienceMs })
+        )
       )
       assert.strictEqual(silent.filter(({ ended }) => ended).length, crowd)
       assert.isTrue(silent.every(({ frames }) => frames.length === 0))
