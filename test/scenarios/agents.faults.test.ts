@@ -18,7 +18,11 @@ const silenceMs = 5000
 const sound = Effect.fnUntraced(function* (fleet: AgentFleet.AgentFleet, withinMs: number) {
   const agents = AgentFleet.running(fleet)
   const broken = Effect.map(
-    Effect.all([AgentInvariants.overlay(agents), AgentInvariants.alive(agents), AgentInvariants.components(agents)]),
+    Effect.all(
+      [AgentInvariants.overlay, AgentInvariants.alive, AgentInvariants.components, AgentInvariants.agreement].map(
+        (look) => look(agents)
+      )
+    ),
     (lists) => lists.flat()
   )
   yield* AgentFleet.until(

@@ -242,6 +242,11 @@ export class Agent extends Context.Service<
      * their state, so it is for tests and for whoever suspects something.
      */
     readonly invariants: Effect.Effect<ReadonlyArray<string>>
+    /**
+     * What its components disagree on; undefined while something is on its way between them: ask again. For tests, as
+     * `invariants`.
+     */
+    readonly disagreements: Effect.Effect<ReadonlyArray<string> | undefined>
     /** Fails when the agent cannot go on: refused by its fleet for good, or given up by its supervisor. Whoever runs it looks. */
     readonly died: Effect.Effect<never, StartError>
     /** Says goodbye to the fleet; the process may end when it returns. */

@@ -29,6 +29,7 @@ import {
   type StartError,
   Unavailable
 } from "./Agent.ts"
+import * as Agreement from "./internal/agreement.ts"
 import * as Application from "./internal/application.ts"
 import * as Clocks from "./internal/clocks.ts"
 import * as Host from "./internal/host.ts"
@@ -257,6 +258,7 @@ const service = (runtime: Runtime.Runtime): Agent["Service"] => {
     }),
     counters: Effect.sync(() => countersOf(runtime)),
     invariants: Effect.sync(() => Component.components.flatMap((component) => brokenOf(host, component))),
+    disagreements: Effect.sync(() => Agreement.broken(runtime)),
     died: Deferred.await(runtime.died),
     leave: Effect.gen(function* () {
       boxes.tell({ to: "facts", event: { _tag: "Leave" } })

@@ -296,6 +296,7 @@ export const make: Effect.Effect<Fake> = Effect.gen(function* () {
       heal: (datacenter) => Effect.sync(() => (fake.calls.push({ heal: datacenter }), [])),
       died: Effect.never,
       invariants: Effect.succeed([]),
+      disagreements: Effect.succeed([]),
       counters: Effect.succeed({ frames_refused: 3, "clock.clamped": 1 }),
       leave: Effect.void
     }

@@ -117,6 +117,20 @@ export interface State {
 }
 
 /**
+ * What `disagreements` holds side by side. In a member's state all of it stands as it is; a whole agent gathers it.
+ *
+ * @since 0.2.0
+ * @category models
+ */
+export interface Knowledge extends Pick<
+  State,
+  "cells" | "clock" | "durable" | "generations" | "ledger" | "lost" | "told"
+> {
+  readonly config: Pick<Config, "self">
+  readonly links: ReadonlyArray<Pick<LinkUse, "link">>
+}
+
+/**
  * `eventsLost` to crashes before a step, `refused` documents and configuration entries because of a stamp that must not be
  * followed, `heldRefused` because too many waited for the time already, `redelivered` by a broadcast tree that was rebuilt
  * or had forgotten the origin (and not handed on).
@@ -239,7 +253,8 @@ export const invariantsSince = (before: State | undefined, state: State): Readon
  *
  * @since 0.2.0
  */
-export const disagreements = (state: State, since?: State): ReadonlyArray<string> => Agreement.broken(state, since)
+export const disagreements = (state: Knowledge, since?: Knowledge): ReadonlyArray<string> =>
+  Agreement.broken(state, since)
 
 const brokenOf = <C extends Component>(state: State, component: C): ReadonlyArray<string> =>
   specs[component].invariants(state.cells[component].state)
@@ -444,7 +459,7 @@ const stepOne = <C extends Component>(turn: Turn, component: C): void => {
   if (admitted === undefined) return
   if (strikes(turn, component, "before")) {
     turn.counters.eventsLost++
-    state.lost = [...state.lost.slice(1 - lostMax), admitted]
+    state.lost = Wiring.lose(state.lost, admitted)
     return crashed(turn, component)
   }
   commit(turn, component, admitted)
@@ -514,18 +529,7 @@ const commit = <C extends Component>(turn: Turn, component: C, delivery: Wiring.
   const own = spec.input(delivery.event as EventOf<C>, moment) as InputOf<C>
   setCell(turn, component, Cell.commit(cellOf(turn, component), spec.step, own))
   counters.steps++
-  if (state.lost.length > 0 && replacing.has(delivery.event._tag)) {
-    state.lost = state.lost.filter((one) => !isMadeUpFor(one, delivery))
-  }
-}
-
-/** Of one event among many of any other kind another says nothing. */
-const replacing: ReadonlySet<string> = new Set(["Neighbors", "Views", "Fleet"])
-
-/** Who has handled this, of those, knows at least what the loss of `lost` kept from it. */
-const isMadeUpFor = (lost: Wiring.Delivery, { event, to }: Wiring.Delivery): boolean => {
-  if (lost.to !== to || lost.event._tag !== event._tag) return false
-  return !("version" in event && "version" in lost.event) || lost.event.version <= event.version
+  state.lost = Wiring.madeUp(state.lost, delivery)
 }
 
 const actOne = <C extends Component>(turn: Turn, component: C): void => {
@@ -610,9 +614,6 @@ const request = ({ state }: Turn, component: Component, own: number, rows: Reado
 // ---------------------------------------------------------------------------------------------------------------------
 // Crashes
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** Our choice: several times what one member is made to lose until its neighbours are told anew. */
-const lostMax = 64
 
 const strikes = ({ state }: Turn, component: Component, at: CrashPoint): boolean =>
   state.crash?.component === component && state.crash.at === at

@@ -69,6 +69,31 @@ export const route = <C extends Component>(from: C, output: OutputOf<C>): Readon
 export const isNeighborSet = (delivery: Delivery): boolean =>
   delivery.event._tag === "Neighbors" || delivery.event._tag === "Views"
 
+/** What crashes before a step have lost, with one more; the newest. @since 0.2.0 */
+export const lose = (lost: ReadonlyArray<Delivery>, delivery: Delivery): ReadonlyArray<Delivery> => [
+  ...lost.slice(1 - lostMax),
+  delivery
+]
+
+/** Whether components may disagree because this was lost. @since 0.2.0 */
+export const excuses = ({ event }: Delivery): boolean => replacing.has(event._tag) || event._tag === "LinkDown"
+
+/** Our choice: several times what one member is made to lose until its neighbours are told anew. */
+const lostMax = 64
+
+/** The same, without what is made up for by a delivery that was handled. @since 0.2.0 */
+export const madeUp = (lost: ReadonlyArray<Delivery>, delivery: Delivery): ReadonlyArray<Delivery> =>
+  lost.length > 0 && replacing.has(delivery.event._tag) ? lost.filter((one) => !isMadeUpFor(one, delivery)) : lost
+
+/** Of one event among many of any other kind another says nothing. */
+const replacing: ReadonlySet<string> = new Set(["Neighbors", "Views", "Fleet"])
+
+/** Who has handled this, of those, knows at least what the loss of `lost` kept from it. */
+const isMadeUpFor = (lost: Delivery, { event, to }: Delivery): boolean => {
+  if (lost.to !== to || lost.event._tag !== event._tag) return false
+  return !("version" in event && "version" in lost.event) || lost.event.version <= event.version
+}
+
 /**
  * What a component is told when it goes on after a crash: that it has started. The event that the crash lost may have been
  * the timer that keeps a period going; on an idle node nothing else would ever come. To a component whose timers run it

@@ -27,6 +27,33 @@ export const components = (agents: Agents): Effect.Effect<ReadonlyArray<string>>
   )
 
 /**
+ * The components of each agent agree with each other, as those of a simulated member must (`Member.disagreements`): who the
+ * neighbours are, what has been seen of broadcasts, what time it is. Asked when nothing waits in a mailbox, for which each
+ * agent has some time. What is said may hold for a moment only: who accuses asks again.
+ *
+ * @since 0.2.0
+ */
+export const agreement = (agents: Agents): Effect.Effect<ReadonlyArray<string>> =>
+  Effect.map(
+    Effect.forEach(agents, (agent) =>
+      Effect.map(disagreements(agent), (found) => found.map((one) => `${agent.identity.name}: ${one}`))
+    ),
+    (lists) => told(lists.flat())
+  )
+
+const disagreements = Effect.fnUntraced(function* ({ disagreements }: Agent.Agent["Service"]) {
+  for (let waited = 0; waited < restMs; waited++) {
+    const found = yield* disagreements
+    if (found !== undefined) return found
+    yield* Effect.sleep(1)
+  }
+  return [`something waited in its mailboxes whenever it was asked within ${restMs} ms`]
+})
+
+/** Our choice: mailboxes of agents that are not busy are empty nearly always. */
+const restMs = 100
+
+/**
  * The overlay: whom an agent has in its active view has it too; everybody has a neighbour, none is its own; and following
  * neighbours one comes from each agent to every other.
  *

@@ -7,7 +7,7 @@
  *
  * Nothing here waits and nothing here is an Effect: it runs on the component's own turn.
  */
-import { type ClockEstimator, type Guard, NodeClock, type Stamp } from "@starling/clock"
+import { type ClockEstimator, type Guard, Lease, NodeClock, type Stamp } from "@starling/clock"
 import type { MessageId } from "@starling/gossip"
 import { Cell, type Machine, Rng } from "@starling/machine"
 import { Component, Ledger, Parts, Wiring } from "@starling/member"
@@ -77,6 +77,10 @@ export interface Host {
   rng: Rng.Rng
   /** The newest neighbour set each component was told. */
   readonly told: Map<Component.Component, Wiring.Delivery>
+  /** What crashes before a step have lost: until it comes again, components may disagree. */
+  lost: ReadonlyArray<Wiring.Delivery>
+  /** The clock's rows that the store is known to hold. */
+  leased: ReadonlyArray<Machine.StoreRow>
   readonly counters: Counters
 }
 
@@ -109,6 +113,9 @@ export const make = (settings: Parts.Settings, stored: Parts.Stored, ports: Port
     onOpen: new Set(),
     ledger: Ledger.empty,
     told: new Map(),
+    lost: [],
+    // Whoever makes a host writes them before its first event.
+    leased: Lease.rowsOf(clock.reading),
     rng: Rng.split(Rng.make(seed), "host"),
     slots: {
       "view-manager": slot("view-manager"),
@@ -161,6 +168,8 @@ export const handle = <C extends Component.Component>(host: Host, component: C, 
 /** To a crash before its step was committed. */
 const lose = (host: Host, delivery: Wiring.Delivery): void => {
   host.counters.eventsLostTotal++
+  // Nothing else of what was lost is kept: it may be large.
+  if (Wiring.excuses(delivery)) host.lost = Wiring.lose(host.lost, delivery)
   host.ports.lost(delivery)
 }
 
@@ -240,6 +249,7 @@ const run = <C extends Component.Component>(host: Host, delivery: Wiring.Deliver
     const input = spec.input(event, moment) as Component.InputOf<C>
     slot.cell = Cell.commit(slot.cell, spec.step, input)
     host.counters.stepsTotal++
+    host.lost = Wiring.madeUp(host.lost, delivery)
   } catch (error) {
     lose(host, delivery)
     throw error
@@ -366,6 +376,7 @@ const carryOut = <C extends Component.Component>(host: Host, component: C, actio
       const delivery = { to: component, event: { _tag: "Written", token: action.token } } as Wiring.Delivery
       // The answer to a state that was rebuilt since could be taken for the answer to another write.
       return ports.write(action.rows, () => {
+        if (component === "clock") host.leased = action.rows
         if (slot.generation === generation) ports.tell(delivery)
       })
     }

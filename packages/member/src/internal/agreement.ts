@@ -20,10 +20,10 @@ import type * as Member from "../Member.ts"
 import type * as Wiring from "../Wiring.ts"
 
 /**
- * Of a quiet member. `since`: an earlier state, quiet too, of which this was asked. Asked again and again, most of this is of
+ * Of a quiet member, or agent. `since`: an earlier state, quiet too, of which this was asked. Asked again and again, most of this is of
  * what no step has touched since; then nothing is said of it again.
  */
-export const broken = (state: Member.State, since: Member.State | undefined): ReadonlyArray<string> => {
+export const broken = (state: Member.Knowledge, since: Member.Knowledge | undefined): ReadonlyArray<string> => {
   const out: Array<string> = []
   viewsTold(state, out)
   for (const component of listeners) if (!isHeardAlike(state, since, component)) viewsHeard(state, component, out)
@@ -40,7 +40,7 @@ export const broken = (state: Member.State, since: Member.State | undefined): Re
 
 type Told = Extract<Wiring.Delivery["event"], { readonly _tag: "Neighbors" | "Views" }>
 
-const toldOf = ({ told }: Member.State, component: Component): Told | undefined => {
+const toldOf = ({ told }: Member.Knowledge, component: Component): Told | undefined => {
   const event = told[component]?.event
   return event?._tag === "Neighbors" || event?._tag === "Views" ? event : undefined
 }
@@ -49,7 +49,7 @@ const toldOf = ({ told }: Member.State, component: Component): Told | undefined 
 const listeners = ["shuffler", "broadcast-tree", "lazy-push-repair", "clock", "facts"] as const
 
 /** What each was told last is what the view manager has: its whole news reached everybody's queue. */
-const viewsTold = (state: Member.State, out: Array<string>): void => {
+const viewsTold = (state: Member.Knowledge, out: Array<string>): void => {
   const { active, passive, version } = state.cells["view-manager"].state
   // One that has not started has told nothing, and has nothing to tell.
   if (version === 0) return
@@ -67,7 +67,7 @@ const viewsTold = (state: Member.State, out: Array<string>): void => {
 }
 
 /** And each goes by what it was told. */
-const viewsHeard = (state: Member.State, component: (typeof listeners)[number], out: Array<string>): void => {
+const viewsHeard = (state: Member.Knowledge, component: (typeof listeners)[number], out: Array<string>): void => {
   // Who believes its own clock asks no neighbour.
   if (component === "clock" && state.cells.clock.state.config.source === "own") return
   const told = toldOf(state, component)
@@ -89,18 +89,18 @@ const viewsHeard = (state: Member.State, component: (typeof listeners)[number], 
   }
 }
 
-const isHeardAlike = (state: Member.State, since: Member.State | undefined, component: Component): boolean =>
+const isHeardAlike = (state: Member.Knowledge, since: Member.Knowledge | undefined, component: Component): boolean =>
   since !== undefined &&
   since.cells[component].state === state.cells[component].state &&
   since.told[component] === state.told[component] &&
   since.links === state.links
 
-const gateOf = ({ cells }: Member.State, component: (typeof listeners)[number]): LinkGate.LinkGate<unknown> =>
+const gateOf = ({ cells }: Member.Knowledge, component: (typeof listeners)[number]): LinkGate.LinkGate<unknown> =>
   component === "clock" ? (cells.clock.state.population?.gate ?? LinkGate.empty) : cells[component].state.gate
 
 /** Every list of neighbours that a component keeps. */
 const believedOf = (
-  { cells, links: up }: Member.State,
+  { cells, links: up }: Member.Knowledge,
   component: (typeof listeners)[number]
 ): ReadonlyArray<readonly [whose: string, neighbors: ReadonlyArray<Machine.Neighbor>]> => {
   switch (component) {
@@ -147,7 +147,7 @@ const isSame = (one: Machine.Neighbor, other: Machine.Neighbor): boolean =>
 
 const textOf = ({ link, peer }: Machine.Neighbor): string => `${peer.id}.${peer.incarnation} on link ${link}`
 
-const isViewLost = ({ lost }: Member.State, component: Component, version: number): boolean =>
+const isViewLost = ({ lost }: Member.Knowledge, component: Component, version: number): boolean =>
   lost.some(({ event, to }) => to === component && isTold(event) && event.version === version)
 
 const isTold = (event: Wiring.Delivery["event"]): event is Told => event._tag === "Neighbors" || event._tag === "Views"
@@ -157,7 +157,7 @@ const isTold = (event: Wiring.Delivery["event"]): event is Told => event._tag ==
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** Nobody counts on a link that is down, or keeps its frames. */
-const links = (state: Member.State, out: Array<string>): void => {
+const links = (state: Member.Knowledge, out: Array<string>): void => {
   const up = new Set(state.links.map(({ link }) => link))
   const isGone = (to: Component, link: Machine.LinkId): boolean =>
     !up.has(link) &&
@@ -176,7 +176,7 @@ const links = (state: Member.State, out: Array<string>): void => {
 // What the own document says of neighbours
 // ---------------------------------------------------------------------------------------------------------------------
 
-const isDocumentAlike = (state: Member.State, since: Member.State | undefined): boolean => {
+const isDocumentAlike = (state: Member.Knowledge, since: Member.Knowledge | undefined): boolean => {
   // What was excused then may be excused no more.
   if (since === undefined || isNewsLost(since) !== isNewsLost(state)) return false
   const before = since.cells.facts.state
@@ -185,9 +185,10 @@ const isDocumentAlike = (state: Member.State, since: Member.State | undefined): 
 }
 
 /** News that was lost may have been what acquits a neighbour that had been lost. */
-const isNewsLost = ({ lost }: Member.State): boolean => lost.some(({ event, to }) => to === "facts" && isTold(event))
+const isNewsLost = ({ lost }: Member.Knowledge): boolean =>
+  lost.some(({ event, to }) => to === "facts" && isTold(event))
 
-const document = (state: Member.State, out: Array<string>): void => {
+const document = (state: Member.Knowledge, out: Array<string>): void => {
   const { gate, lost } = state.cells.facts.state
   const isLost = ({ peer }: Machine.Neighbor) =>
     lost.some(({ id, incarnation }) => id === peer.id && incarnation === peer.incarnation)
@@ -201,7 +202,7 @@ const document = (state: Member.State, out: Array<string>): void => {
   if (names !== has.join(", ")) out.push(`facts: the document names [${names}] as neighbours, of [${has.join(", ")}]`)
 }
 
-const adjacencyOf = ({ cells }: Member.State): NodeDoc.Adjacency | undefined => {
+const adjacencyOf = ({ cells }: Member.Knowledge): NodeDoc.Adjacency | undefined => {
   const { config, docs } = cells.facts.state
   const doc = Option.getOrUndefined(HashMap.get(docs, config.self.id))
   return doc === undefined ? undefined : NodeDoc.valueOf(doc, "adjacency", "Adjacency")
@@ -211,7 +212,7 @@ const adjacencyOf = ({ cells }: Member.State): NodeDoc.Adjacency | undefined => 
 // Time
 // ---------------------------------------------------------------------------------------------------------------------
 
-const time = (state: Member.State, out: Array<string>): void => {
+const time = (state: Member.Knowledge, out: Array<string>): void => {
   const { cells, clock, durable, lost } = state
   const { population } = cells.clock.state
   const { reading } = clock
@@ -245,7 +246,7 @@ const time = (state: Member.State, out: Array<string>): void => {
 }
 
 /** What this run of the member stamped, as far as facts keep it apart from what an earlier run did. */
-const ownStamps = (state: Member.State): ReadonlyArray<readonly [what: string, stamp: Stamp.Stamp]> => {
+const ownStamps = (state: Member.Knowledge): ReadonlyArray<readonly [what: string, stamp: Stamp.Stamp]> => {
   const { leaving, lost } = state.cells.facts.state
   const said = adjacencyOf(state)
   return [
@@ -260,7 +261,7 @@ const ownStamps = (state: Member.State): ReadonlyArray<readonly [what: string, s
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** There may be thousands. */
-const areBroadcastsAlike = ({ cells, ledger }: Member.State, since: Member.State | undefined): boolean => {
+const areBroadcastsAlike = ({ cells, ledger }: Member.Knowledge, since: Member.Knowledge | undefined): boolean => {
   if (since === undefined || since.ledger !== ledger) return false
   const [tree, repair] = [cells["broadcast-tree"].state, cells["lazy-push-repair"].state]
   const [formerTree, formerRepair] = [since.cells["broadcast-tree"].state, since.cells["lazy-push-repair"].state]
@@ -273,7 +274,7 @@ const areBroadcastsAlike = ({ cells, ledger }: Member.State, since: Member.State
   )
 }
 
-const broadcasts = (state: Member.State, out: Array<string>): void => {
+const broadcasts = (state: Member.Knowledge, out: Array<string>): void => {
   const { cells, ledger } = state
   const { self } = state.config
   const { cache, order, windows } = cells["broadcast-tree"].state
@@ -336,14 +337,14 @@ const broadcasts = (state: Member.State, out: Array<string>): void => {
  * nothing of an origin that it forgot, or only what came since. A tree that was rebuilt from too many has forgotten some too,
  * and counts anew. Who has forgotten stays full.
  */
-const hasForgotten = ({ cells, config, generations }: Member.State): boolean => {
+const hasForgotten = ({ cells, config, generations }: Member.Knowledge): boolean => {
   const { counters, windows, ...tree } = cells["broadcast-tree"].state
   const isFull = beside(config.self, windows) >= tree.config.originsMax
   return isFull && (counters.originsForgotten > 0 || generations["broadcast-tree"] > 0)
 }
 
 /** Repair, which may be set to have more room than the tree, knows more origins than the tree could. */
-const isBeyondTree = ({ cells, config }: Member.State): boolean =>
+const isBeyondTree = ({ cells, config }: Member.Knowledge): boolean =>
   beside(config.self, cells["lazy-push-repair"].state.seen) > cells["broadcast-tree"].state.config.originsMax
 
 /** How many origins there are, this member aside, as their bounds count them. */

@@ -54,7 +54,7 @@ const sharedKeys = 3
  *   along), and to everybody if it is still held when all is quiet. A partition that outlasts the 60 s may part
  *   an agent from a broadcast for good; from configuration and events never: those reach everybody.
  * - Within 5 s of quiet, which begins 35 s after the last partition at the earliest, every component's invariants hold,
- *   active views are symmetric and make one component, everybody takes everybody for alive, and all answers are the same
+ *   components agree with each other, active views are symmetric and make one component, everybody takes everybody for alive, and all answers are the same
  *   everywhere; and so it stays.
  * - No agent gives up, no request is left without an answer, and nothing runs on when the agents are stopped.
  */
@@ -342,6 +342,7 @@ const brokenNow = Effect.fnUntraced(function* ({ fleet }: Stage) {
     AgentInvariants.overlay,
     AgentInvariants.alive,
     AgentInvariants.components,
+    AgentInvariants.agreement,
     AgentInvariants.facts
   ]) {
     const found = yield* look(agents)
