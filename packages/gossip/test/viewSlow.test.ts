@@ -61,5 +61,54 @@ describe("ViewManager, a neighbour that takes no more frames", () => {
     const pause = told.pauses.find((entry) => entry.id === peer(7).id)
     assert.deepInclude(pause, { kind: "slow", until: 202 + ViewManager.defaults.slowMs })
     assert.strictEqual(told.passive.find((other) => other.id === peer(7).id)?.id, peer(7).id, "it stays known")
+    // Whoever expelled it asks when it may: if it were refused in its turn, and so on, they would stay apart for good.
+    assert.isTrue(replyOn(11, drive(told, asks(11, 7), 5000)[1])?.accepted)
+  })
+
+  it("is asked for nothing meanwhile, though a slot is free and it was found alive, unless there is nobody else", () => {
+    const found = (attempt: number): ViewManager.Event => ({ _tag: "LinkUp", link: 9, peer: peer(1), attempt })
+    const dialling = (purpose: "verify" | "probe" | "fill"): ViewManager.State => ({
+      ...expelled(),
+      attempts: [{ attempt: 1000, address: peer(1).address, peer: peer(1), purpose, lastResort: false, at: 1500 }]
+    })
+    const sent = (actions: ReadonlyArray<ViewManager.Action>) =>
+      actions.flatMap((action) => (action._tag === "Send" ? [action.message._tag] : []))
+    for (const purpose of ["verify", "fill"] as const) {
+      const [after, actions] = drive(dialling(purpose), [found(1000)], 2000)
+      assert.deepStrictEqual(sent(actions), [], purpose)
+      assert.deepInclude(actions, { _tag: "Close", link: 9, reason: "done" })
+      assert.isTrue(
+        after.passive.some(({ id }) => id === peer(1).id),
+        "it stays known"
+      )
+    }
+    assert.deepStrictEqual(sent(drive(dialling("probe"), [found(1000)], 2000)[1]), ["Probe"])
+    const later = 1000 + ViewManager.defaults.slowMs
+    const waited = { ...dialling("fill"), attempts: dialling("fill").attempts.map((one) => ({ ...one, at: later })) }
+    assert.deepStrictEqual(sent(drive(waited, [found(1000)], later)[1]), ["Neighbor"])
+    const [alone] = drive(dialling("fill"), [{ _tag: "LinkDown", link: 2, reason: { _tag: "Reset" } }], 1900)
+    assert.deepStrictEqual(sent(drive(alone, [found(1000)], 2000)[1]), ["Neighbor"])
+  })
+
+  it("stays expelled, though it refuses a request that crossed that", () => {
+    const state = expelled()
+    const asked: ViewManager.State = {
+      ...state,
+      links: [
+        ...state.links,
+        { link: 9, peer: peer(1), role: "asked", since: 1000, heardAt: 1000, pingSeq: 0, pingAt: null, rttMs: null }
+      ]
+    }
+    for (const slow of [{}, { slow: true }] as const) {
+      const refusal: ViewManager.Message = {
+        _tag: "NeighborReply",
+        accepted: false,
+        sample: [],
+        hinted: false,
+        ...slow
+      }
+      const [after] = drive(asked, [{ _tag: "Received", link: 9, message: refusal }], 2000)
+      assert.isTrue(replyOn(3, drive(after, asks(3, 1), 3000)[1])?.slow)
+    }
   })
 })

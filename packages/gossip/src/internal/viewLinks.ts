@@ -24,6 +24,7 @@ import {
   freeOf,
   hint,
   isAcceptable,
+  isExpelled,
   labelOf,
   linkOf,
   makeRoom,
@@ -144,16 +145,12 @@ const onNeighbor = (
   { peer, priority, wish }: Extract<Message, { readonly _tag: "Neighbor" }>
 ): void => {
   if (!isRequest(turn, link, peer)) return
-  if (priority !== "high" && isSlow(turn, peer)) return declineSlow(turn, link)
+  if (priority !== "high" && isExpelled(turn, peer.id)) return declineSlow(turn, link)
   if (wish === undefined || priority !== "low") answer(turn, link, evictsFor[priority])
   else if (!settleRivals(turn, link)) close(turn, link.link, "replaced")
   else if (wish._tag === "Near") Near.answer(turn, link, wish.rttMs)
   else Swap.answer(turn, link, wish)
 }
-
-/** It was expelled for taking no more frames, and not long ago. */
-const isSlow = (turn: Turn, { id }: Peer.Peer): boolean =>
-  turn.state.pauses.some((entry) => entry.id === id && entry.kind === "slow" && entry.until > turn.now)
 
 /** Paper, §5.5: the notice that keeps an expelled node from coming straight back. */
 const declineSlow = (turn: Turn, link: Link): void => {
@@ -230,7 +227,7 @@ const onNeighborReply = (
   else {
     close(turn, link.link, "done")
     Repair.refused(turn, link)
-    if (slow === true) pause(turn, link.peer, "slow")
+    if (slow === true) pause(turn, link.peer, "slow", true)
     if (hinted && link.role === "asked") hint(turn, sample[0])
   }
   absorb(turn, sample)

@@ -240,6 +240,8 @@ export interface Pause {
   readonly id: NodeId.NodeId
   readonly incarnation: number
   readonly kind: "refused" | "cooling" | "dead" | "slow"
+  /** Of `slow`: it expelled us, and said so. Then it may come back when it likes. */
+  readonly told?: true
   readonly strikes: number
   readonly until: Machine.Instant
 }

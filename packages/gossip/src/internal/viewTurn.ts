@@ -410,15 +410,19 @@ export const hint = (turn: Turn, peer: Peer.Peer | undefined): void => {
 
 // --- who is not to be picked -----------------------------------------------------------------------------------------
 
-export const pause = (turn: Turn, peer: Peer.Peer, kind: Pause["kind"]): void => {
+export const pause = (turn: Turn, peer: Peer.Peer, kind: Pause["kind"], told?: true): void => {
   const { config, pauses } = turn.state
   const before = pauses.find((other) => other.id === peer.id)
+  // Whom we expelled stays so, whatever it says of us meanwhile.
+  if (isExpelled(turn, peer.id) && kind !== "dead" && (kind !== "slow" || told === true)) return
   const strikes = before?.kind === kind ? Math.min(before.strikes + 1, 2) : 0
   const span =
     kind === "refused"
       ? config.refusedMs * 2 ** strikes
       : { cooling: config.cooldownMs, dead: config.deadMs, slow: config.slowMs }[kind]
-  const entry: Pause = { id: peer.id, incarnation: peer.incarnation, kind, strikes, until: turn.now + span }
+  const until = turn.now + span
+  const { id, incarnation } = peer
+  const entry: Pause = { id, incarnation, kind, strikes, until, ...(told === true ? { told } : {}) }
   const rest = pauses.filter((other) => other.id !== peer.id)
   turn.state.pauses = [...(rest.length < pausesMax ? rest : withoutFirst(turn, rest)), entry]
 }
@@ -433,6 +437,14 @@ const withoutFirst = (turn: Turn, pauses: ReadonlyArray<Pause>): ReadonlyArray<P
 /** Not to be asked now. */
 export const isPaused = ({ now, state }: Turn, id: NodeId.NodeId): boolean =>
   state.pauses.some((entry) => entry.id === id && entry.until > now)
+
+/** It was expelled from here for taking no more frames, and not long ago. */
+export const isExpelled = (turn: Turn, id: NodeId.NodeId): boolean =>
+  isLeftAlone(turn, id) && turn.state.pauses.some((entry) => entry.id === id && entry.told !== true)
+
+/** One of us expelled the other for that: no request leaves, unless there is nobody else. */
+export const isLeftAlone = ({ now, state }: Turn, id: NodeId.NodeId): boolean =>
+  state.pauses.some((entry) => entry.id === id && entry.kind === "slow" && entry.until > now)
 
 /** Bars all runs of a node below `incarnation`. */
 export const bar = (turn: Turn, id: NodeId.NodeId, incarnation: number): void => {
