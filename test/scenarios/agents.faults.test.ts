@@ -4,9 +4,11 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import type { Agent } from "@starling/agent"
+import { ViewManager } from "@starling/gossip"
 import { Fault } from "@starling/sim"
 import { Frame } from "@starling/wire"
 import { AgentFaults, AgentFleet, AgentInvariants, type Plan } from "@starling/testing"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Stream from "effect/Stream"
@@ -476,6 +478,71 @@ describe("a peer that takes no more", () => {
         for (const id of ids) yield* reaches(fleet, id, silenceMs)
         yield* sound(fleet, silenceMs)
         assert.strictEqual(yield* total(fleet, "wire_overflows"), 0)
+        assert.strictEqual(yield* total(fleet, "view_manager_silent"), silent)
+      })
+    ))
+
+  /** Whom an agent has for neighbours, by name. */
+  const neighborsOf = (agent: Agent.Agent["Service"]) =>
+    Effect.map(agent.peers, ({ items }) => items.flatMap(({ name, view }) => (view === "active" ? [name] : [])))
+
+  /** Of 60 KiB; events are left out for nobody. */
+  const event = {
+    app: "test",
+    severity: "info",
+    body: "",
+    attributes: Object.fromEntries(Array.from({ length: 60 }, (_, n) => [`${n}`, "x".repeat(1024)]))
+  } as const
+
+  it("nor what cannot be left out is expelled, left alone for half a minute, and then lacks nothing", () =>
+    told(4, (fleet) =>
+      Effect.gen(function* () {
+        yield* joined(fleet)
+        yield* Effect.sleep(silenceMs)
+        const [sender, stuck] = [AgentFleet.agentOf(fleet, 0), AgentFleet.agentOf(fleet, 1)]
+        const [silent, overflows] = [yield* total(fleet, "view_manager_silent"), total(fleet, "wire_overflows")]
+        // A tree: from then on it is the sender alone that has payloads for n1, and so the first that has too much for it.
+        for (let n = 0; n < 3; n++) yield* reaches(fleet, yield* sender.broadcast(n), silenceMs)
+        const paused = yield* Clock.currentTimeMillis
+        yield* befall(fleet, Fault.pause("n1"))
+        const ids = yield* burst(fleet, 15)
+        // Payloads are left out at a quarter of the bound: broadcasts alone never reach it.
+        assert.isAbove(yield* total(fleet, "link_shed_total"), 0)
+        assert.strictEqual(yield* overflows, 0)
+        const events: Array<string> = []
+        while ((yield* overflows) === 0 && events.length < 200) {
+          events.push((yield* sender.sendEvent(event)).id)
+          yield* Effect.sleep(10)
+        }
+        const expelled = yield* Clock.currentTimeMillis
+        assert.isBelow(expelled - paused, silenceMs - 500, "before it is given up for its silence")
+        assert.strictEqual(yield* overflows, 1)
+        assert.strictEqual(yield* counterOf(sender, "view_manager_slow"), 1)
+        assert.notInclude(yield* neighborsOf(sender), "n1")
+
+        yield* befall(fleet, Fault.resume("n1"))
+        // Others had less for it, and are its neighbours still: it gets from them what it missed.
+        for (const id of ids) yield* reaches(fleet, id, silenceMs)
+        const { slowMs } = ViewManager.defaults
+        while ((yield* Clock.currentTimeMillis) < expelled + slowMs - 250) {
+          assert.notInclude(yield* neighborsOf(sender), "n1")
+          assert.notInclude(yield* neighborsOf(stuck), "n0")
+          yield* Effect.sleep(200)
+        }
+        // It asked, was told, and did not ask again.
+        assert.strictEqual(yield* counterOf(sender, "view_manager_slow_refused"), 1)
+
+        const isBack = Effect.map(neighborsOf(sender), (names) => names.includes("n1"))
+        assert.isTrue(yield* AgentFleet.until(isBack, silenceMs))
+        yield* sound(fleet, silenceMs)
+        assert.deepStrictEqual(yield* AgentInvariants.facts(AgentFleet.running(fleet)), [])
+        const { items } = yield* Effect.orDie(stuck.events({ limit: 2 * events.length }))
+        assert.sameMembers(
+          items.map(({ id }) => id),
+          events
+        )
+        for (const id of ids) yield* reaches(fleet, id, 0)
+        assert.strictEqual(yield* overflows, 1)
         assert.strictEqual(yield* total(fleet, "view_manager_silent"), silent)
       })
     ))
