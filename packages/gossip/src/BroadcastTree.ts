@@ -182,9 +182,10 @@ export const make = (config: Config, stored: Stored, rng: Rng.Rng): State => reb
 
 /**
  * A tree that trusts nothing of the former state: every neighbour it hears of is eager, its sequence goes on from the
- * store, and nothing is delivered again that the store or `delivered` knows. What only `delivered` knows is written like
- * what comes new: `flushMs` after the first step, or when the node leaves. Payloads and broadcasts that waited for the
- * store are gone; the latter were never acknowledged.
+ * store, and nothing is delivered again that the store or `delivered` knows: of `originsMax` origins, those of the store
+ * first; of the others, what still travels is new. What only `delivered` knows is written like what comes new: `flushMs`
+ * after the first step, or when the node leaves. Payloads and broadcasts that waited for the store are gone; the latter
+ * were never acknowledged.
  *
  * @since 0.1.0
  * @category constructors

@@ -7,6 +7,7 @@ import type { Peer } from "@starling/machine"
 import { Component, Ledger, Member, type Wiring } from "@starling/member"
 import * as fc from "fast-check"
 import * as HashMap from "effect/HashMap"
+import * as HashSet from "effect/HashSet"
 import { config, play, self, wall } from "./alone.ts"
 
 const neighbor: Peer.Peer = { id: "00000000000b", incarnation: 3, address: "b:1" }
@@ -245,6 +246,45 @@ describe("Member.disagreements", () => {
       })
     )
     assert.isAbove(struck, 10)
+  })
+})
+
+describe("a member that was sent ordered broadcasts", () => {
+  const nameOf = (seq: number) => ({ origin: "0000000000a1", incarnation: 1, seq })
+  const gossip = (seq: number, after?: number): Member.Event => {
+    const message = { _tag: "Gossip" as const, id: nameOf(seq), round: 1, topic: 1, payload: `payload ${seq}` }
+    return {
+      _tag: "Received",
+      link: 1,
+      message: { channel: "broadcast-tree", message: after === undefined ? message : { ...message, after } }
+    }
+  }
+  const heard = (...events: ReadonlyArray<Member.Event>): Member.State =>
+    play(1, "run-to-completion", [...joined, ...events]).state
+
+  const waiting = heard(gossip(1), gossip(3, 2))
+
+  it("disagrees on nothing while one waits for the one before it, nor when that has come", () => {
+    assert.isTrue(Member.isQuiet(waiting))
+    assert.isFalse(Ledger.has(waiting.ledger, nameOf(3)))
+    assert.deepStrictEqual(Member.disagreements(waiting), [])
+    const come = heard(gossip(1), gossip(3, 2), gossip(2))
+    assert.isTrue([1, 2, 3].every((seq) => Ledger.has(come.ledger, nameOf(seq))))
+    assert.deepStrictEqual(Member.disagreements(come), [])
+  })
+
+  it("disagrees on one that waits and was handed over", () => {
+    const both = { ...waiting, ledger: Ledger.record(waiting.ledger, nameOf(3)) }
+    assert.deepStrictEqual(Member.disagreements(both, waiting), [
+      "broadcast-tree: 0000000000a1.1.3 waits for its turn and was handed over"
+    ])
+  })
+
+  it("disagrees on one that neither waits nor was handed over", () => {
+    const gone = spoiltOf(waiting, "broadcast-tree", ({ order }) => ({ order: { ...order, names: HashSet.empty() } }))
+    assert.deepStrictEqual(Member.disagreements(gone, waiting), [
+      "broadcast-tree: 0000000000a1.1.3 arrived and was not handed over"
+    ])
   })
 })
 

@@ -78,9 +78,9 @@ interface Trial {
   readonly payloads: Map<string, number>
   readonly twice: Array<string>
   /**
-   * What was put on open links: `forged` frames that decode, ahead of what ends the link; `unknown` ones of no known kind, which
-   * are dropped; `rubbish` that ends a link. Without a link nothing is. A frame that was put there is not read if the link ends
-   * before it: by its weather, by a fault, or by what the receiver makes of a frame ahead of it.
+   * What was put on open links: `forged` frames that decode, ahead of what ends the link; `rubbish` that ends a link. Without a
+   * link nothing is. A frame that was put there is not read if the link ends before it: by its weather, by a fault, or by what
+   * the receiver makes of a frame ahead of it. `unknown` ones, of no known kind, are only counted: whoever gets one drops it.
    */
   readonly poisoned: { forged: number; unknown: number; rubbish: number }
 }

@@ -13,6 +13,7 @@ import { NodeDoc } from "@starling/fleet"
 import { MessageId } from "@starling/gossip"
 import { LinkGate, type Machine, type NodeId, SeqSet } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
+import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
 import type { Component } from "../Component.ts"
 import type * as Ledger from "../Ledger.ts"
@@ -306,7 +307,7 @@ const broadcasts = (state: Member.Knowledge, out: Array<string>): void => {
   // It remembers none of an origin that it has no room for.
   const hasRoom = (origin: NodeId.NodeId) => beside(self, seen) < config.originsMax || HashMap.has(seen, origin)
   let advertised = 0
-  const waiting = HashMap.isEmpty(order.waiting) ? undefined : order.waiting
+  const waiting = HashSet.size(order.names) === 0 ? undefined : order.names
   // Mostly one origin's follow each other, and each look-up is for thousands.
   let origin: NodeId.NodeId | undefined
   let [given, offered]: readonly [Window, Window] = [none, none]
@@ -320,7 +321,7 @@ const broadcasts = (state: Member.Knowledge, out: Array<string>): void => {
     else if (isAdvertisable(offered, id) && hasRoom(id.origin)) {
       out.push(`lazy-push-repair: does not advertise ${MessageId.toText(id)}, which the tree could send`)
     }
-    const waits = waiting !== undefined && HashMap.has(waiting, MessageId.toText(id))
+    const waits = waiting !== undefined && HashSet.has(waiting, MessageId.toText(id))
     if (waits === (isIn(given, id) || isTooOld(given, id.incarnation))) {
       const what = waits ? "waits for its turn and was handed over" : "arrived and was not handed over"
       out.push(`broadcast-tree: ${MessageId.toText(id)} ${what}`)
