@@ -162,7 +162,7 @@ export type Stored = Win.Stored
  * How often something happened. `rootsEvicted`, `rootsRefused`, `cacheCrowded`, `gapsClosed`, `originsForgotten`, `originsRefused`,
  * `graftsShed`, `payloadsShed` and `rejected` count bounds that were reached; `shared` own broadcasts that travelled along another root's
  * tree; `optimized` parents taken for fewer hops; `orderGivenUp` broadcasts handed out without the one before them; `entriesLeft` how often this node ceased to be an entry; `impostors`
- * broadcasts under this node's name that it never sent; `storedRefused` rows of the store that could not be read.
+ * broadcasts under this node's name that it never sent; `storedRefused` rows of the store that could not be read, or not whole.
  *
  * @since 0.1.0
  * @category models

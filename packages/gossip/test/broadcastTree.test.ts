@@ -955,6 +955,36 @@ describe("After a restart", () => {
     }
   })
 
+  const formerRuns = [
+    [[3, 7], 0, false],
+    [[3, 7, [2, 1, 41]], 0, true],
+    [[3, 7, [2, 1, 41], "later"], 0, true],
+    [[3, 7, [2, 1, 41], [1, 1, 9]], 0, true],
+    [[3, 7, "later"], 1, false],
+    [[3, 7, []], 1, false],
+    [[3, 7, [2, 41, 1]], 1, false],
+    [[3, 7, [3, 8, 41]], 1, false],
+    [[3, 7, "later", [2, 1, 41]], 1, false]
+  ] as const
+  for (const [sequence, refused, isFormerKnown] of formerRuns) {
+    it(`what this node has sent holds, whatever stands behind it: ${JSON.stringify(sequence)}`, () => {
+      const state = BroadcastTree.rebuild(config, stored(sequence), HashMap.empty(), 1)
+      assert.strictEqual(state.counters.storedRefused, refused)
+      assert.deepStrictEqual(BroadcastTree.invariants(state), [])
+      assert.strictEqual(state.sequence, 7)
+      assert.isTrue(BroadcastTree.hasSeen(state, id(7, self.id, 3)))
+      assert.isFalse(BroadcastTree.hasSeen(state, id(8, self.id, 3)))
+      assert.strictEqual(BroadcastTree.hasSeen(state, id(41, self.id, 2)), isFormerKnown)
+    })
+  }
+
+  it("what does not begin with two counts is refused whole", () => {
+    for (const sequence of [[3], [3, "7", [2, 1, 41]], ["3", 7], "3.7", [-1, 7]]) {
+      const state = BroadcastTree.rebuild(config, stored(sequence), HashMap.empty(), 1)
+      assert.deepStrictEqual([state.counters.storedRefused, state.sequence], [1, 0], JSON.stringify(sequence))
+    }
+  })
+
   const rowsOf = (actions: ReadonlyArray<Action>) =>
     actions.flatMap((action) => (action._tag === "Write" ? action.rows : []))
 

@@ -146,7 +146,7 @@ export interface Restored {
   readonly windows: Windows
   /** What `meta/sequence` says: the run that wrote it, and the last number it gave out. */
   readonly sequence: readonly [incarnation: number, seq: number] | undefined
-  /** Rows that could not be read. What they knew is lost; everything else holds. */
+  /** Rows that could not be read, or not whole. What was not read is lost; everything else holds. */
   readonly refused: number
 }
 
@@ -163,11 +163,11 @@ export const restore = (stored: Stored, self: Peer.Peer): Restored => {
   if (row === undefined) return { windows, sequence: undefined, refused }
   const sequence = decodeSequence(row)
   if (!sequence.ok) return { windows, sequence: undefined, refused: refused + 1 }
-  const { former, incarnation, seq } = sequence.value
+  const { former, incarnation, isWhole, seq } = sequence.value
   // With this run in the window, too, what is older than the one that wrote the row counts as seen: it was sent from here.
   const runs = [[incarnation, SeqSet.upTo(seq)] as const, [self.incarnation, SeqSet.empty] as const, ...former]
   for (const [run, seen] of runs) windows = addAll(windows, self.id, run, seen)
-  return { windows, sequence: [incarnation, seq], refused }
+  return { windows, sequence: [incarnation, seq], refused: isWhole ? refused : refused + 1 }
 }
 
 /** The row `meta/sequence`: `[incarnation, sequence, …window of the run before]`; release 0.1.0 stops after the second. */
@@ -177,16 +177,21 @@ export const encodeSequence = (own: Window, incarnation: number, seq: number): R
   ...encode(own.filter(([run]) => run < incarnation))
 ]
 
+/** Of the runs before only the last is kept, and what a later release may append behind it is not read. */
 const decodeSequence: Codec.Decoder<{
   readonly incarnation: number
   readonly seq: number
   readonly former: Window
+  /** False if there is a run before that cannot be read: what it sent may be new to this node again. */
+  readonly isWhole: boolean
 }> = (input) => {
   const fields = Codec.tuple(input, 2, "sequence")
   if (!fields.ok) return fields
-  const [incarnation, seq, ...runs] = fields.value
+  const [incarnation, seq, ...tail] = fields.value
   if (!Codec.isCount(incarnation, Peer.incarnationMax) || !Codec.isCount(seq))
     return Codec.refuse("sequence: expected two counts")
-  const former = decode(runs.slice(0, incarnationsMax))
-  return former.ok ? Codec.accept({ incarnation, seq, former: former.value }) : former
+  if (tail.length === 0) return Codec.accept({ incarnation, seq, former: none, isWhole: true })
+  const run = decodeRun(tail[0])
+  const isSound = run.ok && run.value[0] < incarnation
+  return Codec.accept({ incarnation, seq, former: isSound ? [run.value] : none, isWhole: isSound })
 }
