@@ -1012,6 +1012,11 @@ describe("After a restart", () => {
     assert.deepStrictEqual(rowsOf(written), [row])
     assert.deepStrictEqual(rowsOf(run(flushed, [leave], 10_000)[1]), [])
     for (const state of [anew, started]) assert.deepStrictEqual(rowsOf(run(state, [leave], 601)[1]), [row])
+    // Whatever its first step was, it waits for a timer from then on.
+    const [heard] = run(anew, [neighbors(1, 1)], 600)
+    assert.deepStrictEqual([heard.isKnown, heard.tick.dueAt], [false, 1600])
+    const spoilt = { ...heard, tick: { ...heard.tick, dueAt: null } }
+    assert.deepStrictEqual(BroadcastTree.invariants(spoilt), ["changed windows wait for a timer"])
   })
 
   it("a tree that was rebuilt and leaves has stored what it knows, and nothing else", () => {

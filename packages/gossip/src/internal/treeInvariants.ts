@@ -46,7 +46,7 @@ export const broken = (state: State): ReadonlyArray<string> => {
     // One made anew has no timer before its first step.
     [
       "changed windows wait for a timer",
-      HashSet.size(state.changed) === 0 || state.tick.dueAt !== null || !state.isKnown
+      HashSet.size(state.changed) === 0 || state.tick.dueAt !== null || state.tick.number === 0
     ],
     ["pending broadcasts wait for a timer", Queue.size(pending) === 0 || state.tick.dueAt !== null]
   ]
