@@ -37,7 +37,6 @@ import {
   type State,
   summaryFramesMax,
   summaryWindowsMax,
-  type SummaryWindow,
   type Timer
 } from "./internal/repairModel.ts"
 import * as Alarm from "./internal/treeAlarm.ts"
@@ -78,6 +77,7 @@ export const rebuild = (config: Config, delivered: BroadcastTree.Windows, rng: R
   gate: LinkGate.empty,
   seen: Win.mergeWithin(Win.empty, delivered, config.originsMax, config.self.id),
   held: Held.empty,
+  summaryFrom: 0,
   queues: [],
   missing: Missing.empty,
   spread: { begun: 0, longestMs: config.graftMs / 2, formerMs: config.graftMs / 2 },
@@ -231,10 +231,10 @@ const onMessage = (turn: Turn, link: Machine.LinkId, message: Message): void => 
   for (const [origin, incarnation, seqs] of message.windows) {
     const known = Win.seenOf(turn.state.seen, origin, incarnation)
     if (known === undefined) continue
-    const missing = SeqSet.missing(seqs, known, left)
-    for (const seq of missing) want(turn, { origin, incarnation, seq }, { link, round: unknownRound })
+    const missing = SeqSet.missing(seqs, known, left + 1)
+    for (const seq of missing.slice(0, left)) want(turn, { origin, incarnation, seq }, { link, round: unknownRound })
+    if (missing.length > left) return count(turn, "wantedCut")
     left -= missing.length
-    if (left <= 0) return
   }
 }
 
@@ -302,12 +302,15 @@ const onSeen = (turn: Turn, event: Extract<Event, { readonly _tag: "Seen" }>): v
   const before = Win.seenOf(known, id.origin, id.incarnation) ?? SeqSet.empty
   const newest = SeqSet.max(before)
   const [seen, closed] = Win.add(known, id)
-  turn.state = { ...turn.state, seen, held: Held.add(held, id) }
+  const [advertised, cut] = Held.add(held, id)
+  turn.state = { ...turn.state, seen, held: advertised }
+  count(turn, "heldCut", cut)
   // Gaps have closed, or a new run may have ended an older one: what was missing there counts as seen.
   const isNewRun = newest === 0 && Win.of(seen, id.origin).length === Win.incarnationsMax
   if (closed > 0 || isNewRun) giveUpSeen(turn, id.origin)
   // Before the first broadcast of an origin nothing is a gap: it was not meant for us.
   if (link === null || newest === 0 || id.seq <= newest + 1) return
+  if (id.seq - config.gapMax > newest + 1) count(turn, "gapsCut")
   for (let seq = Math.max(newest + 1, id.seq - config.gapMax); seq < id.seq; seq++) {
     const gap = { origin: id.origin, incarnation: id.incarnation, seq }
     if (Win.has(seen, gap)) continue
@@ -328,10 +331,16 @@ const onKnown = (turn: Turn, { held, windows }: Extract<Event, { readonly _tag: 
   const sendable = held.filter((id) => Win.has(seen, id))
   count(turn, "originsRefused", held.length - sendable.length)
   const over = [...HashMap.values(missing.entries)].filter(({ id }) => Win.has(seen, id))
+  let advertised = Held.empty
+  for (const id of sendable) {
+    const [more, cut] = Held.add(advertised, id)
+    advertised = more
+    count(turn, "heldCut", cut)
+  }
   turn.state = {
     ...turn.state,
     seen,
-    held: sendable.reduce(Held.add, Held.empty),
+    held: advertised,
     missing: over.reduce((left, { id }) => Missing.remove(left, id), missing)
   }
 }
@@ -366,9 +375,11 @@ const onMissed = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId
     const wanted = Missing.get(turn.state.missing, id)
     if (wanted === undefined) continue
     const without = { ...wanted, announcers: wanted.announcers.filter((announcer) => announcer.link !== link) }
-    // Another one is asked already: only remember that this one cannot help.
-    if (Missing.askedLast(wanted) === link) next.set(MessageId.toText(id), without)
-    else if (without.announcers.length > 0) {
+    const isAsked = Missing.askedLast(wanted) === link
+    if (isAsked && next.size < Missing.placesLeft(turn.state.missing)) next.set(MessageId.toText(id), without)
+    // Another one is asked already, or it is one too many for now and waits for T2: only remember that this one cannot help.
+    else if (isAsked || without.announcers.length > 0) {
+      if (isAsked) count(turn, "asksShed")
       turn.state = { ...turn.state, missing: Missing.replace(turn.state.missing, without) }
     }
   }
@@ -378,14 +389,17 @@ const onMissed = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId
 /**
  * Who was asked announces these once more: they did not fit into the answer, or too much waited on the link. T2 runs on, so
  * that one who does so again and again does not keep the others from being asked. Where there is no other, it counts from
- * here once it is over, so that what is on its way does not come twice.
+ * here once it is over, so that what is on its way does not come twice; but from before where there is no place for one more,
+ * so that whoever announces the same without end does not make this node keep ever more.
  */
 const askAgain = (turn: Turn, link: Machine.LinkId, ids: ReadonlyArray<MessageId.MessageId>): void => {
   if (ids.length === 0) return
   let { missing } = turn.state
   for (const id of ids) {
     const wanted = Missing.get(missing, id)
-    if (wanted !== undefined) missing = Missing.askAgain(missing, wanted, turn.now)
+    if (wanted === undefined) continue
+    if (Missing.placesLeft(missing) > 0) missing = Missing.askAgain(missing, wanted, turn.now)
+    else count(turn, "asksShed")
   }
   turn.state = { ...turn.state, missing }
   count(turn, "grafts", ids.length)
@@ -483,14 +497,12 @@ const dispatch = (turn: Turn): void => {
 }
 
 const summarize = (turn: Turn, link: Machine.LinkId): void => {
-  const limit = summaryWindowsMax * summaryFramesMax
-  const windows: Array<SummaryWindow> = []
-  for (const [origin, runs] of turn.state.held) {
-    if (windows.length + runs.length > limit) break
-    for (const [incarnation, seqs] of runs) windows.push([origin, incarnation, seqs])
-  }
+  const { held, summaryFrom } = turn.state
+  const [windows, next, isCut] = Held.part(held, summaryFrom, summaryWindowsMax * summaryFramesMax)
   if (windows.length === 0) return
+  turn.state = { ...turn.state, summaryFrom: next }
   count(turn, "summariesSent")
+  if (isCut) count(turn, "summariesCut")
   for (let i = 0; i < windows.length; i += summaryWindowsMax) {
     send(turn, link, { _tag: "Summary", windows: windows.slice(i, i + summaryWindowsMax) })
   }
@@ -540,6 +552,11 @@ const zero: Counters = {
   shorter: 0,
   summariesSent: 0,
   summariesReceived: 0,
+  summariesCut: 0,
+  wantedCut: 0,
+  gapsCut: 0,
+  heldCut: 0,
+  asksShed: 0,
   originsRefused: 0,
   storedRefused: 0
 }

@@ -66,6 +66,11 @@ class Model {
     shorter: 0,
     summariesSent: 0,
     summariesReceived: 0,
+    summariesCut: 0,
+    wantedCut: 0,
+    gapsCut: 0,
+    heldCut: 0,
+    asksShed: 0,
     originsRefused: 0,
     storedRefused: 0
   }
@@ -163,7 +168,7 @@ const expect = (model: Model, real: Real, event: Event, outbox: Actions): void =
           }
         }
       }
-      for (const id of event.held) remember(model.sendable, id)
+      for (const id of event.held) model.counters.heldCut += remember(model.sendable, id)
       for (const { id } of model.missing.values()) if (isSeen(model, id)) giveUp(model, id)
       return
     case "Late":
@@ -222,10 +227,14 @@ const expectMessage = (model: Model, real: Real, link: number, message: LazyPush
   let left = config.wantedMax
   for (const [origin, incarnation, seqs] of message.windows) {
     for (const [from, to] of seqs) {
-      for (let seq = from; seq <= to && left > 0; seq++) {
+      for (let seq = from; seq <= to; seq++) {
         const id = { origin, incarnation, seq }
         if (isOver(model.seen, id)) break
         if (isSeen(model, id)) continue
+        if (left === 0) {
+          model.counters.wantedCut++
+          return []
+        }
         want(model, real, id, link, Infinity)
         left--
       }
@@ -281,9 +290,10 @@ const expectSeen = (
   }
   const newest = Math.max(0, ...(model.seen.get(id.origin)?.get(id.incarnation) ?? []))
   if (!isOver(model.seen, id)) remember(model.seen, id)
-  remember(model.sendable, id)
+  model.counters.heldCut += remember(model.sendable, id)
   for (const { id: other } of model.missing.values()) if (isSeen(model, other)) giveUp(model, other)
   if (link === null || newest === 0) return
+  if (id.seq - newest - 1 > config.gapMax) model.counters.gapsCut++
   for (let seq = Math.max(newest + 1, id.seq - config.gapMax); seq < id.seq; seq++) {
     const gap = { ...id, seq }
     if (isSeen(model, gap)) continue
@@ -473,12 +483,16 @@ const isOver = (runs: Runs, id: MessageId.MessageId): boolean => {
 const isSeen = (model: Model, id: MessageId.MessageId): boolean =>
   isOver(model.seen, id) || model.seen.get(id.origin)?.get(id.incarnation)?.has(id.seq) === true
 
-/** Adds a broadcast; of each origin the two newest runs stay. */
-const remember = (runs: Runs, id: MessageId.MessageId): void => {
+/** Adds a broadcast; of each origin the two newest runs stay. How many broadcasts went with a third. */
+const remember = (runs: Runs, id: MessageId.MessageId): number => {
   const known = runs.get(id.origin) ?? new Map<number, Set<number>>()
   runs.set(id.origin, known)
   known.set(id.incarnation, (known.get(id.incarnation) ?? new Set()).add(id.seq))
-  if (known.size > 2) known.delete(Math.min(...known.keys()))
+  if (known.size <= 2) return 0
+  const oldest = Math.min(...known.keys())
+  const gone = known.get(oldest)?.size ?? 0
+  known.delete(oldest)
+  return gone
 }
 
 const forget = (runs: Runs, id: MessageId.MessageId): void => {

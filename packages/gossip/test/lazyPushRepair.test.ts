@@ -254,7 +254,29 @@ describe("What was announced and is missing", () => {
     assert.deepStrictEqual(withoutTimers(actions), [graft(1, ...ids)])
     const [waits, none] = fire(again, "Repair", 750)
     assert.deepStrictEqual(none, [])
+    assert.strictEqual(again.counters.asksShed, 500)
     assert.deepStrictEqual(fire(waits, "Repair", 751)[1], [graft(1, ...ids)])
+  })
+
+  it("of neighbours that miss and announce it in turn, without end, only 40,000 times are remembered: then it waits for T2", () => {
+    const ids = Array.from({ length: 100 }, (_, i) => id(i + 1))
+    let [state] = fire(feed(withNeighbors(1, 2), [ihave(1, ...ids), ihave(2, ...ids)])[0], "Repair", 500)
+    const turn: ReadonlyArray<Event> = [1, 2].flatMap((link) => [{ _tag: "Missed", link, ids }, ihave(link, ...ids)])
+    for (let i = 0; i < 1000; i++)
+      for (const event of turn) state = LazyPushRepair.step(state, { now: 500, event })[0]
+    assert.isAtMost(state.missing.asked.size, 40_000)
+    assert.isAbove(state.counters.asksShed, 0)
+    assert.deepStrictEqual(LazyPushRepair.invariants(state), [])
+    assert.strictEqual(LazyPushRepair.missingSize(state), 100)
+    // Who missed it last is not asked at once, and the other one once its time has come.
+    const last = LazyPushRepair.step(state, { now: 501, event: { _tag: "Missed", link: 1, ids } })
+    assert.deepStrictEqual(withoutTimers(last[1]), [])
+    const [after, asked] = fire(last[0], "Repair", 750)
+    assert.deepStrictEqual(asked, [graft(2, ...ids)])
+    assert.isAtMost(after.missing.asked.size, 200)
+    // From then on a miss is answered at once again.
+    const [, next] = feed(after, [ihave(1, ...ids), { _tag: "Missed", link: 2, ids }], 760)
+    assert.deepStrictEqual(withoutTimers(next), [graft(1, ...ids)])
   })
 
   it("is not asked again because somebody else misses it", () => {
@@ -376,7 +398,8 @@ describe("What was announced and is missing", () => {
     assert.strictEqual(LazyPushRepair.missingSize(feed(withNeighbors(1), [seen(id(50))])[0]), 0)
     assert.strictEqual(LazyPushRepair.missingSize(feed(withNeighbors(1), [seen(id(1)), seen(id(9), null)])[0]), 0)
     const [wide] = feed(withNeighbors(1), [seen(id(1)), seen(id(1001))])
-    assert.strictEqual(LazyPushRepair.missingSize(wide), 100)
+    assert.deepStrictEqual([LazyPushRepair.missingSize(wide), wide.counters.gapsCut], [100, 1])
+    assert.strictEqual(feed(withNeighbors(1), [seen(id(1)), seen(id(102))])[0].counters.gapsCut, 0)
     assert.deepStrictEqual(missing(wide, id(900), id(901), id(1000)), [false, true, true])
   })
 })
@@ -433,6 +456,70 @@ describe("Summaries", () => {
     assert.isAtLeast(frames.length, LazyPushRepair.summaryFramesMax - 1)
   })
 
+  /** The names of what the frames of one step tell of. */
+  const toldOf = (actions: ReadonlyArray<Action>): ReadonlyArray<string> =>
+    actions.flatMap((action) =>
+      action._tag === "Send" && action.message._tag === "Summary"
+        ? action.message.windows.map(([origin, incarnation]) => `${origin}.${incarnation}`)
+        : []
+    )
+
+  const originAt = (n: number): string => (n + 16).toString(16).padStart(12, "0")
+
+  const holding = (ids: ReadonlyArray<MessageId.MessageId>): State =>
+    ids.reduce((state, of) => LazyPushRepair.step(state, { now: 0, event: seen(of) })[0], withNeighbors())
+
+  it("that do not fit are told in turn, to whoever is next: with 5,000 origins, two tell of all", () => {
+    const full = holding(Array.from({ length: 5000 }, (_, n) => id(1, originAt(n))))
+    let state = full
+    const told: Array<ReadonlyArray<string>> = []
+    for (let version = 2; version < 7; version++) {
+      const [next, actions] = feed(state, [neighbors(version, version)])
+      state = next
+      told.push(toldOf(actions))
+    }
+    for (const one of told) assert.strictEqual(new Set(one).size, 4000)
+    for (let i = 1; i < told.length; i++)
+      assert.strictEqual(new Set([...(told[i - 1] ?? []), ...(told[i] ?? [])]).size, 5000)
+    assert.deepStrictEqual([state.counters.summariesSent, state.counters.summariesCut], [5, 5])
+    // So it is where origins come and go meanwhile, and where two runs of one meet the bound.
+    const seenBy = new Set<string>()
+    let moving = holding(Array.from({ length: 3000 }, (_, n) => [id(1, originAt(n)), id(1, originAt(n), 2)]).flat())
+    for (let version = 2; version < 12; version++) {
+      const gone = id(1, originAt(version))
+      const [next, actions] = feed(moving, [
+        { _tag: "Forgotten", ids: [gone, { ...gone, incarnation: 2 }] },
+        seen(id(1, originAt(3000 + version))),
+        neighbors(version, version)
+      ])
+      moving = next
+      for (const one of toldOf(actions)) seenBy.add(one)
+    }
+    for (let n = 12; n < 3000; n++)
+      for (const run of [1, 2]) assert.isTrue(seenBy.has(`${originAt(n)}.${run}`), `${n}.${run}`)
+  })
+
+  it("that fit whole always begin with the same, and are not counted as cut", () => {
+    const state = holding(Array.from({ length: 4000 }, (_, n) => id(1, originAt(n))))
+    const [once, first] = feed(state, [neighbors(2, 1)])
+    const [twice, second] = feed(once, [neighbors(3, 2)])
+    assert.lengthOf(toldOf(first), 4000)
+    assert.deepStrictEqual(toldOf(second), toldOf(first))
+    assert.deepStrictEqual([twice.counters.summariesCut, twice.summaryFrom], [0, 0])
+  })
+
+  it("tell of the newest 64 intervals and the newest two runs; the rest is counted", () => {
+    const odd = Array.from({ length: 66 }, (_, i) => seen(id(2 * i + 1)))
+    const [gaps] = feed(withNeighbors(1), odd)
+    assert.strictEqual(gaps.counters.heldCut, 2)
+    const [runs] = feed(withNeighbors(1), [seen(id(1)), seen(id(2)), seen(id(1, root, 2)), seen(id(1, root, 3))])
+    assert.strictEqual(runs.counters.heldCut, 2)
+    assert.strictEqual(feed(runs, [seen(id(3))])[0].counters.heldCut, 3)
+    const held = [...odd, seen(id(1, root, 2))].flatMap((event) => (event._tag === "Seen" ? [event.id] : []))
+    const [known] = feed(withNeighbors(1), [{ _tag: "Known", windows: gaps.seen, held }])
+    assert.strictEqual(known.counters.heldCut, 2)
+  })
+
   it("make missing what is neither seen nor missing yet, asked of the sender like an announcement", () => {
     const [state] = feed(withNeighbors(1, 2), [seen(id(2)), ihave(2, id(3)), summary(1, held(1, 4))])
     assert.deepStrictEqual(missing(state, id(1), id(2), id(3), id(4)), [true, false, true, true])
@@ -442,7 +529,11 @@ describe("Summaries", () => {
 
   it("make at most 1,000 broadcasts missing, however much they claim", () => {
     const [state] = feed(withNeighbors(1), [summary(1, held(1, 2 ** 52), [root, 2, [[1, 2 ** 52]]])])
-    assert.strictEqual(LazyPushRepair.missingSize(state), 1000)
+    assert.deepStrictEqual([LazyPushRepair.missingSize(state), state.counters.wantedCut], [1000, 1])
+    const [whole] = feed(withNeighbors(1), [summary(1, held(1, 1000)), summary(1, held(1, 1000), [root, 2, []])])
+    assert.deepStrictEqual([LazyPushRepair.missingSize(whole), whole.counters.wantedCut], [1000, 0])
+    const [more] = feed(withNeighbors(1), [summary(1, held(1, 1000), [root, 2, [[1, 1]]])])
+    assert.deepStrictEqual([LazyPushRepair.missingSize(more), more.counters.wantedCut], [1000, 1])
   })
 
   it("say nothing new of runs that are over", () => {

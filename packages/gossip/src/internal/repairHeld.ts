@@ -2,6 +2,7 @@
 import { SeqSet } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import type { MessageId } from "../MessageId.ts"
+import type { SummaryWindow } from "./repairModel.ts"
 import * as Win from "./treeWindows.ts"
 
 export type Held = Win.Windows
@@ -10,12 +11,35 @@ export const empty: Held = Win.empty
 
 export const has = (held: Held, id: MessageId): boolean => SeqSet.has(runOf(held, id), id.seq)
 
-/** Keeps the newest runs and intervals; what does not fit is held but not advertised. */
-export const add = (held: Held, id: MessageId): Held => {
-  const seqs = SeqSet.add(runOf(held, id), id.seq).slice(-Win.intervalsMax)
+/** Keeps the newest runs and intervals; `cut`: how many broadcasts do not fit, and are held but no longer advertised. */
+export const add = (held: Held, id: MessageId): readonly [Held, cut: number] => {
+  const all = SeqSet.add(runOf(held, id), id.seq)
   const rest = Win.of(held, id.origin).filter(([incarnation]) => incarnation !== id.incarnation)
-  const window = [...rest, [id.incarnation, seqs] as const].toSorted((a, b) => b[0] - a[0])
-  return HashMap.set(held, id.origin, window.slice(0, Win.incarnationsMax))
+  const runs = [...rest, [id.incarnation, all.slice(-Win.intervalsMax)] as const].toSorted((a, b) => b[0] - a[0])
+  const over = [all.slice(0, -Win.intervalsMax), ...runs.slice(Win.incarnationsMax).map(([, seqs]) => seqs)]
+  const cut = over.reduce((sum, seqs) => sum + SeqSet.size(seqs), 0)
+  return [HashMap.set(held, id.origin, runs.slice(0, Win.incarnationsMax)), cut]
+}
+
+/**
+ * At most `limit` runs, from the origin at `first` on, and round. `next`: where to go on, so that in turn all are told if not
+ * all fit; `first` if they do. Origins that come and go between move it by a few.
+ */
+export const part = (
+  held: Held,
+  first: number,
+  limit: number
+): readonly [runs: ReadonlyArray<SummaryWindow>, next: number, isCut: boolean] => {
+  const origins = [...held]
+  const from = origins.length === 0 ? 0 : first % origins.length
+  const runs: Array<SummaryWindow> = []
+  for (let told = 0; told < origins.length; told++) {
+    const at = (from + told) % origins.length
+    const [origin, window] = origins[at] as (typeof origins)[number]
+    if (runs.length + window.length > limit) return [runs, at, true]
+    for (const [incarnation, seqs] of window) runs.push([origin, incarnation, seqs])
+  }
+  return [runs, first, false]
 }
 
 export const remove = (held: Held, id: MessageId): Held => {

@@ -52,7 +52,7 @@ export const empty: Missing = { entries: HashMap.empty(), waiting: Queue.empty, 
 export const announcersMax = 16
 
 /** Our choice: four for each broadcast that may be missing by default. */
-export const placesMax = 40_000
+const placesMax = 40_000
 
 export const size = (missing: Missing): number => HashMap.size(missing.entries)
 
@@ -64,6 +64,12 @@ export const askedLast = ({ asked }: Wanted): Machine.LinkId | undefined => aske
 /** True if nothing more may be added: of entries, and of stale times that wait to be skipped. */
 export const isFull = (missing: Missing, max: number): boolean =>
   size(missing) >= max || Queue.size(missing.waiting) >= 4 * max
+
+/**
+ * How many more may be asked for out of turn: who is answered, or announced to, at once and without end would fill the queue
+ * with stale times. What is due takes the place that it had.
+ */
+export const placesLeft = ({ asked }: Missing): number => Math.max(0, placesMax - Queue.size(asked))
 
 /** A new entry, announced now. */
 export const add = (missing: Missing, id: MessageId.MessageId, announcer: Announcer, now: Machine.Instant): Missing => {
@@ -89,7 +95,7 @@ export const remove = (missing: Missing, id: MessageId.MessageId): Missing => {
   return HashMap.size(entries) === 0 ? empty : { ...missing, entries }
 }
 
-/** `announcers` are those left after the one that is asked now. */
+/** `announcers` are those left after the one that is asked now. It must be due, or there must be a place. */
 export const ask = (
   missing: Missing,
   wanted: Wanted,
@@ -103,11 +109,10 @@ export const ask = (
 
 /**
  * Asked of the same neighbour once more. The wait runs on; the second place is for `later`, and is made here because only so
- * are places in order. Whoever announces the same without end gets no more places than there may be: then T2 counts from
- * before, and a payload may come twice.
+ * are places in order. There must be one.
  */
 export const askAgain = (missing: Missing, wanted: Wanted, now: Machine.Instant): Missing =>
-  Queue.size(missing.asked) >= placesMax ? missing : placed(missing, { ...wanted, askedAt: now })
+  placed(missing, { ...wanted, askedAt: now })
 
 /** The wait counts from when the same neighbour was asked once more, for which there is a place. */
 export const later = (missing: Missing, wanted: Wanted): Missing =>

@@ -94,9 +94,9 @@ export interface Settings {
   readonly missingMax: number
   /** A random neighbour gets a summary this often, spread by a fifth. Our choice. */
   readonly summaryMs: number
-  /** Broadcasts wanted because of one summary. Our choice: the next summary brings the rest. */
+  /** Broadcasts wanted because of one frame of a summary. Our choice: the next summary brings the rest. */
   readonly wantedMax: number
-  /** Broadcasts wanted because of one gap. Our choice. */
+  /** Broadcasts wanted because of one gap, the newest. Our choice: summaries bring the rest. */
   readonly gapMax: number
   /**
    * Origins, beside this node, of which it is known what was seen. Our choice, as of the tree; above, one of which nothing is
@@ -133,13 +133,24 @@ export const itemsMax = 500
 /** Origins in one frame of a summary. Our choice: at most a fifth of a frame of the wire. @since 0.1.0 */
 export const summaryWindowsMax = 100
 
-/** Frames of one summary. Our choice: what 60 s of a busy fleet need; the newest heard of is not preferred. @since 0.1.0 */
+/**
+ * Frames of one summary. Our choice: what 60 s of a busy fleet need; what does not fit is told first by the next summary,
+ * whomever it goes to.
+ *
+ * @since 0.1.0
+ */
 export const summaryFramesMax = 40
 
 /**
- * How often something happened. `late` broadcasts came along the tree after they had been asked for. `shed` announcements and `missingShed` entries met a full table; `exhausted` broadcasts
- * were given up because nobody who announced them could give them; `stale` announcements were of forgotten payloads;
- * `originsRefused` broadcasts are not remembered, since of `originsMax` others payloads are held (never by the defaults).
+ * How often something happened. `late` broadcasts came along the tree after they had been asked for. `shed` announcements and
+ * `missingShed` entries met a full table; `exhausted` broadcasts were given up because nobody who announced them could give
+ * them; `stale` announcements were of forgotten payloads; `originsRefused` broadcasts are not remembered, since of `originsMax`
+ * others payloads are held (never by the defaults).
+ *
+ * Bounds that were reached, too: `summariesCut` summaries did not tell of all that is held; of `wantedCut` frames of summaries
+ * more than `wantedMax` was missing; `gapsCut` gaps were wider than `gapMax`; `heldCut` broadcasts are held and not advertised,
+ * for the gaps or the newer runs of their origin; `asksShed` times nobody was asked at once, or T2 was not counted anew, since
+ * too much had been asked for within it.
  *
  * @since 0.1.0
  * @category models
@@ -158,6 +169,11 @@ export type Counters = Readonly<
     | "shorter"
     | "summariesSent"
     | "summariesReceived"
+    | "summariesCut"
+    | "wantedCut"
+    | "gapsCut"
+    | "heldCut"
+    | "asksShed"
     | "originsRefused"
     | "storedRefused",
     number
@@ -172,6 +188,8 @@ export interface State {
   /** As the broadcast tree's: what must not be asked for. */
   readonly seen: BroadcastTree.Windows
   readonly held: Held.Held
+  /** Among the origins of `held`, the one that the next summary begins with. It moves only where not all fit into one. */
+  readonly summaryFrom: number
   /** One queue for each neighbour that has something to hear. */
   readonly queues: ReadonlyArray<{ readonly link: Machine.LinkId; readonly items: Queue.Queue<Queued> }>
   readonly missing: Missing.Missing
