@@ -473,7 +473,10 @@ const countersOf = (runtime: Runtime.Runtime) => {
   add("store", { ...writer.counters, rowsWaiting: writer.rowsWaiting })
   add("application", { ...application.counters })
   add("actor", { ...system.counters(), alive: system.alive() })
-  for (const component of components) add(snake(component), { ...Host.stateOf(host, component).counters })
+  for (const component of components) {
+    const state = Host.stateOf(host, component)
+    add(snake(component), { ...state.counters, ...("gate" in state && { gateOverflowed: state.gate.overflowed }) })
+  }
   add("clock", Clocks.countersOf(runtime))
   return out
 }
