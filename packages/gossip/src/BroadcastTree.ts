@@ -197,6 +197,8 @@ export const rebuild = (config: Config, stored: Stored, delivered: Windows, rng:
   const windows = Win.mergeWithin(known, delivered, config.originsMax, id)
   const durable = restored.sequence?.[0] === incarnation ? restored.sequence[1] : 0
   const own = Win.of(delivered, id).find(([run]) => run === incarnation)?.[1] ?? SeqSet.empty
+  const { ordered } = restored
+  const isOrderKnown = ordered === 0 || (ordered !== undefined && SeqSet.has(own, ordered))
   // Tokens of another state may still be answered: a random range of its own tells them apart.
   const [range] = Rng.nextInt(rng, 2 ** 20)
   const first = range * 2 ** 32
@@ -204,8 +206,8 @@ export const rebuild = (config: Config, stored: Stored, delivered: Windows, rng:
     config,
     gate: LinkGate.empty,
     sequence: Math.max(durable, SeqSet.max(own)),
-    // Which of them were ordered is not known: what comes, comes after all.
-    ordered: Math.max(durable, SeqSet.max(own)),
+    // The last may have waited for the store: it never left, and nobody must wait for it. The last of all that left takes its place.
+    ordered: isOrderKnown ? ordered : SeqSet.max(own),
     order: Order.empty,
     isKnown: false,
     tokens: [first, first],
@@ -615,12 +617,16 @@ const rowsMax = 1000
 const earliest = (a: Machine.Instant | undefined, b: Machine.Instant | undefined): Machine.Instant | undefined =>
   a === undefined ? b : b === undefined ? a : Math.min(a, b)
 
-/** With what was sent in the run before: else nothing would tell a tree that is rebuilt that it is its own. */
+/**
+ * With what was sent in the run before: else nothing would tell a tree that is rebuilt that it is its own. And with what the
+ * next ordered one comes after: else a node that lacks it would be handed that one without.
+ */
 const writeSequence = (turn: Turn): number => {
-  const { config, sequence, windows } = turn.state
+  const { config, ordered, sequence, windows } = turn.state
   const { id, incarnation } = config.self
-  const value = Win.encodeSequence(Win.of(windows, id), incarnation, sequence)
-  return write(turn, [{ table: "meta", key: "sequence", value }])
+  const rows = [{ table: "meta", key: "sequence", value: Win.encodeSequence(Win.of(windows, id), incarnation, sequence) }]
+  if (ordered > 0) rows.push({ table: "meta", key: "ordered", value: Win.encodeOrdered(incarnation, ordered) })
+  return write(turn, rows)
 }
 
 const withGate = (state: State, gate: State["gate"]): State => (gate === state.gate ? state : { ...state, gate })

@@ -665,16 +665,57 @@ describe("Broadcasts of a sender that asked for order", () => {
     assert.isFalse(actions.some(({ _tag }) => _tag === "Write"))
   })
 
-  it("name the last one that asked for it, and whatever came before in a state made anew", () => {
+  it("name the last one that asked for it, also in a state made anew; the last of all if that cannot be read or never left", () => {
     const ordered: Event = { _tag: "Broadcast", token: 1, topic: 1, payload: "hello", ordered: true }
     const [state] = run(withNeighbors(1), [ordered, broadcast(2), ordered])
     const [, actions] = run(state, [{ _tag: "Written", token: state.tokens[1] }])
     const after = (of: ReadonlyArray<Action>): ReadonlyArray<number | undefined> =>
       of.flatMap((action) => (action._tag === "Send" && action.message._tag === "Gossip" ? [action.message.after] : []))
     assert.deepStrictEqual(after(actions), [0, undefined, 1])
-    const anew = BroadcastTree.rebuild(config, new Map([["meta", new Map([["sequence", [3, 9]]])]]), HashMap.empty(), 1)
-    const [begun] = run(anew, [neighbors(1, 1), ordered])
-    assert.deepStrictEqual(after(run(begun, [{ _tag: "Written", token: begun.tokens[1] }])[1]), [9])
+    for (const [row, before] of [
+      [[3, 7], 7],
+      [[3, 7, "later"], 7],
+      [[3, 9], 8],
+      [[3, 12], 8],
+      [[2, 7], 0],
+      [undefined, 0],
+      [[3], 8],
+      [[3, "7"], 8],
+      ["7", 8]
+    ] as const) {
+      const meta = new Map<string, unknown>([["sequence", [3, 9]]])
+      if (row !== undefined) meta.set("ordered", row)
+      const sent: BroadcastTree.Windows = HashMap.make([self.id, [[3, [[1, 8]]]]] as const)
+      const anew = BroadcastTree.rebuild(config, new Map([["meta", meta]]), sent, 1)
+      const isUnread = row !== undefined && (row.length < 2 || typeof row[1] !== "number")
+      assert.strictEqual(anew.counters.storedRefused, isUnread ? 1 : 0, JSON.stringify(row))
+      const [begun] = run(anew, [neighbors(1, 1), ordered])
+      assert.deepStrictEqual(after(run(begun, [{ _tag: "Written", token: begun.tokens[1] }])[1]), [before])
+    }
+  })
+
+  it("are stored with their number, in one write, so that a state made anew goes on after them", () => {
+    const ordered: Event = { _tag: "Broadcast", token: 1, topic: 1, payload: "hello", ordered: true }
+    const stored = new Map<string, unknown>()
+    let state = withNeighbors(1)
+    for (const [event, keys] of [
+      [broadcast(1), ["sequence"]],
+      [ordered, ["sequence", "ordered"]],
+      [broadcast(2), ["sequence", "ordered"]]
+    ] as const) {
+      const [next, written] = run(state, [event])
+      state = next
+      const writes = written.flatMap((action) => (action._tag === "Write" ? [action.rows] : []))
+      assert.deepStrictEqual(
+        writes.map((rows) => rows.map(({ key }) => key)),
+        [keys]
+      )
+      for (const row of writes.flat()) stored.set(row.key, row.value)
+    }
+    const sent: BroadcastTree.Windows = HashMap.make([self.id, [[3, [[1, 3]]]]] as const)
+    const anew = BroadcastTree.rebuild(config, new Map([["meta", stored]]), sent, 1)
+    assert.deepStrictEqual([anew.sequence, anew.ordered], [state.sequence, state.ordered])
+    assert.deepStrictEqual([anew.sequence, anew.ordered], [3, 2])
   })
 
   it("come in order, whatever order they arrive in, and the others at once", () => {

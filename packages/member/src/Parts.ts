@@ -23,6 +23,7 @@ export type Stored = ReadonlyMap<string, ReadonlyMap<string, unknown>>
  * | `meta` | the shell | `id`, `incarnation` | the node's identity |
  * | `meta` | clock | `high-water` | no stamp was given out above it |
  * | `meta` | broadcast tree | `sequence` | the last sequence of this incarnation, and what the one before sent |
+ * | `meta` | broadcast tree | `ordered` | the last sequence of this incarnation that others come after |
  * | `windows` | broadcast tree | origin | what was delivered of it |
  * | `config` | facts | dot | a configuration entry |
  * | `events` | facts | event id | an event |

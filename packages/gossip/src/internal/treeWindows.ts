@@ -146,6 +146,8 @@ export interface Restored {
   readonly windows: Windows
   /** What `meta/sequence` says: the run that wrote it, and the last number it gave out. */
   readonly sequence: readonly [incarnation: number, seq: number] | undefined
+  /** What `meta/ordered` says: the last of this run that others come after, or 0; undefined if it cannot be read. */
+  readonly ordered: number | undefined
   /** Rows that could not be read, or not whole. What was not read is lost; everything else holds. */
   readonly refused: number
 }
@@ -159,15 +161,17 @@ export const restore = (stored: Stored, self: Peer.Peer): Restored => {
     if (window.ok) for (const [run, seen] of window.value) windows = addAll(windows, origin, run, seen)
     else refused++
   }
+  const ordered = orderedOf(stored.get("meta")?.get("ordered"), self.incarnation)
+  if (ordered === undefined) refused++
   const row = stored.get("meta")?.get("sequence")
-  if (row === undefined) return { windows, sequence: undefined, refused }
+  if (row === undefined) return { windows, sequence: undefined, ordered, refused }
   const sequence = decodeSequence(row)
-  if (!sequence.ok) return { windows, sequence: undefined, refused: refused + 1 }
+  if (!sequence.ok) return { windows, sequence: undefined, ordered, refused: refused + 1 }
   const { former, incarnation, isWhole, seq } = sequence.value
   // With this run in the window, too, what is older than the one that wrote the row counts as seen: it was sent from here.
   const runs = [[incarnation, SeqSet.upTo(seq)] as const, [self.incarnation, SeqSet.empty] as const, ...former]
   for (const [run, seen] of runs) windows = addAll(windows, self.id, run, seen)
-  return { windows, sequence: [incarnation, seq], refused: isWhole ? refused : refused + 1 }
+  return { windows, sequence: [incarnation, seq], ordered, refused: isWhole ? refused : refused + 1 }
 }
 
 /** The row `meta/sequence`: `[incarnation, sequence, …window of the run before]`; release 0.1.0 stops after the second. */
@@ -176,6 +180,18 @@ export const encodeSequence = (own: Window, incarnation: number, seq: number): R
   seq,
   ...encode(own.filter(([run]) => run < incarnation))
 ]
+
+/** The row `meta/ordered`: `[incarnation, sequence]`. It is written with `meta/sequence` once there is one. */
+export const encodeOrdered = (incarnation: number, seq: number): ReadonlyArray<unknown> => [incarnation, seq]
+
+const orderedOf = (row: unknown, current: number): number | undefined => {
+  if (row === undefined) return 0
+  const fields = Codec.tuple(row, 2, "ordered")
+  if (!fields.ok) return undefined
+  const [incarnation, seq] = fields.value
+  if (!Codec.isCount(incarnation, Peer.incarnationMax) || !Codec.isCount(seq)) return undefined
+  return incarnation === current ? seq : 0
+}
 
 /** Of the runs before only the last is kept, and what a later release may append behind it is not read. */
 const decodeSequence: Codec.Decoder<{
