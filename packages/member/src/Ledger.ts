@@ -25,8 +25,14 @@ const incarnationsMax = 2
  */
 export const originsMax = 131_072
 
-/** Gaps of an origin that are remembered; the lowest are closed first (our choice). */
-const intervalsMax = 64
+/**
+ * Intervals of a run of an origin; above, the lowest gaps close. Our choice: the 64 that the tree remembers, and for each of the
+ * 1,024 ordered broadcasts that may wait for their turn (`orderCountMax`) one more. What waits is no gap in the tree, but one
+ * here: if it closed, what is handed out in the end would be taken for handed over.
+ *
+ * @since 0.2.0
+ */
+export const intervalsMax = 64 + 1024
 
 /** @since 0.1.0 @category constructors */
 export const empty: Ledger = HashMap.empty()

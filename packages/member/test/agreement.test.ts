@@ -273,6 +273,26 @@ describe("a member that was sent ordered broadcasts", () => {
     assert.deepStrictEqual(Member.disagreements(come), [])
   })
 
+  it("is given all of them once the first has come, however many waited with others in between", () => {
+    const many = Array.from({ length: 1000 }, (_, n) => [gossip(2 * n + 3, n === 0 ? 2 : 2 * n + 1), gossip(2 * n + 4)])
+    const waits = heard(gossip(1), ...many.flat())
+    assert.deepStrictEqual(Member.disagreements(waits), [])
+    const { actions, state } = play(1, "run-to-completion", [...joined, gossip(1), ...many.flat(), gossip(2)])
+    assert.strictEqual(state.counters.redelivered, 0)
+    assert.deepStrictEqual(Member.disagreements(state), [])
+    const given = actions.flatMap((action) =>
+      action._tag === "Emit" && action.output._tag === "Delivered" ? [action.output.id.seq] : []
+    )
+    assert.deepStrictEqual(
+      given.toSorted((a, b) => a - b),
+      Array.from({ length: 2002 }, (_, n) => n + 1)
+    )
+    assert.deepStrictEqual(
+      given.filter((seq) => seq > 2 && seq % 2 === 1),
+      Array.from({ length: 1000 }, (_, n) => 2 * n + 3)
+    )
+  })
+
   it("disagrees on one that waits and was handed over", () => {
     const both = { ...waiting, ledger: Ledger.record(waiting.ledger, nameOf(3)) }
     assert.deepStrictEqual(Member.disagreements(both, waiting), [

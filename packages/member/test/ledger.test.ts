@@ -23,6 +23,15 @@ describe("Ledger", () => {
     )
   })
 
+  it("takes for handed over what lies in the lowest gaps only where there are more than 1,088 intervals", () => {
+    const of = (seq: number) => ({ origin: "00000000000a", incarnation: 1, seq })
+    let ledger = Ledger.empty
+    for (let n = 0; n < Ledger.intervalsMax; n++) ledger = Ledger.record(ledger, of(2 * n + 1))
+    assert.deepStrictEqual([Ledger.intervalsMax, Ledger.has(ledger, of(2))], [1088, false])
+    ledger = Ledger.record(ledger, of(2 * Ledger.intervalsMax + 1))
+    assert.deepStrictEqual([Ledger.has(ledger, of(2)), Ledger.has(ledger, of(4))], [true, false])
+  })
+
   it("keeps the two newest incarnations of an origin", () => {
     const of = (incarnation: number) => ({ origin: "00000000000a", incarnation, seq: 1 })
     const ledger = [of(1), of(3), of(2)].reduce(Ledger.record, Ledger.empty)

@@ -90,7 +90,7 @@ export interface Settings {
   readonly graftBytesMax: number
   /** How long a broadcast waits for the one before it, of a sender that asked for order. Our choice: several times what repair takes. */
   readonly orderMs: number
-  /** Broadcasts that wait so. Our choice; above, the oldest is handed out without the one before it, and counted. */
+  /** Broadcasts that wait so. Our choice; above, the oldest is handed out without the one before it, and counted. The shell's record of what was handed over has room for no more by default. */
   readonly orderCountMax: number
   /** Their payloads. Our choice. */
   readonly orderBytesMax: number

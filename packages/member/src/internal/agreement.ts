@@ -16,7 +16,7 @@ import * as HashMap from "effect/HashMap"
 import * as HashSet from "effect/HashSet"
 import * as Option from "effect/Option"
 import type { Component } from "../Component.ts"
-import type * as Ledger from "../Ledger.ts"
+import * as Ledger from "../Ledger.ts"
 import type * as Member from "../Member.ts"
 import type * as Wiring from "../Wiring.ts"
 
@@ -360,9 +360,6 @@ const none: Window = []
 /** Runs of an origin that are told apart, in every record of broadcasts; what is of an earlier run counts as known. */
 const runsMax = 2
 
-/** Gaps of a run that are remembered, in every record of broadcasts. */
-const intervalsMax = 64
-
 const windowOf = (windows: Windows, origin: NodeId.NodeId): Window =>
   Option.getOrElse(HashMap.get(windows, origin), () => none)
 
@@ -382,8 +379,8 @@ const lackedBy = (
   seqs: SeqSet.SeqSet
 ): ReadonlyArray<number> => {
   const window = windowOf(windows, origin)
-  // With too many gaps the lowest are closed, here and there at other times.
-  if (isTooOld(window, incarnation) || seqs.length >= intervalsMax) return []
+  // With too many gaps the ledger closes the lowest, which the tree may not have done.
+  if (isTooOld(window, incarnation) || seqs.length >= Ledger.intervalsMax) return []
   return SeqSet.missing(seqs, seqsOf(window, incarnation) ?? SeqSet.empty, 1)
 }
 
