@@ -624,7 +624,9 @@ const earliest = (a: Machine.Instant | undefined, b: Machine.Instant | undefined
 const writeSequence = (turn: Turn): number => {
   const { config, ordered, sequence, windows } = turn.state
   const { id, incarnation } = config.self
-  const rows = [{ table: "meta", key: "sequence", value: Win.encodeSequence(Win.of(windows, id), incarnation, sequence) }]
+  const rows = [
+    { table: "meta", key: "sequence", value: Win.encodeSequence(Win.of(windows, id), incarnation, sequence) }
+  ]
   if (ordered > 0) rows.push({ table: "meta", key: "ordered", value: Win.encodeOrdered(incarnation, ordered) })
   return write(turn, rows)
 }

@@ -708,7 +708,7 @@ describe("Broadcasts of a sender that asked for order", () => {
       const writes = written.flatMap((action) => (action._tag === "Write" ? [action.rows] : []))
       assert.deepStrictEqual(
         writes.map((rows) => rows.map(({ key }) => key)),
-        [keys]
+        [[...keys]]
       )
       for (const row of writes.flat()) stored.set(row.key, row.value)
     }

@@ -262,8 +262,7 @@ describe("What was announced and is missing", () => {
     const ids = Array.from({ length: 100 }, (_, i) => id(i + 1))
     let [state] = fire(feed(withNeighbors(1, 2), [ihave(1, ...ids), ihave(2, ...ids)])[0], "Repair", 500)
     const turn: ReadonlyArray<Event> = [1, 2].flatMap((link) => [{ _tag: "Missed", link, ids }, ihave(link, ...ids)])
-    for (let i = 0; i < 1000; i++)
-      for (const event of turn) state = LazyPushRepair.step(state, { now: 500, event })[0]
+    for (let i = 0; i < 1000; i++) for (const event of turn) state = LazyPushRepair.step(state, { now: 500, event })[0]
     assert.isAtMost(state.missing.asked.size, 40_000)
     assert.isAbove(state.counters.asksShed, 0)
     assert.deepStrictEqual(LazyPushRepair.invariants(state), [])
