@@ -94,6 +94,8 @@ export interface Run {
   pauses: number
   /** Broadcast id to how often the application was given it in this run. */
   readonly delivered: Map<string, number>
+  /** When it was given each first, in that order. */
+  readonly givenAt: Map<string, number>
 }
 
 /**
@@ -210,7 +212,7 @@ const beginRun = Effect.fnUntraced(function* (
     Effect.map((context) => Context.get(context, Agent.Agent)),
     Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause)))
   )
-  const run: Run = { agent, scope, gate, pauses: 0, delivered: new Map() }
+  const run: Run = { agent, scope, gate, pauses: 0, delivered: new Map(), givenAt: new Map() }
   yield* listen(member, run).pipe(Scope.provide(scope))
   member.run = run
   return agent
@@ -439,14 +441,16 @@ const at = (fleet: AgentFleet, index: number): Member => {
   return member
 }
 
-const listen = Effect.fnUntraced(function* (member: Member, { agent, delivered }: Run) {
+const listen = Effect.fnUntraced(function* (member: Member, { agent, delivered, givenAt }: Run) {
   const note = yield* SimRuntime.Note
+  const clock = yield* Clock.Clock
   const deliveries = yield* agent.deliveries
   yield* deliveries.pipe(
     Stream.runForEach(({ id }) =>
       Effect.sync(() => {
         note(`${member.name} ${id}`)
         for (const counts of [member.delivered, delivered]) counts.set(id, (counts.get(id) ?? 0) + 1)
+        if (!givenAt.has(id)) givenAt.set(id, clock.currentTimeMillisUnsafe())
       })
     ),
     Effect.forkScoped

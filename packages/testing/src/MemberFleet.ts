@@ -12,6 +12,7 @@ import { type NodeId, Peer, Rng } from "@starling/machine"
 import { Component, Member, type Parts, Wiring } from "@starling/member"
 import { World } from "@starling/sim"
 import * as HashMap from "effect/HashMap"
+import * as InOrder from "./internal/inOrder.ts"
 import { peerOf } from "./internal/peers.ts"
 
 /** What the world is told of a member. @since 0.1.0 @category models */
@@ -67,6 +68,8 @@ export interface MemberFleet {
   readonly senders: Map<number, NodeId.NodeId>
   /** Tokens that a broadcast tree had taken, and perhaps not answered, when it was rebuilt: it may never answer them. */
   readonly forgotten: Set<number>
+  /** What is known of ordered broadcasts. */
+  readonly ordered: InOrder.Books
 }
 
 /** How many findings are kept of a kind: the first say enough. */
@@ -101,7 +104,8 @@ export const make = (options: Options): MemberFleet => {
     accused: new Set(),
     nextToken: 1,
     senders: new Map(),
-    forgotten: new Set()
+    forgotten: new Set(),
+    ordered: InOrder.make()
   }
   const world = World.make<Protocol>({
     seed: options.seed,
@@ -109,8 +113,14 @@ export const make = (options: Options): MemberFleet => {
     ...(options.digestLeavesMax === undefined ? {} : { digestLeavesMax: options.digestLeavesMax }),
     observer: {
       output: (at, output) => {
-        if (output._tag === "Accepted") fleet.accepted.set(output.token, MessageId.toText(output.id))
-        if (output._tag === "Delivered") record(fleet.delivered, MessageId.toText(output.id), at.node)
+        if (output._tag === "Accepted") {
+          fleet.accepted.set(output.token, MessageId.toText(output.id))
+          InOrder.accept(fleet.ordered, output.token, output.id)
+        }
+        if (output._tag === "Delivered") {
+          record(fleet.delivered, MessageId.toText(output.id), at.node)
+          InOrder.give(fleet.ordered, at, output.id)
+        }
         options.observer?.output?.(at, output)
       },
       step: (occasion, event, state, actions) => {
@@ -120,6 +130,7 @@ export const make = (options: Options): MemberFleet => {
         const at = `${node} at ${now} ms`
         if (before !== undefined) note(fleet.stampsBack, stampsBack(before, state, peer.id), at)
         if (before !== undefined && isTreeRebuilt(before, state)) forget(fleet, node, state)
+        InOrder.look(fleet.ordered, occasion, before, state)
         if (checkSteps) {
           note(fleet.broken, Member.invariantsSince(before, state), at)
           if (Member.isQuiet(state) && ++quietMoments % agreementEvery === 0) {
@@ -244,13 +255,19 @@ const accusations = ({ cells, queues }: Member.State, id: NodeId.NodeId): Readon
 /** The n-th member of a fleet with this seed. @since 0.1.0 */
 export const peer: (seed: number | string, index: number) => Peer.Peer = peerOf
 
-/** Sends an application broadcast at a member; returns the token under which its id will be accepted. @since 0.1.0 */
+/**
+ * Sends an application broadcast at a member; returns the token under which its id will be accepted. Every third of a member
+ * is ordered.
+ *
+ * @since 0.1.0
+ */
 export const broadcast = (fleet: MemberFleet, id: NodeId.NodeId, payload: unknown): number => {
   const token = fleet.nextToken++
   fleet.senders.set(token, id)
+  const ordered = InOrder.tell(fleet.ordered, id, token)
   command(fleet, id, {
     to: "broadcast-tree",
-    event: { _tag: "Broadcast", token, topic: Wiring.topicApplication, payload }
+    event: { _tag: "Broadcast", token, topic: Wiring.topicApplication, payload, ordered }
   })
   return token
 }
@@ -317,13 +334,26 @@ export const brokenOverlay = (fleet: MemberFleet): ReadonlyArray<string> => {
   )
 }
 
-/** Broadcasts that some of these members did not get, or got more than once. @since 0.1.0 */
+/**
+ * Ordered broadcasts that a run of a member was given before the ordered one before them, though nothing excuses it; `inOrder`:
+ * how many were given after it.
+ *
+ * @since 0.2.0
+ */
+export const order = ({
+  ordered
+}: MemberFleet): { readonly inOrder: number; readonly broken: ReadonlyArray<string> } => {
+  const [inOrder, broken] = InOrder.judge(ordered)
+  return { inOrder, broken: broken.slice(0, findingsMax) }
+}
+
+/** Broadcasts that some of these members did not get, or got more than once, or out of order. @since 0.1.0 */
 export const brokenDelivery = (
   fleet: MemberFleet,
   tokens: ReadonlyArray<number>,
   members: ReadonlyArray<NodeId.NodeId> = World.running(fleet.world).map(({ peer }) => peer.id)
 ): ReadonlyArray<string> => {
-  const out: Array<string> = []
+  const out = [...order(fleet).broken]
   for (const token of tokens) {
     const id = fleet.accepted.get(token)
     if (id === undefined) {

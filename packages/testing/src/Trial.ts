@@ -2,7 +2,7 @@
  * Plays a plan with members in the simulator, and says what is not as promised.
  *
  * **After every step**: the invariants of the component that stepped; stamps that never go back; no broadcast given twice to
- * one run of a member.
+ * one run of a member; every third broadcast of a member is ordered, and given after the one before it as promised.
  *
  * **Within `healMs` of quiet**: the members that run are one component; no neighbour is one-sided; everyone sees exactly those
  * alive; configuration is the same everywhere; nothing is missing any more; and every broadcast that its origin or anybody
@@ -109,8 +109,9 @@ export const run = (plan: Plan.Plan): Outcome => {
   }
   const rounds = isWell ? settleTrees(trial) : undefined
   if (isWell && rounds === undefined) broken.push(`redundancy did not fall to nothing within ${settleMs / 1000} s`)
+  const order = MemberFleet.order(fleet)
   return {
-    broken: [...fleet.broken, ...fleet.stampsBack, ...trial.twice, ...broken],
+    broken: [...fleet.broken, ...fleet.stampsBack, ...trial.twice, ...order.broken.slice(0, findingsMax), ...broken],
     virtualMs: World.now(world),
     history: World.history(world),
     measured: {
@@ -119,6 +120,7 @@ export const run = (plan: Plan.Plan): Outcome => {
       deeds: plan.deeds.length,
       running: World.running(world).length,
       broadcasts: trial.sent.size,
+      inOrder: order.inOrder,
       ...trial.poisoned,
       violations: World.counters(world).violations,
       healedMs: early ?? late ?? healMs,

@@ -1,5 +1,6 @@
 /** The scenario `fleet`: a hundred whole agents in several data centres, with everything going wrong at once. */
 import type { Agent } from "@starling/agent"
+import { BroadcastTree } from "@starling/gossip"
 import { Rng } from "@starling/machine"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
@@ -49,6 +50,8 @@ const sharedKeys = 3
  * sends. All the while any agent broadcasts, sets configuration and records events. Then all is quiet. Seen from outside:
  *
  * - No run of an agent is ever given a broadcast twice.
+ * - Every third broadcast of an agent is ordered. No run of an agent is given it before the ordered one before it, unless it
+ *   has waited for that for 10 s, or is the first that the run hears of its origin's.
  * - A broadcast that was accepted is delivered to every agent that its origin could reach for long enough while it still
  *   held it (60 s, and not beyond a second crash of its broadcast tree within five seconds, which takes the payloads
  *   along), and to everybody if it is still held when all is quiet. A partition that outlasts the 60 s may part
@@ -73,6 +76,8 @@ interface Sent {
   /** Which run of its origin. */
   readonly run: AgentFleet.Run
   readonly at: number
+  /** When the agent was asked for it, if it is ordered. */
+  readonly orderedAt: number | undefined
 }
 
 /** By which member, and when. */
@@ -105,6 +110,8 @@ interface Stage extends Books {
   readonly isPart: boolean
   readonly draw: (bound: number) => number
   readonly sent: Array<Sent>
+  /** How many each member was asked for. */
+  readonly asked: Array<number>
   /** Key and revision, and ids, of what was stored. */
   readonly settings: Array<Stored & { readonly key: string; readonly revision: string }>
   readonly events: Array<Stored & { readonly id: string }>
@@ -126,6 +133,7 @@ const run = ({ faults, minutes = minutesDefault, seed, size }: Input): Outcome =
     },
     broken: [],
     sent: [],
+    asked: Array.from({ length: size }, () => 0),
     settings: [],
     events: [],
     losses: [],
@@ -181,6 +189,7 @@ const story = Effect.fnUntraced(function* (stage: Stage, measured: Record<string
   const runs = runsOf(stage, begin, end)
   broken.push(
     ...brokenDelivery(stage, reach, runs, begin, quiet, end, measured),
+    ...brokenOrder(stage, runs, measured),
     ...(yield* brokenStored(stage, reach, runs))
   )
   yield* Effect.sleep(afterMs)
@@ -258,13 +267,22 @@ const watch = (
 // What the fleet is for
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** By a count, so that nothing is drawn for it. */
+const orderedEvery = 3
+
 const broadcast = (stage: Stage) =>
-  every(stage, broadcastMs, anySender, (run, origin) =>
-    Effect.map(
-      run.agent.broadcast({ from: origin, number: stage.counts.requests }),
-      (id) => (at) => void stage.sent.push({ id, origin, run, at })
+  every(stage, broadcastMs, anySender, (run, origin) => {
+    const { asked, counts, sent } = stage
+    const number = (asked[origin] ?? 0) + 1
+    asked[origin] = number
+    const ordered = number % orderedEvery === 0
+    return Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.map(
+        run.agent.broadcast({ from: origin, number: counts.requests }, { ordered }),
+        (id) => (at) => void sent.push({ id, origin, run, at, orderedAt: ordered ? now : undefined })
+      )
     )
-  )
+  })
 
 const record = (stage: Stage) =>
   every(stage, eventMs, anybody, ({ agent }, origin) =>
@@ -413,6 +431,53 @@ const brokenDelivery = (
 }
 
 const toldMax = 10
+
+/** What was given before the ordered one before it of the same run of its origin, though it had not waited for too long. */
+const brokenOrder = (
+  { fleet, sent }: Stage,
+  runs: ReadonlyArray<ReadonlyArray<Lived>>,
+  measured: Record<string, number>
+): ReadonlyArray<string> => {
+  // Two processes of one name number their broadcasts alike.
+  const doubled = new Set([...fleet.twins.values()].map(({ index }) => index))
+  const chains = new Map<string, Array<Sent & { readonly orderedAt: number }>>()
+  for (const one of sent) {
+    const { orderedAt, origin } = one
+    if (orderedAt === undefined || doubled.has(origin)) continue
+    const chain = chains.get(originRunOf(one.id)) ?? []
+    chains.set(originRunOf(one.id), [...chain, { ...one, orderedAt }])
+  }
+  for (const [run, chain] of chains)
+    chains.set(
+      run,
+      chain.toSorted((a, b) => seqOf(a.id) - seqOf(b.id))
+    )
+  const out: Array<string> = []
+  let inOrder = 0
+  for (const [index, list] of runs.entries()) {
+    for (const { run } of list) {
+      const places = new Map([...run.givenAt.keys()].map((id, place) => [id, place]))
+      const first = new Map<string, string>()
+      for (const id of places.keys()) if (!first.has(originRunOf(id))) first.set(originRunOf(id), id)
+      for (const [originRun, chain] of chains) {
+        for (const [n, { id, orderedAt }] of chain.entries()) {
+          const former = chain[n - 1]?.id ?? ""
+          const [formerPlace, place] = [places.get(former), places.get(id)]
+          if (formerPlace === undefined || place === undefined) continue
+          const isLate = (run.givenAt.get(id) ?? 0) >= orderedAt + BroadcastTree.defaults.orderMs
+          if (formerPlace < place) inOrder++
+          else if (!isLate && first.get(originRun) !== id) out.push(`n${index} was given ${id} before ${former}`)
+        }
+      }
+    }
+  }
+  Object.assign(measured, { inOrder })
+  return out.slice(0, toldMax)
+}
+
+const originRunOf = (id: string): string => id.slice(0, id.lastIndexOf("."))
+
+const seqOf = (id: string): number => Number(id.slice(id.lastIndexOf(".") + 1))
 
 /** Our choice, far from what the runs show (fewer than one in a hundred excused, nearly all struck): less than this would prove little. */
 const excusedShareMax = 0.25
