@@ -112,7 +112,7 @@ describe("what an agent's components disagree on", () => {
     const limit = 1_800_000_000_000
     host.clock = { ...host.clock, reading: { ...host.clock.reading, wall: 1_700_000_000_000, limit } }
     assert.match(broken()?.[0] ?? "", /^clock: the cell follows the time up to 1800000000000 of epoch 0, durable is 17/)
-    host.leased = leased.map((row) => ({ ...row, value: [0, limit] }))
+    host.leased = leased.map(({ key, table }) => ({ table, key, value: [0, limit] }))
     assert.deepStrictEqual(broken(), [])
   })
 })

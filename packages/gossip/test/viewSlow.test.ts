@@ -67,9 +67,9 @@ describe("ViewManager, a neighbour that takes no more frames", () => {
 
   it("is asked for nothing meanwhile, though a slot is free and it was found alive, unless there is nobody else", () => {
     const found = (attempt: number): ViewManager.Event => ({ _tag: "LinkUp", link: 9, peer: peer(1), attempt })
-    const dialling = (purpose: "verify" | "probe" | "fill"): ViewManager.State => ({
+    const dialling = (purpose: "verify" | "probe" | "fill", at = 1500): ViewManager.State => ({
       ...expelled(),
-      attempts: [{ attempt: 1000, address: peer(1).address, peer: peer(1), purpose, lastResort: false, at: 1500 }]
+      attempts: [{ attempt: 1000, address: peer(1).address, peer: peer(1), purpose, lastResort: false, at }]
     })
     const sent = (actions: ReadonlyArray<ViewManager.Action>) =>
       actions.flatMap((action) => (action._tag === "Send" ? [action.message._tag] : []))
@@ -84,8 +84,7 @@ describe("ViewManager, a neighbour that takes no more frames", () => {
     }
     assert.deepStrictEqual(sent(drive(dialling("probe"), [found(1000)], 2000)[1]), ["Probe"])
     const later = 1000 + ViewManager.defaults.slowMs
-    const waited = { ...dialling("fill"), attempts: dialling("fill").attempts.map((one) => ({ ...one, at: later })) }
-    assert.deepStrictEqual(sent(drive(waited, [found(1000)], later)[1]), ["Neighbor"])
+    assert.deepStrictEqual(sent(drive(dialling("fill", later), [found(1000)], later)[1]), ["Neighbor"])
     const [alone] = drive(dialling("fill"), [{ _tag: "LinkDown", link: 2, reason: { _tag: "Reset" } }], 1900)
     assert.deepStrictEqual(sent(drive(alone, [found(1000)], 2000)[1]), ["Neighbor"])
   })
