@@ -20,10 +20,9 @@ const silenceMs = 5000
 const sound = Effect.fnUntraced(function* (fleet: AgentFleet.AgentFleet, withinMs: number) {
   const agents = AgentFleet.running(fleet)
   const broken = Effect.map(
-    Effect.all(
-      [AgentInvariants.overlay, AgentInvariants.alive, AgentInvariants.components, AgentInvariants.agreement].map(
-        (look) => look(agents)
-      )
+    Effect.forEach(
+      [AgentInvariants.overlay, AgentInvariants.alive, AgentInvariants.components, AgentInvariants.agreement],
+      (look) => look(agents)
     ),
     (lists) => lists.flat()
   )
