@@ -208,7 +208,7 @@ describe("ViewManager, the passive view", () => {
     assert.deepStrictEqual(told(1002, drive(dead, [up(7, peer(7))], 1001).state), [peer(7)])
   })
 
-  it("keeps 256 out who were found dead at once, and counts whom it has to let in before the two minutes are over", () => {
+  it("keeps 64 out who were found dead at once, and counts whom it has to let in before the two minutes are over", () => {
     const dead = (first: number, count: number) => Array.from({ length: count }, (_, i) => peer(first + i))
     /** Told of each, dials it in vain; a tenth of a second for each. */
     const found = (from: ViewManager.State, all: ReadonlyArray<Peer.Peer>, at: number): ViewManager.State => {
@@ -226,22 +226,22 @@ describe("ViewManager, the passive view", () => {
     const taken = (state: ViewManager.State, all: ReadonlyArray<Peer.Peer>, now: number) =>
       all.filter((other) => drive(state, [integrate(other)], now).state.passive.length > 0)
 
-    const all = found(withNeighbors(1), dead(1000, 256), 1000)
-    assert.deepStrictEqual(taken(all, dead(1000, 256), 27_000), [])
+    const all = found(withNeighbors(1), dead(1000, 64), 1000)
+    assert.deepStrictEqual(taken(all, dead(1000, 64), 27_000), [])
     assert.strictEqual(all.counters.pausesDropped, 0)
     const more = found(all, dead(2000, 3), 27_000)
-    assert.deepStrictEqual(taken(more, [...dead(1000, 256), ...dead(2000, 3)], 28_000), dead(1000, 3))
+    assert.deepStrictEqual(taken(more, [...dead(1000, 64), ...dead(2000, 3)], 28_000), dead(1000, 3))
     assert.strictEqual(more.counters.pausesDropped, 3)
     // Who was kept out for the two minutes makes room first, and is not missed.
     const later = found(all, dead(2000, 3), 121_200)
-    assert.deepStrictEqual(taken(later, [...dead(1003, 253), ...dead(2000, 3)], 121_299), [])
+    assert.deepStrictEqual(taken(later, [...dead(1003, 61), ...dead(2000, 3)], 121_299), [])
     assert.strictEqual(later.counters.pausesDropped, 0)
   })
 
   it("lets go of a pause that ends in seconds before one of who was found dead", () => {
     const asked = dialling(500)
     const refused = drive(asked.state, [up(7, peer(7), asked.attempt), reply(7, false)], 500).state
-    const filled: ReadonlyArray<ViewManager.State["pauses"][number]> = Array.from({ length: 255 }, (_, i) => ({
+    const filled: ReadonlyArray<ViewManager.State["pauses"][number]> = Array.from({ length: 63 }, (_, i) => ({
       id: peer(1000 + i).id,
       incarnation: 1,
       kind: "dead",
@@ -249,10 +249,10 @@ describe("ViewManager, the passive view", () => {
       until: 120_000 + i
     }))
     const full = { ...refused, pauses: [...filled, ...refused.pauses] }
-    assert.deepStrictEqual([full.pauses.length, full.pauses.at(-1)?.kind], [256, "refused"])
+    assert.deepStrictEqual([full.pauses.length, full.pauses.at(-1)?.kind], [64, "refused"])
     const { state } = drive(full, [goodbye(1, "evicted")], 600)
-    assert.deepStrictEqual(state.pauses.slice(0, 255), filled)
-    assert.deepStrictEqual([state.pauses.length, state.pauses.at(-1)?.kind], [256, "cooling"])
+    assert.deepStrictEqual(state.pauses.slice(0, 63), filled)
+    assert.deepStrictEqual([state.pauses.length, state.pauses.at(-1)?.kind], [64, "cooling"])
     assert.strictEqual(state.counters.pausesDropped, 1)
   })
 

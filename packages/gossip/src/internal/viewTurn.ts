@@ -13,8 +13,11 @@ import type { Action, Attempt, Cause, Counters, Label, Link, Message, Pause, Rol
 export const linksMax = 256
 /** Our choice: each node has at most one barred id per run of it that ended within `tombstoneMs`. */
 export const floorsMax = 1024
-/** Our choice: as many as are remembered, so that half of a large fleet may be found dead within `deadMs`. */
-export const pausesMax = 256
+/**
+ * Our choice: two passive views. More do not help: with 256, of a thousand survivors of ten thousand nodes 3.6 were left alone
+ * after one pass of repair instead of 2.7 (means of thirty draws).
+ */
+export const pausesMax = 64
 /** Our choice: a few; each is told once or twice before it has found a partner. */
 export const seekersMax = 4
 /** Our choice: three active views. */
