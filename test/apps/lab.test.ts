@@ -74,6 +74,7 @@ describe("what a scenario runs", () => {
         "packages/member/src",
         "packages/sim/src",
         "packages/testing/src/MemberFleet.ts",
+        "packages/testing/src/internal/inOrder.ts",
         "packages/testing/src/internal/members.ts",
         "packages/testing/src/internal/outcome.ts",
         "packages/testing/src/internal/peers.ts"
