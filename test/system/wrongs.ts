@@ -26,7 +26,7 @@ export interface Given {
   readonly uid?: number
 }
 
-/** Runs the program to its end; one that goes on for 15 s is ended, and its code is null. */
+/** Runs the program to its end; one that goes on for half a minute is ended, and its code is null. How long it may take is no promise. */
 export const starling = (args: ReadonlyArray<string>, { env = {}, uid }: Given = {}): Promise<Ended> => {
   const inherited = Object.entries(process.env).filter(([key]) => !key.startsWith("STARLING_"))
   const child = spawn(node, [main, ...args], {
@@ -38,7 +38,7 @@ export const starling = (args: ReadonlyArray<string>, { env = {}, uid }: Given =
   let err = ""
   child.stdout.on("data", (chunk: Buffer) => (out += chunk.toString()))
   child.stderr.on("data", (chunk: Buffer) => (err += chunk.toString()))
-  const patience = setTimeout(() => child.kill("SIGKILL"), 15_000)
+  const patience = setTimeout(() => child.kill("SIGKILL"), 30_000)
   return new Promise((resolve) =>
     child.once("close", (code) => {
       clearTimeout(patience)
@@ -67,7 +67,9 @@ export const member = (index: number): AgentProcess => {
 }
 
 export const metricsOf = async (of: AgentProcess): Promise<ReadonlyMap<string, number>> => {
-  const text = await (await fetch(`${of.api}/metrics`)).text()
+  // A connection of its own: one that was kept may end just as it is used again.
+  const response = await fetch(`${of.api}/metrics`, { headers: { connection: "close" } })
+  const text = await response.text()
   return new Map([...text.matchAll(/^starling_(\w+) (\d+)$/gm)].map(([, name = "", value]) => [name, Number(value)]))
 }
 
