@@ -275,6 +275,18 @@ describe("liveness", () => {
     )
   })
 
+  it("so is one of which nobody says anything, without being a suspect first", () => {
+    const network = new Network({ nodes: 3, seed: 5, name: (i) => (i === 2 ? "n1" : `n${i}`) })
+    network.connect(0, 1)
+    network.run(1000)
+    network.cut(1, 0, "evicted")
+    network.run(500)
+    assert.strictEqual(stateOf(network, 0, 1), "suspect")
+    network.connect(0, 2)
+    network.run(500)
+    assert.strictEqual(stateOf(network, 0, 1), "forgotten")
+  })
+
   it("two living nodes with one name are shown with their ids, and as a problem", () => {
     const network = new Network({ nodes: 3, seed: 6, name: (i) => (i === 2 ? "n1" : `n${i}`) })
     network.connect(0, 1)

@@ -87,7 +87,7 @@ const make = (state: State, verdicts: Verdicts): Judged => {
   const living = new Map<string, number>()
   for (const { name, state } of found) if (state === "alive") living.set(name, (living.get(name) ?? 0) + 1)
   const nodes = found
-    .map((node) => (node.state === "offline" && living.has(node.name) ? forgotten(node) : node))
+    .map((node) => (isGone(node) && living.has(node.name) ? forgotten(node) : node))
     .toSorted(
       (a, b) => compareText(a.datacenter, b.datacenter) || compareText(a.name, b.name) || compareText(a.id, b.id)
     )
@@ -110,6 +110,9 @@ const make = (state: State, verdicts: Verdicts): Judged => {
     }
   }
 }
+
+/** Or soon so: who hears of a node only now, long after others lost it, finds nobody any more who accuses it. */
+const isGone = ({ state }: JudgedNode): boolean => state === "offline" || state === "suspect"
 
 /** Another node has its name now: it came back with a new id. */
 const forgotten = (node: JudgedNode): JudgedNode => ({ ...node, state: "forgotten" })
