@@ -6,7 +6,7 @@
  *
  * @since 0.1.0
  */
-import type { MessageId } from "@starling/gossip"
+import { BroadcastTree, type MessageId } from "@starling/gossip"
 import { type NodeId, SeqSet } from "@starling/machine"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
@@ -27,12 +27,12 @@ export const originsMax = 131_072
 
 /**
  * Intervals of a run of an origin; above, the lowest gaps close. Our choice: the 64 that the tree remembers, and for each of the
- * 1,024 ordered broadcasts that may wait for their turn (`orderCountMax`) one more. What waits is no gap in the tree, but one
+ * ordered broadcasts that may wait for their turn by default one more. What waits is no gap in the tree, but one
  * here: if it closed, what is handed out in the end would be taken for handed over.
  *
  * @since 0.2.0
  */
-export const intervalsMax = 64 + 1024
+export const intervalsMax = 64 + BroadcastTree.defaults.orderCountMax
 
 /** @since 0.1.0 @category constructors */
 export const empty: Ledger = HashMap.empty()

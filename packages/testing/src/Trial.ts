@@ -111,7 +111,7 @@ export const run = (plan: Plan.Plan): Outcome => {
   if (isWell && rounds === undefined) broken.push(`redundancy did not fall to nothing within ${settleMs / 1000} s`)
   const order = MemberFleet.order(fleet)
   return {
-    broken: [...fleet.broken, ...fleet.stampsBack, ...trial.twice, ...order.broken.slice(0, findingsMax), ...broken],
+    broken: [...fleet.broken, ...fleet.stampsBack, ...trial.twice, ...order.broken, ...broken],
     virtualMs: World.now(world),
     history: World.history(world),
     measured: {

@@ -149,8 +149,7 @@ const failuresPage = ({ failures }: Results): ReadonlyArray<string> => [
   "The paper's figure 2 is of broadcasts that are sent after the failure, in the course of which failures are noticed and mended.",
   "Here _after_ is one pass over the free slots. Where nine of ten fail, a few survivors know no other by then, the isolated ones:",
   "they and those that hang together apart from the rest are the share that is missing. How many they are is a matter of who fails:",
-  "in thirty other draws, of this fleet after twelve cycles, 2.7 on average and none to six, which is a reach of 99.43 %, a little",
-  "below what is promised of the five; the largest part had 99.72 % of the survivors. It is not part of this run.",
+  "[more draws](../protocols/hyparview.md#known-limits).",
   "",
   "Until a flood reaches every survivor:",
   "",
@@ -321,7 +320,6 @@ const recoveryPage = ({ churn, failures }: Results): ReadonlyArray<string> => [
   "",
   ...plot("Redundancy under churn", "churn"),
   `${churn.perCycle} nodes fail in each of ${churn.rounds.length} cycles, and a node broadcasts in each: reach at least ${percentOf(Math.min(...churn.rounds.map(({ reached }) => reached)))}, redundancy`,
-  `${fixed(meanRedundancy(churn.rounds), 4)} in the mean (paper, figure 5: 100 %, slightly above 0; its`,
-  "run is of a hundred cycles, this one of ten, for the time that it takes).",
+  `${fixed(meanRedundancy(churn.rounds), 4)} in the mean (paper, figure 5: 100 %, slightly above 0).`,
   ""
 ]

@@ -208,14 +208,14 @@ const endAttempt = (turn: Turn, attempt: Attempt, found: NodeId.NodeId): void =>
 const use = (turn: Turn, link: Link, purpose: Purpose, lastResort: boolean): void => {
   const { peer } = link
   if (isEngaged(turn.state, link)) return close(turn, link.link, "done")
+  const isUnwanted = turn.state.active.length > 0 && isLeftAlone(turn, peer.id)
   // Whoever looked whether it lives, or for somebody else at its address, has found it.
-  if (purpose !== "probe" && turn.state.active.length > 0 && isLeftAlone(turn, peer.id)) {
+  if (purpose !== "probe" && isUnwanted) {
     close(turn, link.link, "done")
     return addPassive(turn, peer)
   }
   if (purpose === "near") return Near.court(turn, link, null)
-  const isWanted = turn.state.active.length === 0 || !isLeftAlone(turn, peer.id)
-  if (freeOf(turn.state) > 0 && isWanted) return ask(turn, link, lastResort)
+  if (freeOf(turn.state) > 0 && !isUnwanted) return ask(turn, link, lastResort)
   if (purpose === "cross" || purpose === "mix") return Swap.propose(turn, link, purpose === "cross")
   if (turn.state.lost.some((entry) => entry.peer.id === peer.id)) return onFound(turn, link)
   if (purpose === "swap" && takeForced(turn)) {

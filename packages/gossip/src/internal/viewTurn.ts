@@ -15,7 +15,7 @@ export const linksMax = 256
 export const floorsMax = 1024
 /**
  * Our choice: two passive views. More do not help: with 256, of a thousand survivors of ten thousand nodes 3.6 were left alone
- * after one pass of repair instead of 2.7 (means of thirty draws).
+ * after one pass of repair instead of 2.7 (means of thirty draws each, of one fleet).
  */
 export const pausesMax = 64
 /** Our choice: a few; each is told once or twice before it has found a partner. */

@@ -13,6 +13,7 @@ import type { Input, Outcome, Scenario } from "../Scenarios.ts"
 import * as SimRuntime from "../SimRuntime.ts"
 import * as Plan from "./fleetPlan.ts"
 import * as Reach from "./fleetReach.ts"
+import * as InOrder from "./inOrder.ts"
 
 /** Faults go on for so long. */
 const minutesDefault = 2
@@ -267,15 +268,12 @@ const watch = (
 // What the fleet is for
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** By a count, so that nothing is drawn for it. */
-const orderedEvery = 3
-
 const broadcast = (stage: Stage) =>
   every(stage, broadcastMs, anySender, (run, origin) => {
     const { asked, counts, sent } = stage
     const number = (asked[origin] ?? 0) + 1
     asked[origin] = number
-    const ordered = number % orderedEvery === 0
+    const ordered = number % InOrder.orderedEvery === 0
     return Effect.flatMap(Clock.currentTimeMillis, (now) =>
       Effect.map(
         run.agent.broadcast({ from: origin, number: counts.requests }, { ordered }),
@@ -440,34 +438,27 @@ const brokenOrder = (
 ): ReadonlyArray<string> => {
   // Two processes of one name number their broadcasts alike.
   const doubled = new Set([...fleet.twins.values()].map(({ index }) => index))
-  const chains = new Map<string, Array<Sent & { readonly orderedAt: number }>>()
-  for (const one of sent) {
-    const { orderedAt, origin } = one
-    if (orderedAt === undefined || doubled.has(origin)) continue
-    const chain = chains.get(originRunOf(one.id)) ?? []
-    chains.set(originRunOf(one.id), [...chain, { ...one, orderedAt }])
-  }
-  for (const [run, chain] of chains)
-    chains.set(
-      run,
-      chain.toSorted((a, b) => seqOf(a.id) - seqOf(b.id))
-    )
+  const ordered = sent
+    .filter(({ orderedAt, origin }) => orderedAt !== undefined && !doubled.has(origin))
+    .toSorted((a, b) => seqOf(a.id) - seqOf(b.id))
+  const chains = Map.groupBy(ordered, ({ id }) => originRunOf(id))
+  const askedAt = new Map(ordered.map(({ id, orderedAt = 0 }) => [id, orderedAt]))
   const out: Array<string> = []
   let inOrder = 0
   for (const [index, list] of runs.entries()) {
     for (const { run } of list) {
-      const places = new Map([...run.givenAt.keys()].map((id, place) => [id, place]))
-      const first = new Map<string, string>()
-      for (const id of places.keys()) if (!first.has(originRunOf(id))) first.set(originRunOf(id), id)
-      for (const [originRun, chain] of chains) {
-        for (const [n, { id, orderedAt }] of chain.entries()) {
-          const former = chain[n - 1]?.id ?? ""
-          const [formerPlace, place] = [places.get(former), places.get(id)]
-          if (formerPlace === undefined || place === undefined) continue
-          const isLate = (run.givenAt.get(id) ?? 0) >= orderedAt + BroadcastTree.defaults.orderMs
-          if (formerPlace < place) inOrder++
-          else if (!isLate && first.get(originRun) !== id) out.push(`n${index} was given ${id} before ${former}`)
-        }
+      const { givenAt } = run
+      const given = [...givenAt.keys()]
+      const places = new Map(given.map((id, place) => [id, place]))
+      // Of each run of an origin the first that was heard of.
+      const first = new Set(Array.from(Map.groupBy(given, originRunOf).values(), ([id]) => id))
+      const isLate = (id: string): boolean =>
+        (givenAt.get(id) ?? 0) >= (askedAt.get(id) ?? 0) + BroadcastTree.defaults.orderMs
+      for (const chain of chains.values()) {
+        const ids = chain.map(({ id }) => id)
+        const [after, before] = InOrder.compare(ids, places, (id) => first.has(id) || isLate(id))
+        inOrder += after
+        out.push(...before.map((what) => `n${index} was given ${what}`))
       }
     }
   }

@@ -39,7 +39,7 @@ interface At {
 }
 
 /** One in so many broadcasts of a node is ordered. By a count, so that nothing is drawn for it. */
-const orderedEvery = 3
+export const orderedEvery = 3
 
 export const make = (): Books => ({
   told: new Map(),
@@ -94,16 +94,33 @@ export const judge = ({
   for (const [run, list] of accepted) {
     if (doubled.has(run)) continue
     for (const [to, { first, late, order }] of given) {
-      for (let i = 1; i < list.length; i++) {
-        const [former, key] = [list[i - 1] as string, list[i] as string]
-        const [formerAt, at] = [order.get(former), order.get(key)]
-        if (formerAt === undefined || at === undefined) continue
-        if (formerAt < at) inOrder++
-        else if (!late.has(key) && first.get(run) !== key) broken.push(`${to} was given ${key} before ${former}`)
-      }
+      const [after, before] = compare(list, order, (key) => late.has(key) || first.get(run) === key)
+      inOrder += after
+      broken.push(...before.map((what) => `${to} was given ${what}`))
     }
   }
   return [inOrder, broken]
+}
+
+/**
+ * Of the ordered ones of one run of an origin, as they were numbered, and of places in what one receiver was given: how many
+ * came after the one before them, and which before it without an excuse.
+ */
+export const compare = (
+  chain: ReadonlyArray<string>,
+  places: ReadonlyMap<string, number>,
+  isExcused: (key: string) => boolean
+): readonly [after: number, before: ReadonlyArray<string>] => {
+  let after = 0
+  const before: Array<string> = []
+  for (let i = 1; i < chain.length; i++) {
+    const [former, key] = [chain[i - 1] as string, chain[i] as string]
+    const [formerPlace, place] = [places.get(former), places.get(key)]
+    if (formerPlace === undefined || place === undefined) continue
+    if (formerPlace < place) after++
+    else if (!isExcused(key)) before.push(`${key} before ${former}`)
+  }
+  return [after, before]
 }
 
 const givenTo = ({ given }: Books, { node, peer }: At): Given => {
